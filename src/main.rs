@@ -1,0 +1,2 @@
+//! The `feedwatch` program.
+fn main() {}

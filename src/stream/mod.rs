@@ -1,0 +1,40 @@
+//! Streams: the trait, the facts that they report, the driver that reconnects, and the transport.
+
+mod fact;
+
+pub use fact::{DataFact, DialPhase, Fact, NoObserver, Observer, SubscriptionFailure, TransportFact};
+
+use crate::market::{Failure, Instrument, MarketEvent, Subscribed};
+
+/// A stream of market data: a venue's connection, or a mock.
+pub trait MarketDataStream: Send {
+    /// Connects. The driver drops the future at the deadline, and then calls [`MarketDataStream::close`].
+    fn connect(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Subscribes. The first one on a connection resolves when the venue has answered; a later one as soon as it is sent,
+    /// and its answer comes as [`MarketEvent::Subscribed`].
+    fn subscribe(&mut self, instruments: &[Instrument]) -> impl Future<Output = Result<Subscribed, Failure>> + Send;
+
+    /// The next event; `None` = the connection is lost. A stream that knows why yields [`MarketEvent::Disconnected`] first.
+    ///
+    /// Must be cancel-safe: a future that is dropped loses no event.
+    fn next_event(&mut self) -> impl Future<Output = Option<MarketEvent>> + Send;
+
+    /// The venue's name.
+    fn exchange_name(&self) -> &'static str;
+
+    /// Ends subscriptions on the open connection.
+    fn unsubscribe(&mut self, _instruments: &[Instrument]) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Closes the connection, with a close frame where there is one. Ends within a time limit of its own.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// The phase that was under way when a `connect` was cut off by its deadline.
+    fn dial_phase(&self) -> DialPhase {
+        DialPhase::Connect
+    }
+}

@@ -1,0 +1,409 @@
+//! The supervisor of one connection.
+
+use super::{AttemptKind, BreakerState, CircuitBreaker, Notice, Notices, OnStale, Policy, Stage, State, Transition};
+use crate::clock::later;
+use crate::market::{Cause, Failure};
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+/// A longer `Retry-After` than this is not honoured in full: nobody means it.
+const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
+/// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
+const FORBIDDEN_IN_A_ROW: u32 = 3;
+
+/// What to do next. Derived from the phase: asking twice changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing, until an input comes.
+    Idle,
+    /// Dial, and say [`Input::Connected`] or [`Input::Failed`] by the deadline.
+    Connect {
+        /// When the dial has failed.
+        deadline: Instant,
+    },
+    /// Subscribe, and say [`Input::Subscribed`] or [`Input::Failed`] by the deadline.
+    Subscribe {
+        /// When the subscription has failed.
+        deadline: Instant,
+    },
+    /// Receive; say [`Input::Data`] for data, and [`Input::Elapsed`] at the deadline.
+    Receive {
+        /// When something is due even without data.
+        deadline: Option<Instant>,
+    },
+    /// Wait, then say [`Input::Elapsed`].
+    Wait {
+        /// When the next dial is due.
+        due: Instant,
+    },
+    /// Close and end.
+    Stop,
+}
+
+/// What happened outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// There is something to subscribe to. No effect unless idle.
+    Start,
+    /// There is nothing (left) to subscribe to.
+    Idle,
+    /// The upgrade was answered.
+    Connected,
+    /// The subscriptions were answered.
+    Subscribed {
+        /// Instruments in effect.
+        accepted: usize,
+        /// Instruments left out or refused.
+        refused: usize,
+    },
+    /// Market data came.
+    Data,
+    /// The attempt failed, or the connection was lost.
+    Failed(Failure),
+    /// The deadline of the action may have passed. Too early is harmless.
+    Elapsed,
+    /// From now on another policy. Deadlines of what is under way follow it; a wait that has begun does not.
+    Policy(Box<Policy>),
+    /// Reconnect now. No effect unless the breaker is closed: reset it first.
+    Reconnect,
+    /// Close the breaker and clear the failure count; if it was open, dial now.
+    ResetBreaker,
+    /// End for good.
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Idle,
+    Connecting { since: Instant },
+    Subscribing { since: Instant },
+    Live(Live),
+    Waiting { due: Instant },
+    Stopped,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Live {
+    since: Instant,
+    /// The last data, or `since`.
+    data_clock: Instant,
+    has_data: bool,
+    stable: bool,
+    stale: bool,
+}
+
+/// Decides for one connection. See the module's page.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    policy: Policy,
+    random: fastrand::Rng,
+    phase: Phase,
+    breaker: CircuitBreaker,
+    /// Dials since the stream was last live.
+    attempts: u32,
+    ever_dialled: bool,
+    forbidden_in_a_row: u32,
+    /// After a loss for want of data, going live is not enough to be stable: data must come, or a dead venue would be
+    /// redialled for ever and never trip.
+    needs_data: bool,
+}
+
+impl Supervisor {
+    /// An idle supervisor; `seed` decides its jitter.
+    pub fn new(policy: Policy, seed: u64) -> Self {
+        Self {
+            policy,
+            random: fastrand::Rng::with_seed(seed),
+            phase: Phase::Idle,
+            breaker: CircuitBreaker::new(),
+            attempts: 0,
+            ever_dialled: false,
+            forbidden_in_a_row: 0,
+            needs_data: false,
+        }
+    }
+
+    /// What to do next.
+    pub fn action(&self) -> Action {
+        match self.phase {
+            Phase::Idle => Action::Idle,
+            Phase::Connecting { since } => Action::Connect {
+                deadline: later(since, self.policy.connect_timeout),
+            },
+            Phase::Subscribing { since } => Action::Subscribe {
+                deadline: later(since, self.policy.subscribe_timeout),
+            },
+            Phase::Live(live) => Action::Receive {
+                deadline: self.stable_due(&live).into_iter().chain(self.stale_due(&live)).min(),
+            },
+            Phase::Waiting { due } => Action::Wait { due },
+            Phase::Stopped => Action::Stop,
+        }
+    }
+
+    /// Moves on `input` at `now`, and returns what happened. Inputs that do not fit the phase have no effect.
+    pub fn apply(&mut self, input: Input, now: Instant) -> Notices {
+        let mut notices = Notices::new();
+        match (input, self.phase) {
+            (_, Phase::Stopped) => {}
+            (Input::Start, Phase::Idle) => self.start(now, &mut notices),
+            (Input::Idle, phase) if !matches!(phase, Phase::Idle) => {
+                self.end(Cause::Planned, "nothing is left to subscribe to".into(), &mut notices);
+                self.phase = Phase::Idle;
+                notices.push(Notice::Idle);
+            }
+            (Input::Connected, Phase::Connecting { .. }) => {
+                self.phase = Phase::Subscribing { since: now };
+                notices.push(Notice::Connected);
+            }
+            (Input::Subscribed { accepted, refused }, Phase::Subscribing { .. }) => {
+                self.attempts = 0;
+                self.forbidden_in_a_row = 0;
+                self.phase = Phase::Live(Live {
+                    since: now,
+                    data_clock: now,
+                    has_data: false,
+                    stable: false,
+                    stale: false,
+                });
+                notices.push(Notice::Up { accepted, refused });
+            }
+            (Input::Data, Phase::Live(live)) => self.data(live, now, &mut notices),
+            (Input::Failed(failure), Phase::Connecting { .. } | Phase::Subscribing { .. } | Phase::Live(_)) => {
+                self.fail(&failure, now, &mut notices);
+            }
+            (Input::Elapsed, phase) => self.elapsed(phase, now, &mut notices),
+            (Input::Policy(policy), _) => self.policy = *policy,
+            (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
+            (Input::ResetBreaker, phase) => {
+                notices.extend(self.breaker.reset().map(Notice::Breaker));
+                if let (Phase::Waiting { .. }, Some(_)) = (phase, notices.last()) {
+                    self.dial(AttemptKind::Forced, now, &mut notices);
+                }
+            }
+            (Input::Stop, _) => {
+                self.end(Cause::Shutdown, Cow::Borrowed(""), &mut notices);
+                self.phase = Phase::Stopped;
+                notices.push(Notice::Stopped);
+            }
+            _ => {}
+        }
+        notices
+    }
+
+    /// What the stream is doing.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Idle => State::Idle,
+            Phase::Connecting { .. } => State::Connecting,
+            Phase::Subscribing { .. } => State::Subscribing,
+            Phase::Live(_) => State::Live,
+            Phase::Waiting { .. } if matches!(self.breaker.state(), BreakerState::Open { .. }) => State::CoolingDown,
+            Phase::Waiting { .. } => State::BackingOff,
+            Phase::Stopped => State::Stopped,
+        }
+    }
+
+    /// The breaker's state.
+    pub const fn breaker(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// The failures in a row.
+    pub const fn failures(&self) -> u32 {
+        self.breaker.failures()
+    }
+
+    /// The policy in force.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn start(&mut self, now: Instant, notices: &mut Notices) {
+        match self.breaker.state() {
+            BreakerState::Open { until } if until > now => {
+                // It had nothing to subscribe to for a while; the venue is left alone all the same.
+                self.phase = Phase::Waiting { due: until };
+                notices.push(Notice::CoolingDown { due: until });
+            }
+            BreakerState::Open { .. } => self.probe(now, notices),
+            _ => {
+                let kind = if self.ever_dialled {
+                    AttemptKind::Planned
+                } else {
+                    AttemptKind::First
+                };
+                self.dial(kind, now, notices);
+            }
+        }
+    }
+
+    fn dial(&mut self, kind: AttemptKind, now: Instant, notices: &mut Notices) {
+        self.ever_dialled = true;
+        self.attempts = self.attempts.saturating_add(1);
+        self.phase = Phase::Connecting { since: now };
+        notices.push(Notice::Attempt {
+            number: self.attempts,
+            kind,
+        });
+    }
+
+    fn probe(&mut self, now: Instant, notices: &mut Notices) {
+        if let Some(transition) = self.breaker.try_probe(now) {
+            notices.push(Notice::Breaker(transition));
+            self.dial(AttemptKind::Probe, now, notices);
+        }
+    }
+
+    fn data(&mut self, live: Live, now: Instant, notices: &mut Notices) {
+        if live.stale {
+            notices.push(Notice::Fresh);
+        }
+        let live = Live {
+            data_clock: now,
+            has_data: true,
+            stale: false,
+            ..live
+        };
+        self.phase = Phase::Live(live);
+        self.settle(live, now, notices);
+    }
+
+    fn elapsed(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
+        match phase {
+            Phase::Waiting { due } if due <= now => match self.breaker.state() {
+                BreakerState::Open { .. } => self.probe(now, notices),
+                _ => self.dial(AttemptKind::Backoff, now, notices),
+            },
+            Phase::Connecting { since } if later(since, self.policy.connect_timeout) <= now => {
+                self.fail(&Cause::TcpTimeout.into(), now, notices);
+            }
+            Phase::Subscribing { since } if later(since, self.policy.subscribe_timeout) <= now => {
+                self.fail(&Cause::SubscribeTimeout.into(), now, notices);
+            }
+            Phase::Live(live) => self.settle(live, now, notices),
+            _ => {}
+        }
+    }
+
+    /// Becomes stable, then stale, where that is due.
+    fn settle(&mut self, mut live: Live, now: Instant, notices: &mut Notices) {
+        if self.stable_due(&live).is_some_and(|due| due <= now) {
+            live.stable = true;
+            self.needs_data = false;
+            self.phase = Phase::Live(live);
+            notices.push(Notice::Stable);
+            notices.extend(self.breaker.stable().map(Notice::Breaker));
+        }
+        if self.stale_due(&live).is_some_and(|due| due <= now) {
+            live.stale = true;
+            self.phase = Phase::Live(live);
+            notices.push(Notice::Stale);
+            if self.policy.on_stale == OnStale::Reconnect {
+                self.fail(&Cause::Stale.into(), now, notices);
+            }
+        }
+    }
+
+    fn stable_due(&self, live: &Live) -> Option<Instant> {
+        let possible = !live.stable && (live.has_data || !self.needs_data);
+        possible.then(|| later(live.since, self.policy.stable_after))
+    }
+
+    fn stale_due(&self, live: &Live) -> Option<Instant> {
+        let stale_after = self.policy.stale_after.filter(|_| !live.stale)?;
+        Some(later(live.data_clock, stale_after))
+    }
+
+    fn reconnect(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
+        if self.breaker.state() == BreakerState::Closed && !matches!(phase, Phase::Idle) {
+            self.end(Cause::Forced, "a reconnect was asked for".into(), notices);
+            self.dial(AttemptKind::Forced, now, notices);
+        }
+    }
+
+    /// Reports the end of what is under way.
+    fn end(&self, cause: Cause, detail: Cow<'static, str>, notices: &mut Notices) {
+        let stage = match self.phase {
+            Phase::Connecting { .. } => Stage::Connect,
+            Phase::Subscribing { .. } => Stage::Subscribe,
+            Phase::Live(_) => {
+                return notices.push(Notice::Lost {
+                    cause: cause.of_loss(),
+                    detail,
+                });
+            }
+            Phase::Idle | Phase::Waiting { .. } | Phase::Stopped => return,
+        };
+        notices.push(Notice::AttemptFailed {
+            stage,
+            cause: cause.of_attempt(),
+            detail,
+        });
+    }
+
+    fn fail(&mut self, failure: &Failure, now: Instant, notices: &mut Notices) {
+        let cause = self.judge(failure);
+        self.needs_data |= cause == Cause::Stale;
+        self.end(cause, failure.detail.clone(), notices);
+
+        let retry_after = failure.retry_after.unwrap_or_default();
+        let excessive = retry_after > self.policy.retry_after_max;
+        let floor = retry_after
+            .min(if excessive {
+                RETRY_AFTER_CAP
+            } else {
+                self.policy.retry_after_max
+            })
+            .max(cause.least_delay());
+        let cooldown = self
+            .policy
+            .backoff()
+            .lengthen(self.policy.circuit_breaker_cooldown, self.random.f64())
+            .max(floor);
+        let opened = if cause.is_failure() {
+            let threshold = self.policy.max_consecutive_failures;
+            self.breaker
+                .fail(threshold, cause.is_fatal() || excessive, cooldown, now)
+        } else {
+            self.breaker.abandon_probe(cooldown, now)
+        };
+        if let Some(
+            transition @ Transition {
+                to: BreakerState::Open { until },
+                ..
+            },
+        ) = opened
+        {
+            self.phase = Phase::Waiting { due: until };
+            notices.push(Notice::Breaker(transition));
+        } else {
+            let delay = self
+                .policy
+                .backoff()
+                .delay(self.breaker.failures(), self.random.f64())
+                .max(floor);
+            let due = later(now, delay);
+            self.phase = Phase::Waiting { due };
+            notices.push(Notice::BackingOff { delay, due });
+        }
+    }
+
+    /// The cause as it counts: one that can happen in this phase, and the third 403 in a row as `unauthorized`.
+    fn judge(&mut self, failure: &Failure) -> Cause {
+        if matches!(self.phase, Phase::Live(_)) {
+            return failure.cause.of_loss();
+        }
+        let forbidden = failure.status == Some(403);
+        self.forbidden_in_a_row = if forbidden {
+            self.forbidden_in_a_row.saturating_add(1)
+        } else {
+            0
+        };
+        if self.forbidden_in_a_row >= FORBIDDEN_IN_A_ROW {
+            Cause::Unauthorized
+        } else {
+            failure.cause.of_attempt()
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Decides when to dial, wait, trip and give up: a pure state machine.
+//!
+//! No clock, no socket and no randomness of its own: time comes in as an argument and chance from a seed, so that everything
+//! about backoff, breaker and deadlines is tested in microseconds. [`Supervisor::action`] says what to do next and is derived
+//! from the phase, so asking twice changes nothing; [`Supervisor::apply`] moves the phase and returns what happened.
+
+mod backoff;
+mod breaker;
+mod machine;
+mod notice;
+mod policy;
+
+pub use backoff::Backoff;
+pub use breaker::{BreakerState, CircuitBreaker, Transition, Trigger};
+pub use machine::{Action, Input, Supervisor};
+pub use notice::{AttemptKind, Notice, Notices, Stage, State};
+pub use policy::{OnStale, Policy, PolicyError};

@@ -1,0 +1,206 @@
+//! What happened, as the supervisor reports it: each thing once.
+
+use super::{BreakerState, Transition};
+use crate::market::Cause;
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+/// Why a dial was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptKind {
+    /// The first dial of the stream.
+    First,
+    /// After a backoff delay.
+    Backoff,
+    /// After a cooldown, through the half-open breaker.
+    Probe,
+    /// Asked for: a reconnect, or a reset of the breaker.
+    Forced,
+    /// After the stream had nothing to subscribe to.
+    Planned,
+}
+
+impl AttemptKind {
+    /// The kinds of a redial, in the order of [`AttemptKind::redial_index`].
+    pub const REDIALS: &'static [&'static str] = &["backoff", "probe", "forced", "planned"];
+
+    /// The name in logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Backoff => "backoff",
+            Self::Probe => "probe",
+            Self::Forced => "forced",
+            Self::Planned => "planned",
+        }
+    }
+
+    /// The position in [`AttemptKind::REDIALS`]; `None` for the first dial.
+    pub const fn redial_index(self) -> Option<usize> {
+        match self {
+            Self::First => None,
+            Self::Backoff => Some(0),
+            Self::Probe => Some(1),
+            Self::Forced => Some(2),
+            Self::Planned => Some(3),
+        }
+    }
+}
+
+/// Where an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Before the upgrade was answered.
+    Connect,
+    /// Upgraded, but not subscribed.
+    Subscribe,
+}
+
+impl Stage {
+    /// The name in logs and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Subscribe => "subscribe",
+        }
+    }
+}
+
+/// What a stream is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing to subscribe to, or not started.
+    Idle,
+    /// Dialling.
+    Connecting,
+    /// Upgraded, waiting for the subscriptions to be answered.
+    Subscribing,
+    /// Upgraded, and each subscription answered.
+    Live,
+    /// Waiting for the next dial.
+    BackingOff,
+    /// Waiting for the breaker's cooldown to end.
+    CoolingDown,
+    /// Ended for good.
+    Stopped,
+}
+
+impl State {
+    /// The states in the order of [`State::index`].
+    pub const ALL: &'static [Self] = &[
+        Self::Idle,
+        Self::Connecting,
+        Self::Subscribing,
+        Self::Live,
+        Self::BackingOff,
+        Self::CoolingDown,
+        Self::Stopped,
+    ];
+
+    /// The position in [`State::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in labels and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Subscribing => "subscribing",
+            Self::Live => "live",
+            Self::BackingOff => "backing_off",
+            Self::CoolingDown => "cooling_down",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A dial starts.
+    Attempt {
+        /// Counts the dials since the stream was last live: 1, 2, ...
+        number: u32,
+        /// Why it is made.
+        kind: AttemptKind,
+    },
+    /// The upgrade was answered; the subscriptions are sent.
+    Connected,
+    /// The attempt is over, without success.
+    AttemptFailed {
+        /// How far it came.
+        stage: Stage,
+        /// Why it failed.
+        cause: Cause,
+        /// A sentence for the log.
+        detail: Cow<'static, str>,
+    },
+    /// Live.
+    Up {
+        /// Instruments in effect.
+        accepted: usize,
+        /// Instruments that the venue left out or refused.
+        refused: usize,
+    },
+    /// Live for `stable_after` without a loss: the failure count is cleared.
+    Stable,
+    /// A live connection was lost.
+    Lost {
+        /// Why.
+        cause: Cause,
+        /// A sentence for the log.
+        detail: Cow<'static, str>,
+    },
+    /// Live, and no data for `stale_after`.
+    Stale,
+    /// Data again after [`Notice::Stale`].
+    Fresh,
+    /// The next dial waits.
+    BackingOff {
+        /// How long, after jitter.
+        delay: Duration,
+        /// Until when.
+        due: Instant,
+    },
+    /// There is something to subscribe to again, but the breaker is still open.
+    CoolingDown {
+        /// When the probe is due.
+        due: Instant,
+    },
+    /// The breaker moved.
+    Breaker(Transition),
+    /// Nothing (left) to subscribe to.
+    Idle,
+    /// Ended for good.
+    Stopped,
+}
+
+/// What one input brought about, in order. Empty for most inputs, and then nothing is allocated.
+pub type Notices = Vec<Notice>;
+
+impl Notice {
+    /// The state that a stream is in after this notice; `None` where it is the same as before.
+    pub const fn state(&self) -> Option<State> {
+        match self {
+            Self::Attempt { .. } => Some(State::Connecting),
+            Self::Connected => Some(State::Subscribing),
+            Self::Up { .. } => Some(State::Live),
+            Self::BackingOff { .. } => Some(State::BackingOff),
+            Self::CoolingDown { .. }
+            | Self::Breaker(Transition {
+                to: BreakerState::Open { .. },
+                ..
+            }) => Some(State::CoolingDown),
+            Self::Idle => Some(State::Idle),
+            Self::Stopped => Some(State::Stopped),
+            Self::AttemptFailed { .. }
+            | Self::Stable
+            | Self::Lost { .. }
+            | Self::Stale
+            | Self::Fresh
+            | Self::Breaker(_) => None,
+        }
+    }
+}

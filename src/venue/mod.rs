@@ -1,0 +1,116 @@
+//! Venues: what each exchange's WebSocket protocol looks like. One file a venue, and one line in [`ALL`].
+
+mod polymarket;
+
+pub use polymarket::Polymarket;
+
+use crate::market::{Envelope, Failure, Instrument, Subscribed};
+use std::fmt;
+use std::time::Duration;
+
+/// Every venue that is built in.
+pub const ALL: &[&dyn Venue] = &[&Polymarket];
+
+/// The venue of that name.
+pub fn find(name: &str) -> Option<&'static dyn Venue> {
+    ALL.iter().copied().find(|venue| venue.name() == name)
+}
+
+/// An exchange's WebSocket protocol.
+pub trait Venue: Send + Sync + fmt::Debug {
+    /// The name in the configuration and in labels.
+    fn name(&self) -> &'static str;
+
+    /// Where its market data is served.
+    fn default_url(&self) -> &'static str;
+
+    /// What it allows.
+    fn limits(&self) -> Limits;
+
+    /// How the client keeps the connection alive.
+    fn heartbeat(&self) -> Heartbeat;
+
+    /// How long a live stream may be without data before something is wrong, where the user does not say.
+    fn stale_after(&self) -> Duration;
+
+    /// Whether an instrument's id is possible; the error says what one looks like.
+    fn check_instrument(&self, id: &str) -> Result<(), &'static str>;
+
+    /// The subscription dialogue of a new connection.
+    fn session(&self) -> Box<dyn Session>;
+
+    /// Reads the envelopes of a text frame's events, none to many, without copying.
+    ///
+    /// Events before a defect are visited before the error is returned.
+    fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError>;
+}
+
+/// What a venue allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Instruments that one connection carries.
+    pub instruments_per_connection: usize,
+}
+
+/// How the client keeps a connection alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The time between two pings.
+    pub interval: Duration,
+    /// What is sent.
+    pub ping: Ping,
+}
+
+/// A ping as a venue wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ping {
+    /// A text message of the venue's own protocol.
+    Text(&'static str),
+    /// A WebSocket ping frame.
+    Frame,
+}
+
+/// The subscription dialogue of one connection: what to send, and whether it was answered.
+pub trait Session: Send {
+    /// The text frames that subscribe to `instruments`. Their answer is awaited from now on.
+    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String>;
+
+    /// The text frames that end subscriptions. No answer is awaited.
+    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String>;
+
+    /// Whether an answer is awaited.
+    fn is_pending(&self) -> bool;
+
+    /// Looks for the awaited answer in a received frame. An error means that the venue refused, and said why.
+    fn answer(&mut self, frame: &str) -> Option<Result<Subscribed, Failure>>;
+
+    /// No longer waits: what is unanswered by now counts as refused.
+    fn give_up(&mut self) -> Subscribed;
+}
+
+/// Why a frame could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not UTF-8.
+    #[error("not UTF-8")]
+    Utf8,
+    /// Not JSON.
+    #[error("not JSON")]
+    Json,
+    /// JSON, but not as the venue documents it.
+    #[error("JSON of another schema")]
+    Schema,
+    /// An event or channel of which nothing is known.
+    #[error("an unknown kind of event")]
+    UnknownChannel,
+}
+
+impl DecodeError {
+    /// The reasons in the order of [`DecodeError::index`].
+    pub const REASONS: &'static [&'static str] = &["utf8", "json", "schema", "unknown_channel"];
+
+    /// The position in [`DecodeError::REASONS`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
