@@ -1,11 +1,18 @@
 //! Polymarket's market channel.
+//!
+//! Source of the protocol's facts: the venue's public documentation of the CLOB WebSocket ("Market Channel"), its official
+//! Rust client, and recordings. There is no acknowledgement: the first array that follows a subscription is the answer, and
+//! holds a `book` for each token that is active. Nothing is numbered, and nothing is replayed after a reconnect.
+
+mod decode;
+mod session;
 
 use super::{DecodeError, Heartbeat, Limits, Ping, Session, Venue};
-use crate::market::{Envelope, Failure, Instrument, Subscribed};
+use crate::market::Envelope;
 use std::time::Duration;
 
 /// Polymarket's public market channel.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Polymarket;
 
 impl Venue for Polymarket {
@@ -18,16 +25,12 @@ impl Venue for Polymarket {
     }
 
     fn limits(&self) -> Limits {
-        Limits {
-            instruments_per_connection: 500,
-        }
+        // Not documented; beyond about 750 the snapshots silently stop.
+        Limits { instruments_per_connection: 500 }
     }
 
     fn heartbeat(&self) -> Heartbeat {
-        Heartbeat {
-            interval: Duration::from_secs(10),
-            ping: Ping::Text("PING"),
-        }
+        Heartbeat { interval: Duration::from_secs(10), ping: Ping::Text("PING") }
     }
 
     fn stale_after(&self) -> Duration {
@@ -35,19 +38,16 @@ impl Venue for Polymarket {
     }
 
     fn check_instrument(&self, id: &str) -> Result<(), &'static str> {
+        // Token ids are unsigned 256-bit integers.
         let legal = (1..=78).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
-        if legal {
-            Ok(())
-        } else {
-            Err("a Polymarket token id is a decimal number of at most 78 digits")
-        }
+        if legal { Ok(()) } else { Err("a Polymarket token id is a decimal number of at most 78 digits") }
     }
 
     fn session(&self) -> Box<dyn Session> {
-        todo!()
+        Box::new(session::PolymarketSession::default())
     }
 
-    fn decode(&self, _frame: &str, _visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        todo!()
+    fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
+        decode::decode(frame, visit)
     }
 }

@@ -1,0 +1,328 @@
+//! Reads the envelopes of the market channel's frames: one pass, and a second one over the list of a `price_change`.
+
+use crate::market::{Envelope, EventKind};
+use crate::venue::DecodeError;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The answer to a text `PING`.
+const PONG: &str = "PONG";
+/// The answer to a subscription of tokens which are all subscribed already.
+pub(super) const NO_NEW_ASSETS: &str = "NO NEW ASSETS";
+/// The answer to a request that the venue does not understand.
+pub(super) const INVALID_OPERATION: &str = "INVALID OPERATION";
+
+type Visit<'v> = &'v mut dyn FnMut(Envelope<'_>);
+
+pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
+    let text = frame.trim();
+    if !text.starts_with(['{', '[']) {
+        return control_text(text, visit);
+    }
+    if text == "[]" {
+        visit(bare(EventKind::Ack));
+        return Ok(());
+    }
+    let mut defect = None;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let seed = Events { visit, defect: &mut defect };
+    let read = if text.starts_with('[') { json.deserialize_seq(seed) } else { seed.deserialize(&mut json) };
+    read.and_then(|()| json.end()).map_err(|error| reason(&error))?;
+    defect.map_or(Ok(()), Err)
+}
+
+fn control_text(text: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
+    visit(bare(match text {
+        PONG => EventKind::Heartbeat,
+        NO_NEW_ASSETS => EventKind::Ack,
+        INVALID_OPERATION => EventKind::Error,
+        _ => {
+            let json = serde_json::from_str::<IgnoredAny>(text);
+            return Err(json.map_or(DecodeError::Json, |_| DecodeError::Schema));
+        }
+    }));
+    Ok(())
+}
+
+const fn bare(kind: EventKind) -> Envelope<'static> {
+    Envelope { kind, instrument: None, venue_time_ms: None, ended: false }
+}
+
+fn reason(error: &serde_json::Error) -> DecodeError {
+    if error.is_data() { DecodeError::Schema } else { DecodeError::Json }
+}
+
+/// One event, or an array of them. What is wrong with one event does not hide the others.
+struct Events<'v, 'd> {
+    visit: Visit<'v>,
+    defect: &'d mut Option<DecodeError>,
+}
+
+impl<'de> DeserializeSeed<'de> for Events<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Events<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event of the market channel")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<(), A::Error> {
+        while events.next_element_seed(Events { visit: &mut *self.visit, defect: &mut *self.defect })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut event = Event::default();
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::EventType => event.event_type = Some(map.next_value::<Plain>()?.0),
+                Key::AssetId => event.asset_id = Some(map.next_value::<Plain>()?.0),
+                Key::Timestamp => event.timestamp = map.next_value::<Millis>()?.0,
+                Key::PriceChanges => event.price_changes = Some(map.next_value()?),
+                Key::AssetsIds => event.assets_ids = Some(map.next_value()?),
+                Key::Other => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        if let Err(defect) = event.visit(self.visit) {
+            self.defect.get_or_insert(defect);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    EventType,
+    AssetId,
+    Timestamp,
+    PriceChanges,
+    #[serde(alias = "asset_ids")]
+    AssetsIds,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Default)]
+struct Event<'de> {
+    event_type: Option<&'de str>,
+    asset_id: Option<&'de str>,
+    timestamp: Option<i64>,
+    price_changes: Option<&'de RawValue>,
+    assets_ids: Option<&'de RawValue>,
+}
+
+impl Event<'_> {
+    fn visit(&self, visit: Visit<'_>) -> Result<(), DecodeError> {
+        let kind = match self.event_type.ok_or(DecodeError::Schema)? {
+            "book" => EventKind::BookSnapshot,
+            "price_change" => {
+                let changes = self.price_changes.ok_or(DecodeError::Schema)?;
+                return self.visit_each::<Change<'_>>(changes, EventKind::BookDelta, false, visit);
+            }
+            "last_trade_price" => EventKind::Trade,
+            "best_bid_ask" => EventKind::Ticker,
+            "tick_size_change" => EventKind::Status,
+            // Told to everybody, and of a market that nobody here has subscribed to yet.
+            "new_market" => {
+                visit(Envelope { venue_time_ms: self.timestamp, ..bare(EventKind::Status) });
+                return Ok(());
+            }
+            "market_resolved" => {
+                let tokens = self.assets_ids.ok_or(DecodeError::Schema)?;
+                return self.visit_each::<Plain<'_>>(tokens, EventKind::Status, true, visit);
+            }
+            // Of the user channel, which shares the endpoint's host.
+            "order" | "trade" => EventKind::Other,
+            _ => return Err(DecodeError::UnknownChannel),
+        };
+        let instrument = Some(self.asset_id.ok_or(DecodeError::Schema)?);
+        visit(Envelope { kind, instrument, venue_time_ms: self.timestamp, ended: false });
+        Ok(())
+    }
+
+    /// Visits one event for each token that a list names.
+    fn visit_each<'l, T: Deserialize<'l> + Into<&'l str>>(
+        &self,
+        list: &'l RawValue,
+        kind: EventKind,
+        ended: bool,
+        visit: Visit<'_>,
+    ) -> Result<(), DecodeError> {
+        let mut each = |token: T| {
+            visit(Envelope { kind, instrument: Some(token.into()), venue_time_ms: self.timestamp, ended });
+        };
+        let mut json = serde_json::Deserializer::from_str(list.get());
+        json.deserialize_seq(Each(&mut each, std::marker::PhantomData)).map_err(|error| reason(&error))
+    }
+}
+
+/// Calls a function with each element of a list, so that no list is allocated.
+struct Each<F, T>(F, std::marker::PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<F, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element()? {
+            (self.0)(element);
+        }
+        Ok(())
+    }
+}
+
+/// An element of `price_changes`.
+#[derive(Deserialize)]
+struct Change<'a> {
+    #[serde(borrow)]
+    asset_id: Plain<'a>,
+}
+
+impl<'a> From<Change<'a>> for &'a str {
+    fn from(change: Change<'a>) -> Self {
+        change.asset_id.0
+    }
+}
+
+impl<'a> From<Plain<'a>> for &'a str {
+    fn from(plain: Plain<'a>) -> Self {
+        plain.0
+    }
+}
+
+/// A string without escapes, borrowed from the frame: ids and names of events have none.
+struct Plain<'de>(&'de str);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Plain<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&str>::deserialize(deserializer).map(Plain)
+    }
+}
+
+/// Milliseconds since the epoch: a string of digits, or a number. `None` where it is neither.
+struct Millis(Option<i64>);
+
+impl<'de> Deserialize<'de> for Millis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        if raw.starts_with(['{', '[']) {
+            return Err(D::Error::invalid_type(de::Unexpected::Other("a list or an object"), &"milliseconds"));
+        }
+        Ok(Self(raw.trim_matches('"').parse().ok()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Seen = (EventKind, Option<String>, Option<i64>, bool);
+
+    fn read(frame: &str) -> (Vec<Seen>, Result<(), DecodeError>) {
+        let mut seen = Vec::new();
+        let result = decode(frame, &mut |e| seen.push((e.kind, e.instrument.map(String::from), e.venue_time_ms, e.ended)));
+        (seen, result)
+    }
+
+    fn event(kind: EventKind, instrument: &str, time: i64) -> Seen {
+        (kind, Some(instrument.into()), Some(time), false)
+    }
+
+    #[test]
+    fn every_event_type_decodes_to_what_it_is() {
+        for (event_type, kind) in [
+            ("book", EventKind::BookSnapshot),
+            ("last_trade_price", EventKind::Trade),
+            ("best_bid_ask", EventKind::Ticker),
+            ("tick_size_change", EventKind::Status),
+        ] {
+            let frame = format!(r#"{{"asset_id":"71","timestamp":"1790908667676", "event_type":"{event_type}"}}"#);
+            assert_eq!(read(&frame), (vec![event(kind, "71", 1_790_908_667_676)], Ok(())));
+        }
+        let (seen, _) = read(r#"{"event_type":"new_market","assets_ids":["1"],"timestamp":"5"}"#);
+        assert_eq!(seen, [(EventKind::Status, None, Some(5), false)]);
+    }
+
+    #[test]
+    fn a_price_change_is_one_event_for_each_token_it_names() {
+        let frame = r#"{"market":"0x1", "price_changes":[{"asset_id":"1","price":"0.5"},{"price":"0.5","asset_id":"2"}],
+            "timestamp":"7", "event_type":"price_change"}"#;
+        let expected = vec![event(EventKind::BookDelta, "1", 7), event(EventKind::BookDelta, "2", 7)];
+        assert_eq!(read(frame), (expected, Ok(())));
+    }
+
+    #[test]
+    fn a_resolved_market_ends_each_of_its_tokens() {
+        let (seen, result) = read(r#"{"event_type":"market_resolved","assets_ids":["1","2"],"timestamp":"7"}"#);
+        assert_eq!(result, Ok(()));
+        let ended = |token: &str| (EventKind::Status, Some(token.into()), Some(7), true);
+        assert_eq!(seen, [ended("1"), ended("2")]);
+    }
+
+    #[test]
+    fn a_defect_of_one_event_does_not_hide_the_others() {
+        let frame = r#"[{"event_type":"surprise"},{"event_type":"book","asset_id":"3","timestamp":"1"}]"#;
+        assert_eq!(read(frame), (vec![event(EventKind::BookSnapshot, "3", 1)], Err(DecodeError::UnknownChannel)));
+    }
+
+    #[test]
+    fn control_texts_are_told_apart() {
+        for (text, kind) in [
+            ("PONG", EventKind::Heartbeat),
+            ("[]", EventKind::Ack),
+            ("[]\n", EventKind::Ack),
+            ("NO NEW ASSETS", EventKind::Ack),
+            ("INVALID OPERATION", EventKind::Error),
+        ] {
+            assert_eq!(read(text), (vec![(kind, None, None, false)], Ok(())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_frame_is_named() {
+        for (frame, reason) in [
+            ("", DecodeError::Json),
+            ("hello", DecodeError::Json),
+            (r#"{"event_type":"book""#, DecodeError::Json),
+            (r#"{"event_type":"book"} x"#, DecodeError::Json),
+            ("42", DecodeError::Schema),
+            ("[1]", DecodeError::Schema),
+            ("{}", DecodeError::Schema),
+            (r#"{"event_type":"book"}"#, DecodeError::Schema),
+            (r#"{"event_type":"book","asset_id":7}"#, DecodeError::Schema),
+            (r#"{"event_type":"price_change","price_changes":{}}"#, DecodeError::Schema),
+            (r#"{"event_type":"quake"}"#, DecodeError::UnknownChannel),
+        ] {
+            assert_eq!(read(frame).1, Err(reason), "{frame}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_levels_of_nesting_do_no_harm() {
+        let (open, shut) = ("[".repeat(10_000), "]".repeat(10_000));
+        assert!(read(&format!("{open}{shut}")).1.is_err());
+        let nested = format!(r#"{{"event_type":"book","asset_id":"1","bids":{open}{shut}}}"#);
+        assert_eq!(read(&nested).0.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(frame in r#"[\[\]{}":,a-z0-9 \\]{0,200}|\PC{0,100}"#) {
+            let _ = read(&frame);
+        }
+    }
+}
