@@ -1,6 +1,8 @@
-//! x
+//! Keeps market-data WebSocket streams connected, and shows when, why and for how long they were not.
 pub mod clock;
 pub mod market;
 pub mod stream;
 pub mod supervise;
 pub mod venue;
+
+pub use supervise::Policy as ReconnectionConfig;

@@ -3,6 +3,7 @@
 use super::{Cause, Instrument};
 use crate::clock::Moment;
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,6 +128,8 @@ pub enum MarketEvent {
     Disconnected {
         /// Why.
         cause: Cause,
+        /// A sentence for the log; never holds a secret.
+        detail: Cow<'static, str>,
     },
     /// Live again, every subscription answered; fresh data follows.
     Reconnected,

@@ -1,8 +1,11 @@
 //! Streams: the trait, the facts that they report, the driver that reconnects, and the transport.
 
 mod fact;
+mod reconnecting;
+mod slot;
 
 pub use fact::{DataFact, DialPhase, Fact, NoObserver, Observer, SubscriptionFailure, TransportFact};
+pub use reconnecting::ReconnectingDataStream;
 
 use crate::market::{Failure, Instrument, MarketEvent, Subscribed};
 

@@ -348,7 +348,7 @@ impl Supervisor {
         self.end(cause, failure.detail.clone(), notices);
 
         let retry_after = failure.retry_after.unwrap_or_default();
-        let excessive = retry_after > self.policy.retry_after_max;
+        let excessive = cause.is_failure() && retry_after > self.policy.retry_after_max;
         let floor = retry_after
             .min(if excessive {
                 RETRY_AFTER_CAP

@@ -1,0 +1,355 @@
+//! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
+
+use super::slot::{Outcome, Slot, Step, Task};
+use super::{DataFact, DialPhase, Fact, MarketDataStream, NoObserver, Observer, SubscriptionFailure, TransportFact};
+use crate::clock::{Moment, later};
+use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
+use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor};
+use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::time::Instant;
+use tokio::time::{Sleep, sleep_until};
+
+/// A stream that reconnects and resubscribes by itself, and never hides a gap.
+///
+/// [`MarketDataStream::connect`] and [`MarketDataStream::subscribe`] record the wish and return at once;
+/// [`MarketDataStream::next_event`] dials, waits and receives. It yields [`MarketEvent::Disconnected`] for each loss and
+/// [`MarketEvent::Reconnected`] once it is live again, so that the consumer can throw its books away; after
+/// [`MarketDataStream::close`] it yields `None`.
+///
+/// `next_event` is cancel-safe in every phase: a wait or an attempt belongs to the stream and not to the call, so it may be
+/// polled in a `select!` with a tick however short. Nothing happens while nobody polls it: no pong is sent and no redial made.
+///
+/// ```
+/// use feedwatch::ReconnectionConfig;
+/// use feedwatch::market::{Instrument, MarketEvent};
+/// use feedwatch::stream::{MarketDataStream, ReconnectingDataStream};
+///
+/// async fn watch<S: MarketDataStream + 'static>(venue: S) {
+///     let mut stream = ReconnectingDataStream::new(venue, ReconnectionConfig::default());
+///     let _ = stream.subscribe(&[Instrument::new("71321045679252212594626385532706912750332728571942532289631379312455583992563")]).await;
+///     let _ = stream.connect().await;
+///     while let Some(event) = stream.next_event().await {
+///         match event {
+///             MarketEvent::Frame(frame) => println!("{} bytes", frame.payload.len()),
+///             MarketEvent::Disconnected { cause, .. } => println!("throw the books away: {cause}"),
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
+pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver> {
+    slot: Slot<S>,
+    venue: &'static str,
+    supervisor: Supervisor,
+    observer: O,
+    /// The consumer asked for a connection.
+    wanted: bool,
+    /// What the consumer asked for: the truth, restored on each connection.
+    desired: BTreeSet<Instrument>,
+    /// What this connection was asked for.
+    requested: BTreeSet<Instrument>,
+    /// Whether the two may differ.
+    changed: bool,
+    /// What this connection has in effect.
+    active: BTreeSet<Instrument>,
+    /// Told before anything else is received. A handful: only notices of one input go in at a time.
+    events: VecDeque<MarketEvent>,
+    /// The consumer knows of a loss, and not yet of its end.
+    gap: bool,
+    subscribing_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: MarketDataStream + 'static> ReconnectingDataStream<S> {
+    /// Wraps a stream. Nothing is dialled before [`MarketDataStream::next_event`].
+    pub fn new(inner: S, policy: Policy) -> Self {
+        Self::with_observer(inner, policy, fastrand::u64(..), NoObserver)
+    }
+}
+
+impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
+    /// The same with an observer that is told every fact, and a seed for the jitter.
+    pub fn with_observer(inner: S, policy: Policy, seed: u64, observer: O) -> Self {
+        Self {
+            venue: inner.exchange_name(),
+            slot: Slot::new(inner),
+            supervisor: Supervisor::new(policy, seed),
+            observer,
+            wanted: false,
+            desired: BTreeSet::new(),
+            requested: BTreeSet::new(),
+            changed: false,
+            active: BTreeSet::new(),
+            events: VecDeque::new(),
+            gap: false,
+            subscribing_since: None,
+            timer: None,
+        }
+    }
+
+    /// Reconnects now. No effect unless the breaker is closed.
+    pub fn reconnect(&mut self) {
+        self.apply(Input::Reconnect, Moment::now());
+    }
+
+    /// Closes the breaker and clears the failure count; if it was open, dials now.
+    pub fn reset_breaker(&mut self) {
+        self.apply(Input::ResetBreaker, Moment::now());
+    }
+
+    /// Follows another policy from now on, without reconnecting.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.apply(Input::Policy(Box::new(policy)), Moment::now());
+    }
+
+    /// What the stream is doing.
+    pub fn state(&self) -> State {
+        self.supervisor.state()
+    }
+
+    /// The breaker's state.
+    pub fn breaker(&self) -> BreakerState {
+        self.supervisor.breaker()
+    }
+
+    fn apply(&mut self, input: Input, now: Moment) {
+        for notice in self.supervisor.apply(input, now.mono) {
+            match &notice {
+                Notice::AttemptFailed { .. } => self.leave_connection(now),
+                Notice::Lost { cause, detail } => {
+                    self.leave_connection(now);
+                    self.gap = true;
+                    self.events.push_back(MarketEvent::Disconnected { cause: *cause, detail: detail.clone() });
+                }
+                Notice::Up { .. } if std::mem::take(&mut self.gap) => self.events.push_back(MarketEvent::Reconnected),
+                Notice::Connected => self.subscribing_since = Some(now.mono),
+                _ => {}
+            }
+            self.observer.observe(now, &Fact::Supervisor(notice));
+        }
+    }
+
+    fn leave_connection(&mut self, now: Moment) {
+        self.slot.release();
+        self.requested.clear();
+        if !self.active.is_empty() {
+            self.active.clear();
+            self.tell_subscriptions(now);
+        }
+    }
+
+    fn tell(&self, now: Moment, fact: DataFact) {
+        self.observer.observe(now, &Fact::Data(fact));
+    }
+
+    fn tell_subscriptions(&self, now: Moment) {
+        self.tell(now, DataFact::Subscriptions { desired: self.desired.len(), active: self.active.len() });
+    }
+
+    fn tell_subscription_failure(&self, now: Moment, cause: Cause, instruments: usize) {
+        let reason = match cause {
+            Cause::SubscribeRejected => SubscriptionFailure::Rejected,
+            Cause::SubscribeTimeout => SubscriptionFailure::Timeout,
+            _ => SubscriptionFailure::SendError,
+        };
+        self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
+    }
+
+    /// Brings the supervisor into line with what the consumer asked for.
+    fn follow_wishes(&mut self) {
+        let idle = self.supervisor.state() == State::Idle;
+        if idle && self.wanted && !self.desired.is_empty() {
+            self.apply(Input::Start, Moment::now());
+        } else if !idle && self.desired.is_empty() {
+            self.apply(Input::Idle, Moment::now());
+        }
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome) {
+        let now = Moment::now();
+        match outcome {
+            Outcome::Connected(Ok(())) => self.apply(Input::Connected, now),
+            Outcome::Connected(Err(failure)) => self.apply(Input::Failed(failure), now),
+            Outcome::Subscribed(result) => {
+                if let Some(since) = self.subscribing_since.take() {
+                    let took = now.mono.saturating_duration_since(since);
+                    let fact = TransportFact::Phase { phase: DialPhase::Subscribe, took };
+                    self.observer.observe(now, &Fact::Transport(fact));
+                }
+                match result {
+                    Ok(answer) => {
+                        let input = Input::Subscribed { accepted: answer.accepted.len(), refused: answer.refused.len() };
+                        self.on_answer(answer, now);
+                        self.apply(input, now);
+                    }
+                    Err(failure) => {
+                        self.tell_subscription_failure(now, failure.cause, self.requested.len());
+                        self.apply(Input::Failed(failure), now);
+                    }
+                }
+            }
+            Outcome::Changed(Ok(answer)) => self.on_answer(answer, now),
+            Outcome::Changed(Err(failure)) => {
+                self.tell_subscription_failure(now, failure.cause, 1);
+                self.apply(Input::Failed(failure), now);
+            }
+            Outcome::Released => {}
+        }
+    }
+
+    fn on_answer(&mut self, answer: Subscribed, now: Moment) {
+        if !answer.refused.is_empty() {
+            let (reason, instruments) = (SubscriptionFailure::Rejected, answer.refused.len());
+            self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
+        }
+        // What was taken back in the meantime is not in effect.
+        self.active.extend(answer.accepted.into_iter().filter(|accepted| self.desired.contains(accepted)));
+        self.tell_subscriptions(now);
+    }
+
+    /// Takes note of what the connection yielded. `None`: the consumer is told through `events`, if at all.
+    fn on_event(&mut self, event: Option<MarketEvent>) -> Option<MarketEvent> {
+        match &event {
+            Some(MarketEvent::Frame(frame)) if frame.is_data => self.apply(Input::Data, frame.received),
+            Some(MarketEvent::Frame(_) | MarketEvent::Reconnected) => {}
+            Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
+            Some(MarketEvent::Ended { instruments }) => {
+                for instrument in instruments {
+                    self.desired.remove(instrument);
+                    self.requested.remove(instrument);
+                    self.active.remove(instrument);
+                }
+                let now = Moment::now();
+                self.tell(now, DataFact::Ended { instruments: instruments.len() });
+                self.tell_subscriptions(now);
+            }
+            Some(MarketEvent::Disconnected { cause, detail }) => {
+                let failure = Failure::new(*cause).with_detail(detail.clone());
+                self.apply(Input::Failed(failure), Moment::now());
+                return None;
+            }
+            None => {
+                self.apply(Input::Failed(Cause::Eof.into()), Moment::now());
+                return None;
+            }
+        }
+        event
+    }
+
+    /// Starts what the action asks for, where that is an operation.
+    fn begin(&mut self, action: Action) {
+        match action {
+            _ if self.slot.is_busy() => {}
+            Action::Connect { deadline } => self.slot.begin(Task::Connect, deadline),
+            Action::Subscribe { deadline } => {
+                self.requested.clone_from(&self.desired);
+                self.changed = false;
+                self.slot.begin(Task::Subscribe(self.desired.iter().cloned().collect()), deadline);
+            }
+            Action::Receive { .. } => {
+                if std::mem::take(&mut self.changed) {
+                    let added: Vec<_> = self.desired.difference(&self.requested).cloned().collect();
+                    let removed: Vec<_> = self.requested.difference(&self.desired).cloned().collect();
+                    self.requested.clone_from(&self.desired);
+                    if !(added.is_empty() && removed.is_empty()) {
+                        let deadline = later(Moment::now().mono, self.supervisor.policy().subscribe_timeout);
+                        self.slot.begin(Task::Change { added, removed }, deadline);
+                    }
+                }
+            }
+            Action::Idle | Action::Wait { .. } | Action::Stop => {}
+        }
+    }
+}
+
+impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for ReconnectingDataStream<S, O> {
+    /// Records the wish. Never fails.
+    async fn connect(&mut self) -> Result<(), Failure> {
+        self.wanted = true;
+        Ok(())
+    }
+
+    /// Adds to the set of instruments, which every connection from now on is subscribed to. Never fails; what the venue
+    /// refuses is told to the observer.
+    async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+        self.desired.extend(instruments.iter().cloned());
+        self.changed = true;
+        self.tell_subscriptions(Moment::now());
+        Ok(Subscribed::default())
+    }
+
+    /// Takes instruments out of the set. Never fails.
+    async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
+        self.desired.retain(|desired| !instruments.contains(desired));
+        self.changed = true;
+        self.active.retain(|active| !instruments.contains(active));
+        self.tell_subscriptions(Moment::now());
+        Ok(())
+    }
+
+    async fn next_event(&mut self) -> Option<MarketEvent> {
+        loop {
+            self.follow_wishes();
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let action = self.supervisor.action();
+            self.begin(action);
+            let due = match action {
+                Action::Stop => return None,
+                Action::Receive { deadline } => deadline,
+                Action::Wait { due } => Some(due),
+                // An operation ends by itself at its deadline.
+                Action::Connect { .. } | Action::Subscribe { .. } | Action::Idle => None,
+            };
+            if let Some(due) = due {
+                arm(&mut self.timer, due);
+            }
+            let receiving = matches!(action, Action::Receive { .. });
+            // In order: what is under way, what is there to read, and only then the deadline, so that after a pause the data
+            // that waits in the socket is not taken for silence.
+            tokio::select! {
+                biased;
+                step = self.slot.next(receiving) => match step {
+                    Step::Outcome(outcome) => self.on_outcome(outcome),
+                    Step::Event(event) => {
+                        if let Some(event) = self.on_event(event) {
+                            return Some(event);
+                        }
+                    }
+                },
+                () = elapsed(self.timer.as_mut()), if due.is_some() => self.apply(Input::Elapsed, Moment::now()),
+            }
+        }
+    }
+
+    fn exchange_name(&self) -> &'static str {
+        self.venue
+    }
+
+    /// Ends the stream for good: closes the connection, and from then on `next_event` yields what is left to tell, then `None`.
+    async fn close(&mut self) {
+        self.apply(Input::Stop, Moment::now());
+        while self.slot.is_busy() {
+            self.slot.next(false).await;
+        }
+    }
+}
+
+/// Makes sure that the timer fires at `due` or before. Firing early is harmless, and spares re-arming it for each message.
+fn arm(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant) {
+    let due = due.into();
+    match timer {
+        None => *timer = Some(Box::pin(sleep_until(due))),
+        Some(timer) if timer.is_elapsed() || timer.deadline() > due => timer.as_mut().reset(due),
+        Some(_) => {}
+    }
+}
+
+async fn elapsed(timer: Option<&mut Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => timer.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,483 @@
+//! The supervisor's promises: single steps first, then random walks that check invariants after each step.
+
+use feedwatch::clock::Moment;
+use feedwatch::market::{Cause, Failure};
+use feedwatch::supervise::{
+    Action, AttemptKind, BreakerState, Input, Notice, OnStale, Policy, State, Supervisor, Transition, Trigger,
+};
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A supervisor with its own time.
+struct Bench {
+    supervisor: Supervisor,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(policy: Policy) -> Self {
+        let mut bench = Self { supervisor: Supervisor::new(policy, 7), now: Moment::now().mono };
+        bench.apply(Input::Start);
+        bench
+    }
+
+    fn apply(&mut self, input: Input) -> Vec<Notice> {
+        self.supervisor.apply(input, self.now)
+    }
+
+    fn fail(&mut self, cause: Cause) -> Vec<Notice> {
+        self.apply(Input::Failed(cause.into()))
+    }
+
+    fn go_live(&mut self) {
+        self.apply(Input::Connected);
+        let notices = self.apply(Input::Subscribed { accepted: 1, refused: 0 });
+        assert_eq!(notices, [Notice::Up { accepted: 1, refused: 0 }]);
+    }
+
+    /// Moves the time to the action's deadline, and says so.
+    fn elapse(&mut self) -> Vec<Notice> {
+        self.now = deadline(self.supervisor.action()).expect("something is due");
+        self.apply(Input::Elapsed)
+    }
+
+    fn wait(&self) -> Duration {
+        match self.supervisor.action() {
+            Action::Wait { due } => due - self.now,
+            action => panic!("{action:?} is not a wait"),
+        }
+    }
+}
+
+fn deadline(action: Action) -> Option<Instant> {
+    match action {
+        Action::Connect { deadline } | Action::Subscribe { deadline } => Some(deadline),
+        Action::Receive { deadline } => deadline,
+        Action::Wait { due } => Some(due),
+        Action::Idle | Action::Stop => None,
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        initial_delay: millis(10),
+        max_delay: millis(100),
+        backoff_multiplier: 2.0,
+        jitter: 0.0,
+        max_consecutive_failures: 3,
+        circuit_breaker_cooldown: secs(5),
+        ..Policy::default()
+    }
+}
+
+fn tripped(notices: &[Notice]) -> Option<Trigger> {
+    notices.iter().find_map(|notice| match notice {
+        Notice::Breaker(Transition { from: BreakerState::Closed, to: BreakerState::Open { .. }, trigger, .. }) => {
+            Some(*trigger)
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn five_failed_dials_wait_10_20_40_80_and_100_ms() {
+    let mut bench = Bench::new(Policy { max_consecutive_failures: 99, ..policy() });
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        bench.fail(Cause::TcpRefused);
+        waits.push(bench.wait());
+        let notices = bench.elapse();
+        assert!(matches!(notices[..], [Notice::Attempt { kind: AttemptKind::Backoff, .. }]), "{notices:?}");
+    }
+    assert_eq!(waits, [10, 20, 40, 80, 100].map(millis));
+}
+
+#[test]
+fn a_failed_first_connect_is_retried_like_any_other() {
+    let mut bench = Bench::new(policy());
+    bench.fail(Cause::Dns);
+    assert_eq!(bench.wait(), millis(10));
+    bench.elapse();
+    bench.go_live();
+}
+
+#[test]
+fn a_venue_that_accepts_and_closes_at_once_trips_the_breaker() {
+    let mut bench = Bench::new(policy());
+    for loss in 1..=3 {
+        bench.go_live();
+        let notices = bench.fail(Cause::CloseNormal);
+        assert_eq!(tripped(&notices).is_some(), loss == 3, "loss {loss}: {notices:?}");
+        bench.elapse();
+    }
+}
+
+#[test]
+fn such_a_venue_is_dialled_at_most_25_times_in_30_seconds() {
+    let policy = Policy {
+        initial_delay: millis(100),
+        max_delay: millis(400),
+        max_consecutive_failures: 4,
+        circuit_breaker_cooldown: secs(2),
+        ..policy()
+    };
+    let mut bench = Bench::new(policy);
+    let (end, mut dials, mut trips) = (bench.now + secs(30), 1, 0);
+    while bench.now < end {
+        bench.go_live();
+        trips += usize::from(tripped(&bench.fail(Cause::CloseNormal)).is_some());
+        bench.elapse();
+        dials += 1;
+    }
+    assert!(dials <= 25, "{dials} dials");
+    assert_eq!(trips, 1);
+}
+
+#[test]
+fn only_stable_clears_the_failure_count() {
+    let mut bench = Bench::new(policy());
+    bench.fail(Cause::Eof);
+    bench.elapse();
+    bench.go_live();
+    bench.apply(Input::Data);
+    assert_eq!(bench.supervisor.failures(), 1, "neither the connection nor data clears it");
+    assert_eq!(bench.elapse(), [Notice::Stable]);
+    assert_eq!(bench.supervisor.failures(), 0);
+}
+
+#[test]
+fn a_probe_that_becomes_stable_closes_the_breaker() {
+    let mut bench = Bench::new(Policy { max_consecutive_failures: 1, ..policy() });
+    bench.fail(Cause::Eof);
+    assert_eq!(bench.supervisor.state(), State::CoolingDown);
+    assert_eq!(bench.wait(), secs(5));
+    let notices = bench.elapse();
+    assert!(matches!(notices[..], [Notice::Breaker(_), Notice::Attempt { kind: AttemptKind::Probe, .. }]));
+    bench.go_live();
+    assert_eq!(bench.supervisor.breaker(), BreakerState::HalfOpen, "live is not yet stable");
+    bench.elapse();
+    assert_eq!(bench.supervisor.breaker(), BreakerState::Closed);
+}
+
+#[test]
+fn a_probe_that_is_lost_before_it_is_stable_reopens_without_a_second_trip() {
+    let mut bench = Bench::new(Policy { max_consecutive_failures: 1, ..policy() });
+    bench.fail(Cause::Eof);
+    bench.elapse();
+    bench.go_live();
+    let notices = bench.fail(Cause::Eof);
+    assert_eq!(tripped(&notices), None);
+    assert!(matches!(bench.supervisor.breaker(), BreakerState::Open { .. }));
+}
+
+#[test]
+fn what_redialling_cannot_heal_trips_at_once() {
+    for cause in [Cause::Unauthorized, Cause::TlsCertificate] {
+        assert_eq!(tripped(&Bench::new(policy()).fail(cause)), Some(Trigger::FatalError), "{cause}");
+    }
+}
+
+#[test]
+fn the_third_403_in_a_row_is_believed() {
+    let forbidden = || Input::Failed(Failure { status: Some(403), ..Cause::HttpStatus.into() });
+    let mut bench = Bench::new(Policy { max_consecutive_failures: 99, ..policy() });
+    for _ in 0..2 {
+        assert_eq!(tripped(&bench.apply(forbidden())), None);
+        bench.elapse();
+    }
+    bench.fail(Cause::Eof);
+    bench.elapse();
+    for attempt in 1..=3 {
+        let notices = bench.apply(forbidden());
+        let believed = attempt == 3;
+        let cause = if believed { Cause::Unauthorized } else { Cause::HttpStatus };
+        assert!(matches!(&notices[0], Notice::AttemptFailed { cause: c, .. } if *c == cause), "{notices:?}");
+        assert_eq!(tripped(&notices).is_some(), believed);
+        bench.elapse();
+    }
+}
+
+#[test]
+fn a_retry_after_is_waited_for() {
+    let limited = |secs| Input::Failed(Failure { retry_after: Some(Duration::from_secs(secs)), ..Cause::RateLimited.into() });
+    let mut bench = Bench::new(policy());
+    assert_eq!(tripped(&bench.apply(limited(120))), None);
+    assert_eq!(bench.wait(), secs(120));
+
+    let mut bench = Bench::new(policy());
+    assert_eq!(tripped(&bench.apply(limited(901))), Some(Trigger::FatalError), "longer than retry_after_max");
+    assert_eq!(bench.wait(), secs(901));
+
+    let mut bench = Bench::new(policy());
+    bench.apply(limited(u64::MAX));
+    assert_eq!(bench.wait(), secs(3 * 24 * 3600), "three days at most");
+}
+
+#[test]
+fn a_venue_that_restarts_is_left_alone_for_five_seconds() {
+    for cause in [Cause::CloseServiceRestart, Cause::CloseTryAgain] {
+        let mut bench = Bench::new(policy());
+        bench.go_live();
+        bench.fail(cause);
+        assert_eq!(bench.wait(), secs(5), "{cause}");
+    }
+}
+
+#[test]
+fn running_out_of_file_descriptors_backs_off_and_never_trips() {
+    let mut bench = Bench::new(policy());
+    for _ in 0..20 {
+        assert_eq!(tripped(&bench.fail(Cause::ResourceLimit)), None);
+        assert_eq!(bench.wait(), millis(10));
+        bench.elapse();
+    }
+}
+
+#[test]
+fn silence_is_reported_once_and_ends_with_data() {
+    let mut bench = Bench::new(Policy { stale_after: Some(secs(60)), ..policy() });
+    bench.go_live();
+    assert_eq!(bench.elapse(), [Notice::Stable]);
+    assert_eq!(bench.elapse(), [Notice::Stale]);
+    assert_eq!(bench.apply(Input::Elapsed), []);
+    assert_eq!(bench.apply(Input::Data), [Notice::Fresh]);
+}
+
+#[test]
+fn a_venue_that_stays_dead_trips_where_stale_streams_reconnect() {
+    let policy = Policy { stale_after: Some(secs(60)), on_stale: OnStale::Reconnect, ..policy() };
+    let mut bench = Bench::new(policy);
+    let mut trips = 0;
+    for _ in 0..3 {
+        bench.go_live();
+        let mut notices = bench.elapse();
+        if notices == [Notice::Stable] {
+            notices = bench.elapse();
+        }
+        assert!(matches!(notices[..], [Notice::Stale, Notice::Lost { cause: Cause::Stale, .. }, ..]), "{notices:?}");
+        trips += usize::from(tripped(&notices).is_some());
+        bench.elapse();
+    }
+    assert_eq!(trips, 1);
+}
+
+#[test]
+fn a_reset_restores_all() {
+    let mut bench = Bench::new(policy());
+    for _ in 0..3 {
+        bench.fail(Cause::Eof);
+        if bench.supervisor.breaker() == BreakerState::Closed {
+            bench.elapse();
+        }
+    }
+    let notices = bench.apply(Input::ResetBreaker);
+    assert!(matches!(notices[..], [Notice::Breaker(_), Notice::Attempt { kind: AttemptKind::Forced, .. }]));
+    assert_eq!((bench.supervisor.breaker(), bench.supervisor.failures()), (BreakerState::Closed, 0));
+    bench.fail(Cause::Eof);
+    assert_eq!(bench.wait(), millis(10), "the ladder starts again");
+}
+
+#[test]
+fn a_forced_reconnect_is_a_gap_but_no_failure() {
+    let mut bench = Bench::new(policy());
+    bench.go_live();
+    let notices = bench.apply(Input::Reconnect);
+    assert!(
+        matches!(
+            notices[..],
+            [Notice::Lost { cause: Cause::Forced, .. }, Notice::Attempt { kind: AttemptKind::Forced, .. }]
+        ),
+        "{notices:?}"
+    );
+    assert_eq!(bench.supervisor.failures(), 0);
+}
+
+#[test]
+fn an_idle_stream_does_not_forget_an_open_breaker() {
+    let mut bench = Bench::new(Policy { max_consecutive_failures: 1, ..policy() });
+    bench.fail(Cause::Eof);
+    assert_eq!(bench.apply(Input::Idle), [Notice::Idle]);
+    assert_eq!(bench.supervisor.action(), Action::Idle);
+    let notices = bench.apply(Input::Start);
+    assert!(matches!(notices[..], [Notice::CoolingDown { .. }]), "{notices:?}");
+    assert_eq!(bench.wait(), secs(5));
+}
+
+#[test]
+fn a_new_policy_applies_to_what_is_under_way() {
+    let mut bench = Bench::new(policy());
+    bench.go_live();
+    bench.apply(Input::Policy(Box::new(Policy { stable_after: secs(1), ..policy() })));
+    assert_eq!(deadline(bench.supervisor.action()), Some(bench.now + secs(1)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Advance(u64),
+    ToDeadline,
+    Input(Input),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let failure = (0..Cause::COUNT, prop::option::of(0..2_000_u64), prop::option::of(Just(403))).prop_map(
+        |(cause, retry_after, status)| {
+            Input::Failed(Failure { retry_after: retry_after.map(secs), status, ..Cause::ALL[cause].into() })
+        },
+    );
+    prop_oneof![
+        2 => (0..100_000_u64).prop_map(Step::Advance),
+        6 => Just(Step::ToDeadline),
+        4 => Just(Step::Input(Input::Connected)),
+        4 => Just(Step::Input(Input::Subscribed { accepted: 1, refused: 0 })),
+        2 => Just(Step::Input(Input::Data)),
+        4 => failure.prop_map(Step::Input),
+        1 => Just(Step::Input(Input::Reconnect)),
+        1 => Just(Step::Input(Input::ResetBreaker)),
+        1 => Just(Step::Input(Input::Idle)),
+        2 => Just(Step::Input(Input::Start)),
+        2 => Just(Step::Input(Input::Elapsed)),
+    ]
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    (1..8_u32, 0.0..=1.0, any::<bool>(), prop::option::of(1..400_u64)).prop_map(
+        |(max_consecutive_failures, jitter, reconnect, stale_after)| Policy {
+            max_consecutive_failures,
+            jitter,
+            on_stale: if reconnect { OnStale::Reconnect } else { OnStale::Report },
+            stale_after: stale_after.map(secs),
+            ..Policy::default()
+        },
+    )
+}
+
+/// What the notices add up to, kept beside the supervisor to judge it.
+#[derive(Default)]
+struct Ledger {
+    attempts: u64,
+    failed: u64,
+    ups: u64,
+    losses: u64,
+    probes_of_this_half_open: u32,
+    failures_at_last_look: u32,
+}
+
+impl Ledger {
+    fn check(&mut self, before: &Supervisor, after: &Supervisor, notices: &[Notice], now: Instant) {
+        let mut breaker = before.breaker();
+        let mut cleared = false;
+        for notice in notices {
+            match notice {
+                Notice::Attempt { kind, .. } => {
+                    self.attempts += 1;
+                    assert!(!matches!(breaker, BreakerState::Open { .. }), "never dials while the breaker is open");
+                    if breaker == BreakerState::HalfOpen && *kind == AttemptKind::Probe {
+                        self.probes_of_this_half_open += 1;
+                        assert_eq!(self.probes_of_this_half_open, 1, "exactly one probe for each cooldown");
+                    }
+                }
+                Notice::AttemptFailed { cause, .. } => {
+                    self.failed += 1;
+                    assert!(cause.fails_attempts(), "an attempt fails only for a cause of attempts: {cause}");
+                }
+                Notice::Up { .. } => self.ups += 1,
+                Notice::Lost { cause, .. } => {
+                    self.losses += 1;
+                    assert!(cause.ends_connections(), "a connection is lost only for a cause of losses: {cause}");
+                }
+                Notice::Stable => cleared = true,
+                Notice::Breaker(transition) => {
+                    assert_eq!(transition.from, breaker, "each transition starts where the last one ended");
+                    assert_ne!(transition.from.as_str(), transition.to.as_str(), "a transition changes the state");
+                    if let (BreakerState::Closed, BreakerState::Open { .. }) = (transition.from, transition.to) {
+                        let enough = transition.failures >= after.policy().max_consecutive_failures;
+                        assert!(enough || transition.trigger == Trigger::FatalError, "trips only at the threshold or fatally");
+                    }
+                    if transition.to == BreakerState::HalfOpen {
+                        self.probes_of_this_half_open = 0;
+                    }
+                    cleared |= transition.trigger == Trigger::Reset;
+                    breaker = transition.to;
+                }
+                Notice::BackingOff { delay, due } => {
+                    let longest = after.policy().max_delay.max(after.policy().retry_after_max);
+                    assert!(*delay <= longest, "no delay is longer than the cap or an honoured Retry-After");
+                    assert_eq!(*due, now + *delay, "the due time is the delay from now");
+                }
+                Notice::Connected | Notice::Stale | Notice::Fresh | Notice::CoolingDown { .. } => {}
+                Notice::Idle | Notice::Stopped => {}
+            }
+        }
+        assert_eq!(breaker, after.breaker(), "every move of the breaker is told");
+        let told = notices.iter().filter_map(Notice::state).next_back();
+        assert_eq!(told.unwrap_or(before.state()), after.state(), "every change of state is told");
+        let in_flight = u64::from(matches!(after.state(), State::Connecting | State::Subscribing));
+        assert_eq!(self.attempts, self.ups + self.failed + in_flight, "attempts = made live + failed + in flight");
+        assert_eq!(self.ups, self.losses + u64::from(after.state() == State::Live), "connections = lost + live");
+        assert!(
+            after.failures() >= self.failures_at_last_look || cleared,
+            "only stable and a reset clear the failure count"
+        );
+        self.failures_at_last_look = after.failures();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn the_invariants_hold_on_random_walks(policy in any_policy(), seed: u64, steps in prop::collection::vec(step(), 1..200)) {
+        let mut now = Moment::now().mono;
+        let mut supervisor = Supervisor::new(policy, seed);
+        let mut ledger = Ledger::default();
+        for step in std::iter::once(Step::Input(Input::Start)).chain(steps) {
+            let input = match step {
+                Step::Advance(by) => {
+                    now += millis(by);
+                    continue;
+                }
+                Step::ToDeadline => {
+                    now = now.max(deadline(supervisor.action()).unwrap_or(now));
+                    Input::Elapsed
+                }
+                // A reset also clears a count that had not tripped, which no notice tells.
+                Step::Input(Input::ResetBreaker) => {
+                    ledger.failures_at_last_look = 0;
+                    Input::ResetBreaker
+                }
+                Step::Input(input) => input,
+            };
+            prop_assert_eq!(supervisor.action(), supervisor.action());
+            let before = supervisor.clone();
+            let notices = supervisor.apply(input, now);
+            ledger.check(&before, &supervisor, &notices, now);
+        }
+    }
+
+    #[test]
+    fn too_early_is_harmless(policy in any_policy(), steps in prop::collection::vec(step(), 1..60)) {
+        let mut now = Moment::now().mono;
+        let mut supervisor = Supervisor::new(policy, 1);
+        supervisor.apply(Input::Start, now);
+        for step in steps {
+            match step {
+                Step::Advance(_) => {}
+                Step::ToDeadline => now = now.max(deadline(supervisor.action()).unwrap_or(now)),
+                Step::Input(input) => drop(supervisor.apply(input, now)),
+            }
+            if deadline(supervisor.action()).is_some_and(|due| due > now) {
+                let action = supervisor.action();
+                prop_assert_eq!(supervisor.apply(Input::Elapsed, now), vec![]);
+                prop_assert_eq!(supervisor.action(), action);
+            }
+        }
+    }
+}
