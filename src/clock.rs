@@ -3,7 +3,7 @@
 //! Durations, deadlines and ages come from the monotonic clock (tokio's, so that a paused clock works in tests); the wall
 //! clock serves only to compare with a venue's timestamps and to export Unix times.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,4 @@ pub fn unix_seconds(wall: SystemTime) -> f64 {
         Ok(since) => since.as_secs_f64(),
         Err(before) => -before.duration().as_secs_f64(),
     }
-}
-
-/// `from + wait`, or a year later where that overflows: nothing waits longer.
-pub fn later(from: Instant, wait: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-    from.checked_add(wait).unwrap_or_else(|| from + YEAR)
 }

@@ -1,2 +1,136 @@
-//! The `feedwatch` program.
-fn main() {}
+//! The `feedwatch` program: arguments and exit codes.
+
+mod args;
+
+use args::{Arguments, Command, Demo, Format, Simulate};
+use clap::Parser;
+use feedwatch::app::{self, DemoOptions, Scenario};
+use feedwatch::config::Config;
+use feedwatch::metrics::{BuildInfo, OwnMetrics, docs};
+use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, and with which exit code that ends the program.
+enum Failure {
+    /// The command line or the configuration: 2.
+    Usage(Error),
+    /// Anything else: 1.
+    Running(Error),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Running(error.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run { config, listen } => run(&config.path, listen),
+        Command::Check { config } => check(&config.path),
+        Command::Metrics { format } => list_metrics(format),
+        Command::Simulate(simulate) => run_simulation(simulate),
+        Command::Demo(demo) => run_demo(&demo),
+    };
+    match outcome {
+        Ok(code) => code,
+        // Somebody reads no further: `feedwatch metrics | head`.
+        Err(Failure::Running(error)) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let (code, error) = match failure {
+                Failure::Usage(error) => (2, error),
+                Failure::Running(error) => (1, error),
+            };
+            // Where stderr is gone, too, there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<Config, Failure> {
+    Config::load(path, std::env::vars_os()).map_err(|errors| Failure::Usage(errors.into()))
+}
+
+fn run(path: &Path, listen: Option<std::net::SocketAddr>) -> Result<ExitCode, Failure> {
+    let mut config = load(path)?;
+    config.exporter.listen = listen.unwrap_or(config.exporter.listen);
+    let own = own_metrics()?;
+    runtime()?.block_on(app::run(config, own))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(path: &Path) -> Result<ExitCode, Failure> {
+    let config = load(path)?;
+    writeln!(io::stdout(), "{}: valid, {} streams", path.display(), config.streams.len())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list_metrics(format: Format) -> Result<ExitCode, Failure> {
+    let text = match format {
+        Format::Markdown => docs::markdown(),
+        Format::Json => docs::json(),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
+    let traffic = match &simulate.capture {
+        Some(path) => {
+            let frames = Arc::new(Capture::read(path).map_err(|error| Failure::Usage(error.into()))?);
+            Traffic::Replay { frames, speed: simulate.speed, repeat: simulate.repeat }
+        }
+        None => Traffic::Generated { events_per_second: simulate.rate },
+    };
+    let script = match &simulate.script {
+        Some(path) => read_script(path)?,
+        None => Script::default(),
+    };
+    let unknown = simulate.unknown.into_iter().collect();
+    let options = SimOptions { listen: simulate.listen, traffic, script, seed: simulate.seed, unknown };
+    runtime()?.block_on(app::simulate(options))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_script(path: &Path) -> Result<Script, Failure> {
+    let usage = |problem: String| Failure::Usage(format!("{}{problem}", path.display()).into());
+    let text = std::fs::read_to_string(path).map_err(|error| usage(format!(": {error}")))?;
+    Script::from_toml(&text).map_err(|error| usage(format!(":{error}")))
+}
+
+fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
+    if demo.list_scenarios {
+        for Scenario { name, about, .. } in Scenario::ALL {
+            writeln!(io::stdout(), "{name:<10} {about}")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options =
+        DemoOptions { scenario: demo.scenario, listen: demo.listen, duration: demo.duration, verify: demo.verify };
+    let own = own_metrics()?;
+    let differences = runtime()?.block_on(app::demo(options, own))?;
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn own_metrics() -> Result<Arc<OwnMetrics>, Failure> {
+    let build = BuildInfo {
+        version: env!("CARGO_PKG_VERSION").into(),
+        revision: env!("FEEDWATCH_REVISION").into(),
+        rustversion: env!("FEEDWATCH_RUSTVERSION").into(),
+    };
+    Ok(Arc::new(OwnMetrics::new(&build)?))
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -151,7 +151,12 @@ impl Cause {
     /// The cause for which a connection is lost when a stream reports this one while it is live.
     #[must_use]
     pub const fn of_loss(self) -> Self {
-        if self.ends_connections() { self } else { Self::Internal }
+        match self {
+            Self::TcpUnreachable => Self::TcpTimeout,
+            Self::Tls => Self::Protocol,
+            cause if cause.ends_connections() => cause,
+            _ => Self::Internal,
+        }
     }
 
     /// The cause for a WebSocket close code (RFC 6455, section 7.4, and the IANA registry); `None` = a close frame without one.

@@ -5,69 +5,33 @@ use crate::clock::Moment;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EventKind {
-    /// A trade.
-    Trade,
-    /// A whole order book.
-    BookSnapshot,
-    /// A change of an order book.
-    BookDelta,
-    /// Best prices, or a summary of the market.
-    Ticker,
-    /// A candle.
-    Candle,
-    /// News of a market or of the venue: a market ended, a tick size changed.
-    Status,
-    /// An answer to a subscription.
-    Ack,
-    /// A heartbeat or a pong in the venue's own protocol.
-    Heartbeat,
-    /// The venue complains.
-    Error,
-    /// Known, and none of these.
-    Other,
+closed_set! {
+    /// What a message is about.
+    pub enum EventKind {
+        /// A trade.
+        Trade => "trade",
+        /// A whole order book.
+        BookSnapshot => "book_snapshot",
+        /// A change of an order book.
+        BookDelta => "book_delta",
+        /// Best prices, or a summary of the market.
+        Ticker => "ticker",
+        /// A candle.
+        Candle => "candle",
+        /// News of a market or of the venue: a market ended, a tick size changed.
+        Status => "status",
+        /// An answer to a subscription.
+        Ack => "ack",
+        /// A heartbeat or a pong in the venue's own protocol.
+        Heartbeat => "heartbeat",
+        /// The venue complains.
+        Error => "error",
+        /// Known, and none of these.
+        Other => "other",
+    }
 }
 
 impl EventKind {
-    /// Every kind, in the order of their [`EventKind::index`].
-    pub const ALL: &'static [Self] = &[
-        Self::Trade,
-        Self::BookSnapshot,
-        Self::BookDelta,
-        Self::Ticker,
-        Self::Candle,
-        Self::Status,
-        Self::Ack,
-        Self::Heartbeat,
-        Self::Error,
-        Self::Other,
-    ];
-    /// How many kinds there are.
-    pub const COUNT: usize = Self::ALL.len();
-
-    /// The name in labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Trade => "trade",
-            Self::BookSnapshot => "book_snapshot",
-            Self::BookDelta => "book_delta",
-            Self::Ticker => "ticker",
-            Self::Candle => "candle",
-            Self::Status => "status",
-            Self::Ack => "ack",
-            Self::Heartbeat => "heartbeat",
-            Self::Error => "error",
-            Self::Other => "other",
-        }
-    }
-
-    /// The position in [`EventKind::ALL`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
     /// Market data: feeds the data clock. Heartbeats, answers and news do not.
     pub const fn is_data(self) -> bool {
         matches!(
@@ -117,6 +81,8 @@ pub struct Subscribed {
     pub accepted: Vec<Instrument>,
     /// What the venue left out or refused; the others go on.
     pub refused: Vec<Instrument>,
+    /// What the venue did not answer in time; the others go on.
+    pub unanswered: Vec<Instrument>,
 }
 
 /// What a stream yields to its consumer.

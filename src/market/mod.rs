@@ -1,9 +1,14 @@
 //! The words of the market: streams, instruments, events, and the causes for which connections fail.
 
+#[macro_use]
+mod closed_set;
+
 mod cause;
 mod event;
 mod name;
+mod reason;
 
 pub use cause::{Cause, Failure};
 pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
 pub use name::{Instrument, InvalidName, StreamName};
+pub use reason::{DecodeError, DialPhase, SubscriptionFailure};

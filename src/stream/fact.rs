@@ -1,9 +1,8 @@
 //! What happened to a stream, reported once.
 
 use crate::clock::Moment;
-use crate::market::Cause;
+use crate::market::{DecodeError, DialPhase, SubscriptionFailure};
 use crate::supervise::Notice;
-use crate::venue::DecodeError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,42 +16,6 @@ pub enum Fact {
     Transport(TransportFact),
     /// The data, or what is subscribed to, changed its shape.
     Data(DataFact),
-}
-
-/// The phases of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DialPhase {
-    /// Name look-up.
-    Resolve,
-    /// TCP connect.
-    Connect,
-    /// TLS handshake.
-    Tls,
-    /// HTTP upgrade to WebSocket.
-    Upgrade,
-    /// Subscription.
-    Subscribe,
-}
-
-impl DialPhase {
-    /// The names in the order of [`DialPhase::index`].
-    pub const NAMES: &'static [&'static str] = &["resolve", "connect", "tls", "upgrade", "subscribe"];
-
-    /// The position in [`DialPhase::NAMES`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The cause of an attempt whose time was over in this phase.
-    pub const fn timeout_cause(self) -> Cause {
-        match self {
-            Self::Resolve => Cause::DnsTimeout,
-            Self::Connect => Cause::TcpTimeout,
-            Self::Tls => Cause::TlsTimeout,
-            Self::Upgrade => Cause::UpgradeTimeout,
-            Self::Subscribe => Cause::SubscribeTimeout,
-        }
-    }
 }
 
 /// What the transport did.
@@ -74,27 +37,6 @@ pub enum TransportFact {
     },
     /// A ping was answered.
     RoundTrip(Duration),
-}
-
-/// Why a subscription is not in effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubscriptionFailure {
-    /// The venue refused or left it out.
-    Rejected,
-    /// No answer in time.
-    Timeout,
-    /// The request could not be sent.
-    SendError,
-}
-
-impl SubscriptionFailure {
-    /// The reasons in the order of [`SubscriptionFailure::index`].
-    pub const REASONS: &'static [&'static str] = &["rejected", "timeout", "send_error"];
-
-    /// The position in [`SubscriptionFailure::REASONS`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// What changed in the data, or in what is subscribed to.

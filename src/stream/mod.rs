@@ -1,13 +1,23 @@
 //! Streams: the trait, the facts that they report, the driver that reconnects, and the transport.
 
+mod connection;
+mod dial;
+mod endpoint;
 mod fact;
+mod failure;
 mod reconnecting;
 mod slot;
+mod tls;
+mod websocket;
 
-pub use fact::{DataFact, DialPhase, Fact, NoObserver, Observer, SubscriptionFailure, TransportFact};
+pub use dial::{Dialler, TcpDialler};
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
 pub use reconnecting::ReconnectingDataStream;
+pub use tls::TlsTrust;
+pub use websocket::{TransportOptions, WebSocketStream};
 
-use crate::market::{Failure, Instrument, MarketEvent, Subscribed};
+use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 
 /// A stream of market data: a venue's connection, or a mock.
 pub trait MarketDataStream: Send {

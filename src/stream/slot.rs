@@ -3,8 +3,8 @@
 //! The operation owns the stream, and the slot owns the operation. A consumer that drops its call loses nothing: the next
 //! call goes on where the last one was.
 
-use super::{DialPhase, MarketDataStream};
-use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
+use super::MarketDataStream;
+use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use tokio::time::{timeout, timeout_at};
@@ -63,7 +63,9 @@ impl<S: MarketDataStream + 'static> Slot<S> {
 
     /// Starts an operation on the stream at hand; it ends by the deadline.
     pub(super) fn begin(&mut self, task: Task, deadline: Instant) {
-        let Place::AtHand(mut stream) = std::mem::replace(&mut self.0, Place::Moving) else { return };
+        let Place::AtHand(mut stream) = std::mem::replace(&mut self.0, Place::Moving) else {
+            return;
+        };
         let cancel = CancellationToken::new();
         let cancelled = cancel.clone();
         let operation = async move {
@@ -122,7 +124,11 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
                 if !removed.is_empty() {
                     stream.unsubscribe(&removed).await?;
                 }
-                if added.is_empty() { Ok(Subscribed::default()) } else { stream.subscribe(&added).await }
+                if added.is_empty() {
+                    Ok(Subscribed::default())
+                } else {
+                    stream.subscribe(&added).await
+                }
             };
             let result = timeout_at(deadline, change).await;
             Outcome::Changed(result.unwrap_or_else(|_| Err(Failure::new(Cause::SendTimeout))))

@@ -1,6 +1,6 @@
 //! The circuit breaker: stops dialling a venue that keeps failing, and lets one probe through after the cooldown.
 
-use crate::clock::later;
+use super::later;
 use std::time::{Duration, Instant};
 
 /// The breaker's state.
@@ -40,34 +40,21 @@ impl BreakerState {
     }
 }
 
-/// Why the breaker moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// As many failures in a row as the threshold.
-    ConsecutiveFailures,
-    /// A cause that redialling cannot heal, or a `Retry-After` longer than `retry_after_max`.
-    FatalError,
-    /// The cooldown is over: time for the probe.
-    CooldownElapsed,
-    /// The probe failed, or its connection was lost before it was stable.
-    ProbeFailed,
-    /// The probe's connection is stable.
-    Stable,
-    /// Reset by hand.
-    Reset,
-}
-
-impl Trigger {
-    /// The name in labels, logs and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ConsecutiveFailures => "consecutive_failures",
-            Self::FatalError => "fatal_error",
-            Self::CooldownElapsed => "cooldown_elapsed",
-            Self::ProbeFailed => "probe_failed",
-            Self::Stable => "stable",
-            Self::Reset => "reset",
-        }
+closed_set! {
+    /// Why the breaker moved.
+    pub enum Trigger {
+        /// As many failures in a row as the threshold.
+        ConsecutiveFailures => "consecutive_failures",
+        /// A cause that redialling cannot heal, or a `Retry-After` longer than `retry_after_max`.
+        FatalError => "fatal_error",
+        /// The cooldown is over: time for the probe.
+        CooldownElapsed => "cooldown_elapsed",
+        /// The probe failed, or its connection was lost before it was stable.
+        ProbeFailed => "probe_failed",
+        /// The probe's connection is stable.
+        Stable => "stable",
+        /// Reset by hand.
+        Reset => "reset",
     }
 }
 

@@ -1,7 +1,6 @@
 //! The supervisor of one connection.
 
-use super::{AttemptKind, BreakerState, CircuitBreaker, Notice, Notices, OnStale, Policy, Stage, State, Transition};
-use crate::clock::later;
+use super::{AttemptKind, BreakerState, CircuitBreaker, Notice, Notices, OnStale, Policy, Stage, State, Transition, later};
 use crate::market::{Cause, Failure};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -385,7 +384,11 @@ impl Supervisor {
                 .max(floor);
             let due = later(now, delay);
             self.phase = Phase::Waiting { due };
-            notices.push(Notice::BackingOff { delay, due });
+            notices.push(Notice::BackingOff {
+                delay,
+                due,
+                failures: self.breaker.failures(),
+            });
         }
     }
 

@@ -15,3 +15,11 @@ pub use breaker::{BreakerState, CircuitBreaker, Transition, Trigger};
 pub use machine::{Action, Input, Supervisor};
 pub use notice::{AttemptKind, Notice, Notices, Stage, State};
 pub use policy::{OnStale, Policy, PolicyError};
+
+use std::time::{Duration, Instant};
+
+/// `from + wait`, or a year later where that overflows: nothing waits longer.
+pub fn later(from: Instant, wait: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    from.checked_add(wait).unwrap_or_else(|| from + YEAR)
+}

@@ -47,72 +47,33 @@ impl AttemptKind {
     }
 }
 
-/// Where an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Before the upgrade was answered.
-    Connect,
-    /// Upgraded, but not subscribed.
-    Subscribe,
-}
-
-impl Stage {
-    /// The name in logs and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Subscribe => "subscribe",
-        }
+closed_set! {
+    /// Where an attempt failed.
+    pub enum Stage {
+        /// Before the upgrade was answered.
+        Connect => "connect",
+        /// Upgraded, but not subscribed.
+        Subscribe => "subscribe",
     }
 }
 
-/// What a stream is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Nothing to subscribe to, or not started.
-    Idle,
-    /// Dialling.
-    Connecting,
-    /// Upgraded, waiting for the subscriptions to be answered.
-    Subscribing,
-    /// Upgraded, and each subscription answered.
-    Live,
-    /// Waiting for the next dial.
-    BackingOff,
-    /// Waiting for the breaker's cooldown to end.
-    CoolingDown,
-    /// Ended for good.
-    Stopped,
-}
-
-impl State {
-    /// The states in the order of [`State::index`].
-    pub const ALL: &'static [Self] = &[
-        Self::Idle,
-        Self::Connecting,
-        Self::Subscribing,
-        Self::Live,
-        Self::BackingOff,
-        Self::CoolingDown,
-        Self::Stopped,
-    ];
-
-    /// The position in [`State::ALL`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The name in labels and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Connecting => "connecting",
-            Self::Subscribing => "subscribing",
-            Self::Live => "live",
-            Self::BackingOff => "backing_off",
-            Self::CoolingDown => "cooling_down",
-            Self::Stopped => "stopped",
-        }
+closed_set! {
+    /// What a stream is doing.
+    pub enum State {
+        /// Nothing to subscribe to, or not started.
+        Idle => "idle",
+        /// Dialling.
+        Connecting => "connecting",
+        /// Upgraded, waiting for the subscriptions to be answered.
+        Subscribing => "subscribing",
+        /// Upgraded, and each subscription answered.
+        Live => "live",
+        /// Waiting for the next dial.
+        BackingOff => "backing_off",
+        /// Waiting for the breaker's cooldown to end.
+        CoolingDown => "cooling_down",
+        /// Ended for good.
+        Stopped => "stopped",
     }
 }
 
@@ -163,6 +124,8 @@ pub enum Notice {
         delay: Duration,
         /// Until when.
         due: Instant,
+        /// The failures in a row.
+        failures: u32,
     },
     /// There is something to subscribe to again, but the breaker is still open.
     CoolingDown {

@@ -1,6 +1,7 @@
 //! The figures that a stream's supervision follows.
 
 use super::Backoff;
+use std::fmt;
 use std::time::Duration;
 
 /// What happens when a live stream gets no data for `stale_after`.
@@ -61,14 +62,21 @@ impl Default for Policy {
 }
 
 /// A figure of a [`Policy`] that makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     /// The field's name, as in [`Policy`].
     pub field: &'static str,
     /// What is wrong, and what would be right.
     pub problem: String,
 }
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+impl std::error::Error for PolicyError {}
 
 impl Policy {
     /// The backoff of this policy.

@@ -4,7 +4,7 @@ mod polymarket;
 
 pub use polymarket::Polymarket;
 
-use crate::market::{Envelope, Failure, Instrument, Subscribed};
+use crate::market::{DecodeError, Envelope, Failure, Instrument, Subscribed};
 use std::fmt;
 use std::time::Duration;
 
@@ -81,36 +81,18 @@ pub trait Session: Send {
     /// Whether an answer is awaited.
     fn is_pending(&self) -> bool;
 
-    /// Looks for the awaited answer in a received frame. An error means that the venue refused, and said why.
-    fn answer(&mut self, frame: &str) -> Option<Result<Subscribed, Failure>>;
+    /// Looks for the awaited answer in a received frame.
+    fn answer(&mut self, frame: &str) -> Option<Answer>;
 
-    /// No longer waits: what is unanswered by now counts as refused.
-    fn give_up(&mut self) -> Subscribed;
+    /// No longer waits; returns what is unanswered.
+    fn give_up(&mut self) -> Vec<Instrument>;
 }
 
-/// Why a frame could not be decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Not UTF-8.
-    #[error("not UTF-8")]
-    Utf8,
-    /// Not JSON.
-    #[error("not JSON")]
-    Json,
-    /// JSON, but not as the venue documents it.
-    #[error("JSON of another schema")]
-    Schema,
-    /// An event or channel of which nothing is known.
-    #[error("an unknown kind of event")]
-    UnknownChannel,
-}
-
-impl DecodeError {
-    /// The reasons in the order of [`DecodeError::index`].
-    pub const REASONS: &'static [&'static str] = &["utf8", "json", "schema", "unknown_channel"];
-
-    /// The position in [`DecodeError::REASONS`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
+/// A venue's answer to a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What is in effect now, and what was left out.
+    Settled(Subscribed),
+    /// All of these were refused, and the venue says why.
+    Rejected(Vec<Instrument>, Failure),
 }

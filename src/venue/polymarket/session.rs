@@ -2,7 +2,7 @@
 
 use super::decode::{INVALID_OPERATION, NO_NEW_ASSETS, decode};
 use crate::market::{Cause, EventKind, Failure, Instrument, Subscribed};
-use crate::venue::Session;
+use crate::venue::{Answer, Session};
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -15,9 +15,13 @@ pub(super) struct PolymarketSession {
 }
 
 impl PolymarketSession {
-    fn settle(&mut self, is_active: impl Fn(&Instrument) -> bool) -> Subscribed {
-        let (accepted, refused) = self.pending.take().unwrap_or_default().into_iter().partition(is_active);
-        Subscribed { accepted, refused }
+    fn settle(&mut self, is_active: impl Fn(&Instrument) -> bool) -> Answer {
+        let (accepted, refused) = self.give_up().into_iter().partition(is_active);
+        Answer::Settled(Subscribed {
+            accepted,
+            refused,
+            ..Subscribed::default()
+        })
     }
 }
 
@@ -43,15 +47,15 @@ impl Session for PolymarketSession {
         self.pending.is_some()
     }
 
-    fn answer(&mut self, frame: &str) -> Option<Result<Subscribed, Failure>> {
+    fn answer(&mut self, frame: &str) -> Option<Answer> {
         self.pending.as_ref()?;
         match frame.trim() {
             // All were subscribed already, so all are in effect.
-            NO_NEW_ASSETS => Some(Ok(self.settle(|_| true))),
+            NO_NEW_ASSETS => Some(self.settle(|_| true)),
             INVALID_OPERATION => {
-                self.pending = None;
                 let detail = "the venue answered the subscription with INVALID OPERATION";
-                Some(Err(Failure::new(Cause::SubscribeRejected).with_detail(detail)))
+                let failure = Failure::new(Cause::SubscribeRejected).with_detail(detail);
+                Some(Answer::Rejected(self.give_up(), failure))
             }
             text if text.starts_with('[') => {
                 let mut active = HashSet::new();
@@ -61,14 +65,14 @@ impl Session for PolymarketSession {
                         active.insert(id.to_owned());
                     }
                 });
-                Some(Ok(self.settle(|asked| active.contains(asked.as_str()))))
+                Some(self.settle(|asked| active.contains(asked.as_str())))
             }
             _ => None,
         }
     }
 
-    fn give_up(&mut self) -> Subscribed {
-        self.settle(|_| false)
+    fn give_up(&mut self) -> Vec<Instrument> {
+        self.pending.take().unwrap_or_default()
     }
 }
 
@@ -93,35 +97,62 @@ mod tests {
     #[test]
     fn the_first_request_names_the_channel_and_later_ones_the_operation() {
         let mut session = PolymarketSession::default();
-        assert_eq!(session.subscribe(&instruments(&["1"])), [r#"{"assets_ids":["1"],"type":"market"}"#]);
-        assert_eq!(session.subscribe(&instruments(&["2"])), [r#"{"assets_ids":["2"],"operation":"subscribe"}"#]);
-        assert_eq!(session.unsubscribe(&instruments(&["2"])), [r#"{"assets_ids":["2"],"operation":"unsubscribe"}"#]);
+        assert_eq!(
+            session.subscribe(&instruments(&["1"])),
+            [r#"{"assets_ids":["1"],"type":"market"}"#]
+        );
+        assert_eq!(
+            session.subscribe(&instruments(&["2"])),
+            [r#"{"assets_ids":["2"],"operation":"subscribe"}"#]
+        );
+        assert_eq!(
+            session.unsubscribe(&instruments(&["2"])),
+            [r#"{"assets_ids":["2"],"operation":"unsubscribe"}"#]
+        );
+    }
+
+    fn settled(accepted: &[&str], refused: &[&str]) -> Option<Answer> {
+        let (accepted, refused) = (instruments(accepted), instruments(refused));
+        Some(Answer::Settled(Subscribed {
+            accepted,
+            refused,
+            unanswered: vec![],
+        }))
     }
 
     #[test]
     fn tokens_in_the_first_array_are_active_and_absent_ones_refused() {
         let mut session = asked(&["1", "2"]);
-        assert_eq!(session.answer(r#"{"event_type":"book","asset_id":"1"}"#), None, "an object is no answer");
-        let answer = session.answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#).unwrap().unwrap();
-        assert_eq!(answer, Subscribed { accepted: instruments(&["2"]), refused: instruments(&["1"]) });
+        assert_eq!(
+            session.answer(r#"{"event_type":"book","asset_id":"1"}"#),
+            None,
+            "an object is no answer"
+        );
+        let answer = session.answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#);
+        assert_eq!(answer, settled(&["2"], &["1"]));
         assert!(!session.is_pending());
         assert_eq!(session.answer("[]"), None, "only an awaited answer is one");
     }
 
     #[test]
     fn an_empty_array_is_live_with_none_active() {
-        let answer = asked(&["1"]).answer("[]\n").unwrap().unwrap();
-        assert_eq!(answer, Subscribed { accepted: vec![], refused: instruments(&["1"]) });
+        assert_eq!(asked(&["1"]).answer("[]\n"), settled(&[], &["1"]));
     }
 
     #[test]
-    fn a_refusal_with_a_reason_is_a_failure() {
-        let refusal = asked(&["1"]).answer("INVALID OPERATION").unwrap().unwrap_err();
-        assert_eq!(refusal.cause, Cause::SubscribeRejected);
+    fn a_refusal_with_a_reason_names_what_was_refused() {
+        let answer = asked(&["1"]).answer("INVALID OPERATION");
+        let Some(Answer::Rejected(refused, failure)) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(
+            (refused, failure.cause),
+            (instruments(&["1"]), Cause::SubscribeRejected)
+        );
     }
 
     #[test]
     fn nothing_new_means_all_in_effect() {
-        assert_eq!(asked(&["1"]).answer("NO NEW ASSETS").unwrap().unwrap().accepted, instruments(&["1"]));
+        assert_eq!(asked(&["1"]).answer("NO NEW ASSETS"), settled(&["1"], &[]));
     }
 }

@@ -1,0 +1,30 @@
+//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo.
+
+mod demo;
+mod http;
+mod service;
+mod signals;
+mod simulate;
+
+pub use demo::{Comparison, DemoOptions, Scenario, demo};
+pub use service::{Service, StartError};
+pub use signals::Signals;
+pub use simulate::simulate;
+
+use crate::config::Config;
+use crate::metrics::OwnMetrics;
+use crate::telemetry;
+use std::sync::Arc;
+use tracing::info;
+
+/// Runs the service until a signal ends it.
+pub async fn run(config: Config, own: Arc<OwnMetrics>) -> Result<(), StartError> {
+    telemetry::init(&config.log, own.clone())?;
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    let service = Service::start(&config, own).await?;
+    let signal = signals.next().await;
+    info!(signal, "shutting down");
+    signals.or_exit(service.stop(config.shutdown_grace)).await;
+    info!("shut down");
+    Ok(())
+}

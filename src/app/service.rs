@@ -1,0 +1,153 @@
+//! The exporter service: the configured streams, each a task of its own, and the HTTP server that shows them.
+
+use crate::clock::Moment;
+use crate::config::{Config, StreamConfig, TransportConfig};
+use crate::exporter::{Exporter, ExporterState, Limits};
+use crate::metrics::{OwnMetrics, StreamCells, StreamInfo, Streams};
+use crate::observe::StreamObserver;
+use crate::stream::{MarketDataStream, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address of the HTTP server cannot be had.
+    #[error("cannot listen on {address}: {error}; choose another with --listen or [exporter] listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
+    /// Logging was set up before.
+    #[error("cannot set up logging: {0}")]
+    Log(#[from] tracing_subscriber::util::TryInitError),
+    /// The signals of the process cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// A running service.
+pub struct Service {
+    address: SocketAddr,
+    state: Arc<ExporterState>,
+    streams: TaskTracker,
+    stop_streams: CancellationToken,
+    server: tokio::task::JoinHandle<()>,
+    stop_server: CancellationToken,
+}
+
+impl Service {
+    /// Binds the HTTP server and starts every stream. Which of them can be reached plays no part.
+    pub async fn start(config: &Config, own: Arc<OwnMetrics>) -> Result<Self, StartError> {
+        let shown = Arc::new(Streams::new());
+        let state = Arc::new(ExporterState::new(shown.clone(), own.clone()));
+        let listen = config.exporter.listen;
+        let limits = Limits {
+            max_concurrent_scrapes: config.exporter.max_concurrent_scrapes,
+            max_connections: config.exporter.max_connections,
+            ..Limits::default()
+        };
+        let exporter = Exporter::bind(listen, state.clone(), limits)
+            .await
+            .map_err(|error| StartError::Listen { address: listen, error })?;
+        let address = exporter.local_addr();
+        let stop_server = CancellationToken::new();
+        let server = tokio::spawn(exporter.serve(stop_server.clone()));
+
+        let needs_tls = config.streams.iter().any(|stream| stream.endpoint.is_tls());
+        // Reading the system's certificates takes longer than all the rest of the start.
+        let trust = if needs_tls { TlsTrust::system()? } else { TlsTrust::only([])? };
+        own.set_streams(config.streams.len());
+        own.set_config_hash(config.hash);
+        let streams = TaskTracker::new();
+        let stop_streams = CancellationToken::new();
+        for stream in &config.streams {
+            let stream = build(stream, &config.transport, trust.clone(), &shown).await;
+            streams.spawn(watch(stream, stop_streams.clone()));
+        }
+        streams.close();
+        state.set_ready(true);
+        info!(%address, streams = config.streams.len(), "ready");
+        Ok(Self { address, state, streams, stop_streams, server, stop_server })
+    }
+
+    /// Where the HTTP server listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes every stream, then the HTTP server, so that the end can still be scraped; gives up after `grace`.
+    pub async fn stop(self, grace: Duration) {
+        self.state.set_ready(false);
+        self.stop_streams.cancel();
+        let ending = async {
+            self.streams.wait().await;
+            self.stop_server.cancel();
+            // An error is a panic, which has been told already.
+            let _ = self.server.await;
+        };
+        if tokio::time::timeout(grace, ending).await.is_err() {
+            warn!(grace_ms = grace.as_millis(), "not everything was closed within the grace period");
+        }
+    }
+}
+
+type Watched = ReconnectingDataStream<WebSocketStream, Arc<StreamObserver>>;
+
+async fn build(config: &StreamConfig, transport: &TransportConfig, trust: TlsTrust, shown: &Streams) -> Watched {
+    let info = StreamInfo {
+        stream: config.name.clone(),
+        server_address: config.endpoint.host().to_owned(),
+        transport: config.endpoint.scheme().to_owned(),
+        page_on_stale: config.page_on_stale,
+    };
+    let now = Moment::now().mono;
+    let cells = Arc::new(StreamCells::new(info, shown.venue(config.venue.name()), now));
+    cells.update(now, |writer| {
+        writer.threshold(config.policy.max_consecutive_failures);
+        writer.stale_after(config.policy.stale_after);
+    });
+    shown.add(&cells);
+    let observer = Arc::new(StreamObserver::new(cells.clone()));
+    let options = TransportOptions {
+        ping_interval: config.ping_interval,
+        pong_timeout: config.pong_timeout,
+        subscribe_timeout: config.policy.subscribe_timeout,
+        send_timeout: transport.send_timeout,
+        close_timeout: transport.close_timeout,
+        max_message_bytes: transport.max_message_bytes,
+        read_buffer_bytes: transport.read_buffer_bytes,
+    };
+    let socket = WebSocketStream::new(config.venue, config.endpoint.clone(), options, trust, cells.clone(), observer.clone());
+    // A seed for each stream, or all would jitter alike.
+    let mut stream = ReconnectingDataStream::with_observer(socket, config.policy.clone(), fastrand::u64(..), observer);
+    // Neither fails: both record the wish.
+    let _ = stream.subscribe(&config.instruments).await;
+    let _ = stream.connect().await;
+    stream
+}
+
+/// Receives for as long as the service runs.
+async fn watch(mut stream: Watched, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased; // a flood of events must not keep the end back
+            () = stop.cancelled() => break,
+            event = stream.next_event() => {
+                if event.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    stream.close().await;
+}

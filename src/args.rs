@@ -1,0 +1,181 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use feedwatch::app::Scenario;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FEEDWATCH_REVISION"), ")");
+
+const EXAMPLES: &str = "\
+Examples:
+  feedwatch demo                                   see it work, with a simulated venue inside
+  feedwatch check --config config/feedwatch.toml   is the configuration valid?
+  feedwatch run --config config/feedwatch.toml     run the exporter
+  curl http://127.0.0.1:9885/metrics               scrape it
+
+Exit codes:
+  0    done, or shut down in an orderly way by SIGTERM or SIGINT
+  1    failed while running; `demo --verify` found a difference
+  2    the command line or the configuration is wrong
+  130  a second signal came before the shutdown was over";
+
+/// Keeps market-data WebSocket streams connected, and shows when, why and for how long they were not.
+#[derive(Parser)]
+#[command(name = "feedwatch", version = VERSION, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the exporter
+    #[command(after_help = "Example:\n  feedwatch run --config config/feedwatch.toml --listen 0.0.0.0:9885")]
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Serve HTTP here instead of [exporter] listen
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+    },
+    /// Check a configuration; prints every error as file:line:column, and exits with 2 if there is one
+    #[command(after_help = "Example:\n  feedwatch check --config config/feedwatch.toml")]
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Print the list of all metrics
+    #[command(after_help = "Example:\n  feedwatch metrics --format markdown > docs/metrics.md")]
+    Metrics {
+        /// How
+        #[arg(long, value_enum, default_value_t = Format::Markdown)]
+        format: Format,
+    },
+    /// Run a simulated Polymarket venue; prints what it does, one JSON object a line
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(Simulate),
+    /// Run the exporter against simulated venues that fail in all the usual ways
+    #[command(after_help = "Examples:\n  feedwatch demo\n  feedwatch demo --scenario outage --for 40s --verify")]
+    Demo(Demo),
+}
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  feedwatch simulate
+  feedwatch simulate --capture frames.jsonl.zst --speed max --script faults.toml
+
+A script of faults:
+  [[rules]]
+  first_connection = 1
+  last_connection = 1
+  fault = { close = { code = 1001, after_ms = 5000 } }";
+
+#[derive(Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file (TOML); FEEDWATCH__SECTION__KEY variables override it
+    #[arg(long = "config", value_name = "FILE")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    Markdown,
+    Json,
+}
+
+#[derive(Args)]
+pub(crate) struct Simulate {
+    /// Where it listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9886")]
+    pub(crate) listen: SocketAddr,
+    /// Play the frames of this file (.jsonl or .jsonl.zst) instead of generated ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capture: Option<PathBuf>,
+    /// How many times as fast as they were recorded; `max` = as fast as they are read
+    #[arg(long, default_value = "1", requires = "capture", value_parser = speed)]
+    pub(crate) speed: feedwatch::sim::Speed,
+    /// Start again after the last frame
+    #[arg(long, requires = "capture")]
+    pub(crate) repeat: bool,
+    /// Generated events per second on each connection
+    #[arg(long, default_value_t = 10.0, conflicts_with = "capture")]
+    pub(crate) rate: f64,
+    /// Faults (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<PathBuf>,
+    /// A token that is not known, or whose market has ended; may be repeated
+    #[arg(long = "unknown", value_name = "TOKEN")]
+    pub(crate) unknown: Vec<String>,
+    /// Decides the generated markets
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// End after this time, with exit code 0: 30s, 2m, 500ms
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// What to show
+    #[arg(long, value_name = "NAME", default_value = "all", value_parser = scenario)]
+    pub(crate) scenario: &'static Scenario,
+    /// List the scenarios and end
+    #[arg(long)]
+    pub(crate) list_scenarios: bool,
+    /// Serve HTTP here
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9885")]
+    pub(crate) listen: SocketAddr,
+    /// At the end compare /metrics with what the simulated venues did; exit with 1 on a difference
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write a time like 500ms, 30s, 2m or 1h".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a time like 500ms, 30s, 2m or 1h".to_owned())?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "that is too long".into())
+}
+
+fn scenario(name: &str) -> Result<&'static Scenario, String> {
+    let names = || Scenario::ALL.iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ");
+    Scenario::find(name).ok_or_else(|| format!("choose one of: {}", names()))
+}
+
+fn speed(text: &str) -> Result<feedwatch::sim::Speed, String> {
+    if text == "max" {
+        return Ok(feedwatch::sim::Speed::AsFastAsRead);
+    }
+    match text.trim_end_matches('x').parse() {
+        Ok(factor) if factor > 0.0 && f64::is_finite(factor) => Ok(feedwatch::sim::Speed::Factor(factor)),
+        _ => Err("write a number more than 0, or `max`".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_is_a_number_with_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "5", "s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The other closed sets of reasons, each of which becomes a label.
+
+use super::Cause;
+
+closed_set! {
+    /// The phases of an attempt.
+    pub enum DialPhase {
+        /// Name look-up.
+        Resolve => "resolve",
+        /// TCP connect.
+        Connect => "connect",
+        /// TLS handshake.
+        Tls => "tls",
+        /// HTTP upgrade to WebSocket.
+        Upgrade => "upgrade",
+        /// Subscription.
+        Subscribe => "subscribe",
+    }
+}
+
+impl DialPhase {
+    /// The cause of an attempt whose time was over in this phase.
+    pub const fn timeout_cause(self) -> Cause {
+        match self {
+            Self::Resolve => Cause::DnsTimeout,
+            Self::Connect => Cause::TcpTimeout,
+            Self::Tls => Cause::TlsTimeout,
+            Self::Upgrade => Cause::UpgradeTimeout,
+            Self::Subscribe => Cause::SubscribeTimeout,
+        }
+    }
+}
+
+closed_set! {
+    /// Why a subscription is not in effect.
+    pub enum SubscriptionFailure {
+        /// The venue refused or left it out.
+        Rejected => "rejected",
+        /// No answer in time.
+        Timeout => "timeout",
+        /// The request could not be sent.
+        SendError => "send_error",
+    }
+}
+
+closed_set! {
+    /// Why a frame could not be decoded.
+    pub enum DecodeError {
+        /// Not UTF-8.
+        Utf8 => "utf8",
+        /// Not JSON.
+        Json => "json",
+        /// JSON, but not as the venue documents it.
+        Schema => "schema",
+        /// An event or channel of which nothing is known.
+        UnknownChannel => "unknown_channel",
+    }
+}
+
+impl std::error::Error for DecodeError {}

@@ -1,0 +1,86 @@
+//! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
+
+use crate::market::Cause;
+use crate::metrics::StreamCells;
+use crate::stream::{DataFact, Fact, TransportFact};
+use crate::supervise::{BreakerState, Notice, Transition};
+use tracing::{debug, error, info, warn};
+
+#[derive(Default)]
+pub(super) struct Memory {
+    /// One frame of garbage is news, the next thousand are not: told once for each connection.
+    told_parse_error: bool,
+}
+
+pub(super) fn write(cells: &StreamCells, memory: &mut Memory, fact: &Fact) {
+    let (stream, venue) = (cells.info().stream.as_str(), cells.venue().name());
+    match fact {
+        Fact::Supervisor(notice) => {
+            if matches!(notice, Notice::Attempt { .. }) {
+                memory.told_parse_error = false;
+            }
+            notice_line(stream, venue, notice);
+        }
+        Fact::Transport(TransportFact::Peer(address)) => debug!(stream, venue, %address, "reached"),
+        Fact::Transport(TransportFact::Phase { phase, took }) => {
+            debug!(stream, venue, phase = phase.as_str(), took_ms = took.as_millis(), "phase over");
+        }
+        Fact::Transport(TransportFact::Certificate { not_after }) => debug!(stream, venue, not_after, "certificate"),
+        Fact::Transport(TransportFact::RoundTrip(took)) => debug!(stream, venue, took_ms = took.as_millis(), "pong"),
+        Fact::Data(DataFact::Subscriptions { desired, active }) => {
+            debug!(stream, venue, desired, active, "subscriptions");
+        }
+        Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
+            warn!(stream, venue, reason = reason.as_str(), instruments, "instruments not subscribed");
+        }
+        Fact::Data(DataFact::Ended { instruments }) => info!(stream, venue, instruments, "instruments have ended"),
+        Fact::Data(DataFact::ParseError(reason)) => {
+            if std::mem::replace(&mut memory.told_parse_error, true) {
+                debug!(stream, venue, %reason, "frame not understood");
+            } else {
+                warn!(stream, venue, %reason, "frame not understood; later ones of this connection are only counted");
+            }
+        }
+    }
+}
+
+fn notice_line(stream: &str, venue: &str, notice: &Notice) {
+    match notice {
+        Notice::Attempt { number, kind } => info!(stream, venue, number, kind = kind.as_str(), "dialling"),
+        Notice::Connected => debug!(stream, venue, "connected, subscribing"),
+        Notice::AttemptFailed { cause: cause @ (Cause::Forced | Cause::Shutdown), .. } => {
+            info!(stream, venue, cause = cause.as_str(), "attempt given up");
+        }
+        Notice::AttemptFailed { stage, cause, detail } => {
+            warn!(stream, venue, cause = cause.as_str(), stage = stage.as_str(), %detail, "attempt failed");
+        }
+        Notice::Up { accepted, refused } => info!(stream, venue, accepted, refused, "live"),
+        Notice::Stable => info!(stream, venue, "stable"),
+        Notice::Lost { cause: cause @ (Cause::Planned | Cause::Forced | Cause::Shutdown), detail } => {
+            info!(stream, venue, cause = cause.as_str(), %detail, "connection ended");
+        }
+        Notice::Lost { cause, detail } => warn!(stream, venue, cause = cause.as_str(), %detail, "connection lost"),
+        Notice::Stale => warn!(stream, venue, "stale: live, but no data"),
+        Notice::Fresh => info!(stream, venue, "data again"),
+        Notice::BackingOff { delay, failures, .. } => {
+            info!(stream, venue, delay_ms = delay.as_millis(), failures, "backing off");
+        }
+        Notice::CoolingDown { .. } => info!(stream, venue, "the breaker is still open"),
+        Notice::Breaker(transition) => breaker_line(stream, venue, transition),
+        Notice::Idle => info!(stream, venue, "idle: nothing to subscribe to"),
+        Notice::Stopped => info!(stream, venue, "stopped"),
+    }
+}
+
+fn breaker_line(stream: &str, venue: &str, transition: &Transition) {
+    let Transition { from, to, trigger, failures } = *transition;
+    let trigger = trigger.as_str();
+    match (from, to) {
+        (BreakerState::Closed, BreakerState::Open { .. }) => {
+            error!(stream, venue, trigger, failures, "breaker tripped");
+        }
+        (_, BreakerState::Open { .. }) => warn!(stream, venue, trigger, failures, "breaker open again"),
+        (_, BreakerState::HalfOpen) => info!(stream, venue, trigger, failures, "breaker half-open: one probe"),
+        (_, BreakerState::Closed) => info!(stream, venue, trigger, "breaker closed"),
+    }
+}

@@ -1,0 +1,139 @@
+//! What a fact changes in the metrics.
+
+use crate::clock::Moment;
+use crate::market::Cause;
+use crate::metrics::{StreamCells, StreamWriter};
+use crate::stream::{DataFact, Fact, TransportFact};
+use crate::supervise::{BreakerState, Notice, State, Transition};
+use std::time::Instant;
+
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Not live since then, and supposed to be.
+    down_since: Option<Instant>,
+    /// In an outage since then. A start is one only once an attempt has failed.
+    outage_since: Option<Instant>,
+    live_since: Option<Instant>,
+}
+
+pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact) {
+    match fact {
+        Fact::Supervisor(notice) => {
+            observe_durations(cells, memory, at.mono, notice);
+            cells.update(at.mono, |writer| write_notice(writer, memory, at.mono, notice));
+        }
+        // It names no metric: an address is nothing for a label.
+        Fact::Transport(TransportFact::Peer(_)) => {}
+        Fact::Transport(TransportFact::Phase { phase, took }) => cells.venue().connect_phase(*phase, *took),
+        Fact::Transport(TransportFact::Certificate { not_after }) => cells.venue().set_certificate_not_after(*not_after),
+        Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
+        Fact::Data(DataFact::Subscriptions { desired, active }) => {
+            cells.update(at.mono, |writer| writer.subscriptions(*desired, *active));
+        }
+        Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
+            cells.update(at.mono, |writer| writer.subscription_failed(*reason, *instruments));
+        }
+        // Told by the subscriptions that are left.
+        Fact::Data(DataFact::Ended { .. }) => {}
+        Fact::Data(DataFact::ParseError(reason)) => cells.update(at.mono, |writer| writer.parse_error(*reason)),
+    }
+}
+
+/// The histograms of the venue.
+fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, notice: &Notice) {
+    match notice {
+        Notice::BackingOff { delay, .. } => cells.venue().reconnect_delay.observe(*delay),
+        Notice::Up { .. } => {
+            if let Some(since) = memory.outage_since {
+                cells.venue().outage_duration.observe(now.saturating_duration_since(since));
+            }
+        }
+        Notice::Lost { .. } => {
+            if let Some(since) = memory.live_since.take() {
+                cells.venue().connection_duration.observe(now.saturating_duration_since(since));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn write_notice(writer: &mut StreamWriter<'_>, memory: &mut Memory, now: Instant, notice: &Notice) {
+    match notice {
+        Notice::Attempt { kind, .. } => {
+            memory.down_since.get_or_insert(now);
+            writer.attempt(kind.redial_index());
+        }
+        Notice::Connected => writer.set_state(State::Subscribing),
+        Notice::AttemptFailed { cause, .. } => {
+            writer.attempt_failed(*cause);
+            if let (Some(since), true) = (memory.down_since, is_outage(*cause)) {
+                begin_outage(writer, memory, since);
+            }
+        }
+        Notice::Up { .. } => {
+            writer.live_made();
+            end_outage(writer, memory);
+            memory.live_since = Some(now);
+        }
+        Notice::Stable => writer.consecutive_failures(0),
+        Notice::Lost { cause, .. } => {
+            writer.lost(*cause);
+            memory.down_since = Some(now);
+            if is_outage(*cause) {
+                begin_outage(writer, memory, now);
+            }
+        }
+        Notice::Stale => writer.set_stale(true),
+        Notice::Fresh => writer.set_stale(false),
+        Notice::BackingOff { delay, due, failures } => {
+            writer.set_state(State::BackingOff);
+            writer.consecutive_failures(*failures);
+            writer.set_wait(Some((*delay, *due)));
+        }
+        Notice::CoolingDown { due } => cool_down(writer, now, *due),
+        Notice::Breaker(transition) => write_transition(writer, now, transition),
+        Notice::Idle => {
+            writer.set_state(State::Idle);
+            end_outage(writer, memory);
+        }
+        Notice::Stopped => {
+            writer.set_state(State::Stopped);
+            end_outage(writer, memory);
+        }
+    }
+}
+
+fn write_transition(writer: &mut StreamWriter<'_>, now: Instant, transition: &Transition) {
+    writer.transition(transition.from, transition.to);
+    writer.set_breaker(transition.to);
+    writer.consecutive_failures(transition.failures);
+    if let BreakerState::Open { until } = transition.to {
+        if transition.from == BreakerState::Closed {
+            writer.tripped(transition.trigger);
+        }
+        cool_down(writer, now, until);
+    }
+}
+
+fn cool_down(writer: &mut StreamWriter<'_>, now: Instant, until: Instant) {
+    writer.set_state(State::CoolingDown);
+    writer.set_wait(Some((until.saturating_duration_since(now), until)));
+}
+
+/// What this side does on purpose is no outage, except for a reconnect that was asked for: that is a gap in the data.
+const fn is_outage(cause: Cause) -> bool {
+    !matches!(cause, Cause::Planned | Cause::Shutdown)
+}
+
+fn begin_outage(writer: &mut StreamWriter<'_>, memory: &mut Memory, since: Instant) {
+    if memory.outage_since.is_none() {
+        memory.outage_since = Some(since);
+        writer.outage_began(since);
+    }
+}
+
+fn end_outage(writer: &mut StreamWriter<'_>, memory: &mut Memory) {
+    memory.down_since = None;
+    memory.outage_since = None;
+    writer.outage_ended();
+}

@@ -1,0 +1,430 @@
+//! One open WebSocket connection: frames, the subscription dialogue, and its clocks.
+//!
+//! Three clocks run apart, since one that heartbeats feed would never notice dead data: the transport's (any frame, judged
+//! here against the pings), the data's (data frames, judged by the supervisor), and the venue's lag (in the metrics).
+
+use super::failure;
+use super::tls::MaybeTls;
+use super::{DataFact, Fact, Observer, TransportFact};
+use crate::clock::Moment;
+use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
+use crate::metrics::{Direction, Opcode, StreamCells};
+use crate::supervise::later;
+use crate::venue::{Answer, Ping, Session, Venue};
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Sleep, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream as Socket;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// The limits of one connection.
+pub(super) struct Limits {
+    pub(super) ping_interval: Duration,
+    pub(super) pong_timeout: Duration,
+    pub(super) subscribe_timeout: Duration,
+    pub(super) send_timeout: Duration,
+    pub(super) close_timeout: Duration,
+    /// What may wait for the consumer while the first subscription is not answered.
+    pub(super) queue_bytes: usize,
+}
+
+pub(super) struct Connection<Io> {
+    socket: Socket<MaybeTls<Io>>,
+    venue: &'static dyn Venue,
+    ping: Ping,
+    session: Box<dyn Session>,
+    limits: Limits,
+    cells: Arc<StreamCells>,
+    observer: Arc<dyn Observer>,
+    /// Read, and not yet yielded.
+    queue: VecDeque<MarketEvent>,
+    queued_bytes: usize,
+    /// Why it ended. Nothing is read any more.
+    ended: Option<Failure>,
+    first_answer: FirstAnswer,
+    clocks: Clocks,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Before a connection is live, the answer is what `subscribe` waits for; later it is an event.
+enum FirstAnswer {
+    Awaited,
+    Came(Result<Subscribed, Failure>),
+    Taken,
+}
+
+struct Clocks {
+    ping_due: Instant,
+    /// A ping left then, and no frame of any kind has come since.
+    silent_since: Option<Instant>,
+    /// A ping left then, and its pong has not come.
+    pinged_at: Option<Instant>,
+    /// Something waits to leave since then.
+    unsent_since: Option<Instant>,
+    answer_due: Option<Instant>,
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
+    pub(super) fn new(
+        socket: Socket<MaybeTls<Io>>,
+        venue: &'static dyn Venue,
+        limits: Limits,
+        cells: Arc<StreamCells>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let ping_due = later(Moment::now().mono, limits.ping_interval);
+        Self {
+            socket,
+            venue,
+            ping: venue.heartbeat().ping,
+            session: venue.session(),
+            limits,
+            cells,
+            observer,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            ended: None,
+            first_answer: FirstAnswer::Awaited,
+            clocks: Clocks {
+                ping_due,
+                silent_since: None,
+                pinged_at: None,
+                unsent_since: None,
+                answer_due: None,
+            },
+            timer: Box::pin(sleep_until(ping_due.into())),
+        }
+    }
+
+    /// Subscribes. The first time it resolves with the answer, and what arrives before it is kept for `poll_event`.
+    pub(super) async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+        for request in self.session.subscribe(instruments) {
+            self.send(request).await?;
+        }
+        if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.clocks.answer_due = Some(later(Moment::now().mono, self.limits.subscribe_timeout));
+            return Ok(Subscribed::default());
+        }
+        poll_fn(|cx| self.poll_first_answer(cx)).await
+    }
+
+    pub(super) async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
+        for request in self.session.unsubscribe(instruments) {
+            self.send(request).await?;
+        }
+        Ok(())
+    }
+
+    /// The next event; `None` after the one that tells the end. Loses nothing when it is not polled again.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<MarketEvent>> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                if let MarketEvent::Frame(frame) = &event {
+                    self.queued_bytes = self.queued_bytes.saturating_sub(frame.payload.len());
+                }
+                return Poll::Ready(Some(event));
+            }
+            if self.ended.is_some() {
+                return Poll::Ready(None);
+            }
+            ready!(self.poll_progress(cx));
+        }
+    }
+
+    fn poll_first_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Subscribed, Failure>> {
+        loop {
+            if let FirstAnswer::Came(answer) = std::mem::replace(&mut self.first_answer, FirstAnswer::Awaited) {
+                self.first_answer = FirstAnswer::Taken;
+                return Poll::Ready(answer);
+            }
+            if let Some(failure) = &self.ended {
+                return Poll::Ready(Err(failure.clone()));
+            }
+            ready!(self.poll_progress(cx));
+        }
+    }
+
+    /// Closes: with a close frame that says why, and time for the peer to answer one that is friendly.
+    pub(super) async fn close(mut self) {
+        let code = match self.ended.as_ref().map(|failure| failure.cause) {
+            None => CloseCode::Normal,
+            Some(Cause::TooBig) => CloseCode::Size,
+            Some(Cause::InvalidUtf8) => CloseCode::Invalid,
+            Some(Cause::Protocol) => CloseCode::Protocol,
+            Some(_) => CloseCode::Away,
+        };
+        let ended = self.ended.is_some();
+        let closing = async {
+            // After the peer's close frame this sends its answer, and no second one.
+            if self
+                .socket
+                .close(Some(CloseFrame {
+                    code,
+                    reason: "".into(),
+                }))
+                .await
+                .is_ok()
+            {
+                self.cells.control_frame(Opcode::Close, Direction::Sent);
+                self.cells.frame_sent(2);
+            }
+            while !ended && let Some(Ok(message)) = self.socket.next().await {
+                self.cells.frame_received(message.len(), Moment::now().mono);
+            }
+        };
+        // Past its time the connection is dropped as it is.
+        let _ = timeout(self.limits.close_timeout, closing).await;
+    }
+
+    async fn send(&mut self, text: String) -> Result<(), Failure> {
+        let bytes = text.len();
+        match timeout(self.limits.send_timeout, self.socket.send(Message::text(text))).await {
+            Ok(Ok(())) => {
+                self.cells.frame_sent(bytes);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(failure::of_socket(&error)),
+            Err(_) => Err(Cause::SendTimeout.into()),
+        }
+    }
+
+    /// Reads one message, or else sends and judges what is due. Pending only when there is nothing to do.
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What is there to read comes first: after a pause it may be the very thing that a clock misses.
+        let read = match Pin::new(&mut self.socket).poll_next(cx) {
+            Poll::Ready(Some(Ok(message))) => Poll::Ready(self.on_message(message)),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(self.end(failure::of_socket(&error))),
+            Poll::Ready(None) => return Poll::Ready(self.end(Cause::Eof.into())),
+            Poll::Pending => Poll::Pending,
+        };
+        if self.clocks.unsent_since.is_some() {
+            match Pin::new(&mut self.socket).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.clocks.unsent_since = None,
+                Poll::Ready(Err(error)) => return Poll::Ready(self.end(failure::of_socket(&error))),
+                Poll::Pending => {}
+            }
+        }
+        // A flood of messages must not keep the pings back, so the clocks are looked at in either case.
+        match read {
+            Poll::Ready(at) => {
+                if self.due() <= at {
+                    self.on_due(at, cx);
+                }
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                let due = self.due();
+                if self.timer.deadline() != due.into() {
+                    self.timer.as_mut().reset(due.into());
+                }
+                ready!(self.timer.as_mut().poll(cx));
+                self.on_due(Moment::now().mono, cx);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Counts a message and queues what it holds. Returns when it was read.
+    fn on_message(&mut self, message: Message) -> Instant {
+        let now = Moment::now();
+        self.clocks.silent_since = None;
+        self.cells.frame_received(payload_bytes(&message), now.mono);
+        match message {
+            Message::Text(text) => self.on_text(now, text.as_str(), text.clone().into()),
+            Message::Binary(bytes) => match std::str::from_utf8(&bytes) {
+                Ok(text) => self.on_text(now, text, bytes.clone()),
+                Err(_) => self.tell(now, Fact::Data(DataFact::ParseError(DecodeError::Utf8))),
+            },
+            Message::Ping(payload) => {
+                self.cells.control_frame(Opcode::Ping, Direction::Received);
+                // tungstenite has queued the pong; it leaves with the flush.
+                self.clocks.unsent_since.get_or_insert(now.mono);
+                self.cells.control_frame(Opcode::Pong, Direction::Sent);
+                self.cells.frame_sent(payload.len());
+            }
+            Message::Pong(_) => {
+                self.cells.control_frame(Opcode::Pong, Direction::Received);
+                self.on_pong(now);
+            }
+            Message::Close(frame) => {
+                self.cells.control_frame(Opcode::Close, Direction::Received);
+                self.end(failure::of_close(frame.as_ref()));
+            }
+            // Only ever returned by a raw frame reader.
+            Message::Frame(_) => {}
+        }
+        now.mono
+    }
+
+    fn on_text(&mut self, now: Moment, text: &str, payload: Bytes) {
+        let (mut is_data, mut is_heartbeat, mut is_news) = (false, false, false);
+        let mut ended = Vec::new();
+        let cells = &self.cells;
+        let decoded = self.venue.decode(text, &mut |event| {
+            cells.message(event.kind);
+            is_data |= event.kind.is_data();
+            is_heartbeat |= event.kind == EventKind::Heartbeat;
+            is_news |= !matches!(event.kind, EventKind::Heartbeat | EventKind::Ack);
+            // A snapshot's time is that of its last change, however long ago.
+            if let (true, Some(time)) = (
+                event.kind.is_data() && event.kind != EventKind::BookSnapshot,
+                event.venue_time_ms,
+            ) {
+                cells.latency(time, now);
+            }
+            if let (true, Some(instrument)) = (event.ended, event.instrument) {
+                ended.push(Instrument::new(instrument));
+            }
+        });
+        if is_data {
+            cells.data(now.mono);
+        }
+        if is_heartbeat {
+            self.on_pong(now);
+        }
+        if let Err(error) = decoded {
+            self.tell(now, Fact::Data(DataFact::ParseError(error)));
+        }
+        if self.session.is_pending()
+            && let Some(answer) = self.session.answer(text)
+        {
+            self.on_answer(answer);
+        }
+        if is_news || decoded.is_err() {
+            self.queued_bytes += payload.len();
+            self.queue.push_back(MarketEvent::Frame(Frame {
+                payload,
+                received: now,
+                is_data,
+            }));
+            if self.queued_bytes > self.limits.queue_bytes {
+                self.end(Failure::new(Cause::TooBig).with_detail("too much came before the subscription was answered"));
+            }
+        }
+        if !ended.is_empty() {
+            self.queue.push_back(MarketEvent::Ended { instruments: ended });
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        self.clocks.answer_due = None;
+        if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.queue.push_back(MarketEvent::Subscribed(match answer {
+                Answer::Settled(subscribed) => subscribed,
+                Answer::Rejected(refused, _) => Subscribed {
+                    refused,
+                    ..Subscribed::default()
+                },
+            }));
+        } else {
+            self.first_answer = FirstAnswer::Came(match answer {
+                Answer::Settled(subscribed) => Ok(subscribed),
+                Answer::Rejected(_, failure) => Err(failure),
+            });
+        }
+    }
+
+    fn on_pong(&mut self, now: Moment) {
+        if let Some(pinged_at) = self.clocks.pinged_at.take() {
+            let took = now.mono.saturating_duration_since(pinged_at);
+            self.tell(now, Fact::Transport(TransportFact::RoundTrip(took)));
+        }
+    }
+
+    /// The first time at which a clock needs a look.
+    fn due(&self) -> Instant {
+        let Clocks {
+            ping_due,
+            silent_since,
+            unsent_since,
+            answer_due,
+            ..
+        } = self.clocks;
+        let pong_due = silent_since.map(|since| later(since, self.limits.pong_timeout));
+        let sent_due = unsent_since.map(|since| later(since, self.limits.send_timeout));
+        [pong_due, sent_due, answer_due]
+            .into_iter()
+            .flatten()
+            .fold(ping_due, Instant::min)
+    }
+
+    fn on_due(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let over = |since: Option<Instant>, limit| since.is_some_and(|since| later(since, limit) <= now);
+        if over(self.clocks.silent_since, self.limits.pong_timeout) {
+            let detail = "nothing came in time after a ping, not even its pong";
+            return self.end(Failure::new(Cause::PongTimeout).with_detail(detail));
+        }
+        if over(self.clocks.unsent_since, self.limits.send_timeout) {
+            return self.end(Failure::new(Cause::SendTimeout).with_detail("the venue stopped reading"));
+        }
+        if self.clocks.answer_due.is_some_and(|due| due <= now) {
+            self.clocks.answer_due = None;
+            let unanswered = self.session.give_up();
+            self.queue.push_back(MarketEvent::Subscribed(Subscribed {
+                unanswered,
+                ..Subscribed::default()
+            }));
+        }
+        if self.clocks.ping_due <= now {
+            self.clocks.ping_due = later(now, self.limits.ping_interval);
+            if let Err(error) = self.send_ping(now, cx) {
+                self.end(failure::of_socket(&error));
+            }
+        }
+    }
+
+    fn send_ping(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), tungstenite::Error> {
+        let mut socket = Pin::new(&mut self.socket);
+        match socket.as_mut().poll_ready(cx) {
+            Poll::Ready(ready) => ready?,
+            // What is in the way has a time limit of its own.
+            Poll::Pending => return Ok(()),
+        }
+        let bytes = match self.ping {
+            Ping::Text(text) => {
+                socket.start_send(Message::text(text))?;
+                text.len()
+            }
+            Ping::Frame => {
+                socket.start_send(Message::Ping(Bytes::new()))?;
+                self.cells.control_frame(Opcode::Ping, Direction::Sent);
+                0
+            }
+        };
+        self.cells.frame_sent(bytes);
+        self.clocks.unsent_since.get_or_insert(now);
+        self.clocks.silent_since.get_or_insert(now);
+        self.clocks.pinged_at = Some(now);
+        Ok(())
+    }
+
+    /// Ends, for the first reason that is given.
+    fn end(&mut self, failure: Failure) {
+        if self.ended.is_none() {
+            let (cause, detail) = (failure.cause, failure.detail.clone());
+            self.queue.push_back(MarketEvent::Disconnected { cause, detail });
+            self.ended = Some(failure);
+        }
+    }
+
+    fn tell(&self, at: Moment, fact: Fact) {
+        self.observer.observe(at, &fact);
+    }
+}
+
+/// The payload of a close frame is its code and its reason (RFC 6455, section 5.5.1).
+fn payload_bytes(message: &Message) -> usize {
+    match message {
+        Message::Close(Some(frame)) => 2 + frame.reason.len(),
+        message => message.len(),
+    }
+}

@@ -1,0 +1,37 @@
+//! Where log lines go: stderr, for people or as JSON, and each is counted.
+
+use crate::config::{LogConfig, LogFormat};
+use crate::metrics::OwnMetrics;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Starts logging for the process. Once; a second call is an error.
+pub fn init(log: &LogConfig, own: Arc<OwnMetrics>) -> Result<(), TryInitError> {
+    // Each layer is filtered for itself: a global filter would switch off spans that another layer wants.
+    let filter = || Targets::new().with_target("feedwatch", log.level).with_default(log.level.min(tracing::Level::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = match log.format {
+        LogFormat::Human => {
+            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.with_ansi(colours).boxed()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter()))
+        .with(Counter(own).with_filter(filter()))
+        .try_init()
+}
+
+/// Counts log lines by level.
+struct Counter(Arc<OwnMetrics>);
+
+impl<S: Subscriber> Layer<S> for Counter {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        self.0.log_message(*event.metadata().level());
+    }
+}
