@@ -1,6 +1,7 @@
 //! Keeps market-data WebSocket streams connected, and shows when, why and for how long they were not.
 pub mod clock;
 pub mod market;
+pub mod metrics;
 pub mod stream;
 pub mod supervise;
 pub mod venue;

@@ -31,19 +31,35 @@ struct Connection {
 }
 
 fn good() -> Connection {
-    Connection { dial_takes: millis(5), dial: Ok(()), subscribe: Ok(()), refused: vec![], events: VecDeque::new() }
+    Connection {
+        dial_takes: millis(5),
+        dial: Ok(()),
+        subscribe: Ok(()),
+        refused: vec![],
+        events: VecDeque::new(),
+    }
 }
 
 fn failing(cause: Cause) -> Connection {
-    Connection { dial: Err(cause), ..good() }
+    Connection {
+        dial: Err(cause),
+        ..good()
+    }
 }
 
 fn yielding(events: impl IntoIterator<Item = (Duration, Option<MarketEvent>)>) -> Connection {
-    Connection { events: events.into_iter().collect(), ..good() }
+    Connection {
+        events: events.into_iter().collect(),
+        ..good()
+    }
 }
 
 fn frame() -> MarketEvent {
-    MarketEvent::Frame(Frame { payload: Bytes::from_static(b"{}"), received: Moment::now(), is_data: true })
+    MarketEvent::Frame(Frame {
+        payload: Bytes::from_static(b"{}"),
+        received: Moment::now(),
+        is_data: true,
+    })
 }
 
 #[derive(Default)]
@@ -80,8 +96,10 @@ impl MarketDataStream for Mock {
     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
         self.journal.lock().unwrap().subscriptions.push(instruments.to_vec());
         self.current.subscribe.map_err(Failure::new)?;
-        let (refused, accepted) =
-            instruments.iter().cloned().partition(|instrument| self.current.refused.contains(instrument));
+        let (refused, accepted) = instruments
+            .iter()
+            .cloned()
+            .partition(|instrument| self.current.refused.contains(instrument));
         Ok(Subscribed { accepted, refused })
     }
 
@@ -91,7 +109,9 @@ impl MarketDataStream for Mock {
     }
 
     async fn next_event(&mut self) -> Option<MarketEvent> {
-        let Some((after, _)) = self.current.events.front() else { return std::future::pending().await };
+        let Some((after, _)) = self.current.events.front() else {
+            return std::future::pending().await;
+        };
         let due = *self.due.get_or_insert(Instant::now() + *after);
         tokio::time::sleep_until(due).await;
         self.due = None;
@@ -154,7 +174,10 @@ async fn stream(policy: Policy, script: impl IntoIterator<Item = Connection>) ->
 }
 
 fn disconnected(cause: Cause) -> MarketEvent {
-    MarketEvent::Disconnected { cause, detail: "".into() }
+    MarketEvent::Disconnected {
+        cause,
+        detail: "".into(),
+    }
 }
 
 /// Polls for so long, and expects nothing to be yielded.
@@ -176,7 +199,10 @@ async fn failed_first_connects_are_retried_after_10_20_40_80_and_100_ms() {
     let mut script = vec![failing(Cause::TcpRefused); 6];
     script.push(yielding([(millis(1), Some(frame()))]));
     let (mut stream, journal) = stream(policy(), script).await;
-    assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))), "a failed start is no event for the consumer");
+    assert!(
+        matches!(stream.next_event().await, Some(MarketEvent::Frame(_))),
+        "a failed start is no event for the consumer"
+    );
     let dials = journal.lock().unwrap().dials.clone();
     let gaps: Vec<_> = dials.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
     // Each dial takes 5 ms before it fails; tokio's timers are exact to the millisecond.
@@ -191,13 +217,19 @@ async fn a_disconnect_is_told_and_then_reconnects_and_resubscribes() {
     assert_eq!(stream.next_event().await, Some(MarketEvent::Reconnected));
     assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
     let journal = journal.lock().unwrap();
-    assert_eq!(journal.subscriptions, [instruments(&["a", "b"]), instruments(&["a", "b"])]);
+    assert_eq!(
+        journal.subscriptions,
+        [instruments(&["a", "b"]), instruments(&["a", "b"])]
+    );
     assert_eq!(journal.closes, 1, "the lost connection was closed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_consumer_that_ticks_faster_than_the_handshake_still_connects() {
-    let slow = Connection { dial_takes: secs(7), ..yielding([(secs(4), Some(frame()))]) };
+    let slow = Connection {
+        dial_takes: secs(7),
+        ..yielding([(secs(4), Some(frame()))])
+    };
     let (mut stream, journal) = stream(policy(), [slow]).await;
     let started = Instant::now();
     let event = loop {
@@ -210,13 +242,21 @@ async fn a_consumer_that_ticks_faster_than_the_handshake_still_connects() {
     assert_eq!(started.elapsed().as_secs(), 11);
     let journal = journal.lock().unwrap();
     assert_eq!(journal.dials.len(), 1, "one attempt is one dial");
-    let attempts = journal.notices.iter().filter(|notice| matches!(notice, Notice::Attempt { .. })).count();
+    let attempts = journal
+        .notices
+        .iter()
+        .filter(|notice| matches!(notice, Notice::Attempt { .. }))
+        .count();
     assert_eq!(attempts, 1, "and one notice");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_polled_in_short_slices_ends_when_it_is_due() {
-    let wait = Policy { initial_delay: secs(12), max_delay: secs(60), ..policy() };
+    let wait = Policy {
+        initial_delay: secs(12),
+        max_delay: secs(60),
+        ..policy()
+    };
     let (mut stream, journal) = stream(wait, [yielding([(millis(1), None)]), good()]).await;
     assert_eq!(stream.next_event().await, Some(disconnected(Cause::Eof)));
     let lost = Instant::now();
@@ -229,18 +269,32 @@ async fn a_wait_that_is_polled_in_short_slices_ends_when_it_is_due() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_resubscribe_is_a_failed_attempt() {
-    let refusing = Connection { subscribe: Err(Cause::SubscribeRejected), ..good() };
+    let refusing = Connection {
+        subscribe: Err(Cause::SubscribeRejected),
+        ..good()
+    };
     let (mut stream, journal) = stream(policy(), [refusing, yielding([(millis(1), Some(frame()))])]).await;
     assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
     let journal = journal.lock().unwrap();
-    let failed = |notice: &Notice| matches!(notice, Notice::AttemptFailed { cause: Cause::SubscribeRejected, .. });
+    let failed = |notice: &Notice| {
+        matches!(
+            notice,
+            Notice::AttemptFailed {
+                cause: Cause::SubscribeRejected,
+                ..
+            }
+        )
+    };
     assert_eq!(journal.notices.iter().filter(|notice| failed(notice)).count(), 1);
     assert_eq!(journal.dials.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn some_refused_instruments_are_told_and_no_failure() {
-    let refusing = Connection { refused: instruments(&["b"]), ..yielding([(millis(1), Some(frame()))]) };
+    let refusing = Connection {
+        refused: instruments(&["b"]),
+        ..yielding([(millis(1), Some(frame()))])
+    };
     let (mut stream, journal) = stream(policy(), [refusing]).await;
     stream.next_event().await.unwrap();
     assert_eq!(journal.lock().unwrap().subscribed.last(), Some(&(2, 1)));
@@ -249,18 +303,30 @@ async fn some_refused_instruments_are_told_and_no_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dial_ends_at_its_deadline_and_not_before() {
-    let hanging = Connection { dial_takes: secs(3600), ..good() };
+    let hanging = Connection {
+        dial_takes: secs(3600),
+        ..good()
+    };
     let (mut stream, journal) = stream(policy(), [hanging]).await;
     quiet_for(&mut stream, millis(9_990)).await;
     assert_eq!(stream.state(), State::Connecting);
     quiet_for(&mut stream, millis(15)).await;
     let notices = journal.lock().unwrap().notices.clone();
-    assert!(notices.iter().any(|notice| matches!(notice, Notice::AttemptFailed { cause: Cause::TcpTimeout, .. })));
+    assert!(notices.iter().any(|notice| matches!(
+        notice,
+        Notice::AttemptFailed {
+            cause: Cause::TcpTimeout,
+            ..
+        }
+    )));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tripped_breaker_lets_one_probe_through_after_the_cooldown() {
-    let tripping = Policy { max_consecutive_failures: 3, ..policy() };
+    let tripping = Policy {
+        max_consecutive_failures: 3,
+        ..policy()
+    };
     let (mut stream, journal) = stream(tripping, [failing(Cause::TcpRefused)]).await;
     quiet_for(&mut stream, secs(4)).await;
     assert!(matches!(stream.breaker(), BreakerState::Open { .. }));
@@ -268,28 +334,54 @@ async fn a_tripped_breaker_lets_one_probe_through_after_the_cooldown() {
     quiet_for(&mut stream, secs(2)).await;
     assert_eq!(journal.lock().unwrap().dials.len(), 4, "one probe");
     quiet_for(&mut stream, secs(4)).await;
-    assert_eq!(journal.lock().unwrap().dials.len(), 4, "no second one before the next cooldown is over");
+    assert_eq!(
+        journal.lock().unwrap().dials.len(),
+        4,
+        "no second one before the next cooldown is over"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_breaker_dials_at_once() {
-    let tripping = Policy { max_consecutive_failures: 1, ..policy() };
-    let (mut stream, _) = stream(tripping, [failing(Cause::TcpRefused), yielding([(millis(1), Some(frame()))])]).await;
+    let tripping = Policy {
+        max_consecutive_failures: 1,
+        ..policy()
+    };
+    let (mut stream, _) = stream(
+        tripping,
+        [failing(Cause::TcpRefused), yielding([(millis(1), Some(frame()))])],
+    )
+    .await;
     quiet_for(&mut stream, secs(1)).await;
     stream.reset_breaker();
     assert_eq!(stream.breaker(), BreakerState::Closed);
-    assert!(matches!(timeout(millis(50), stream.next_event()).await, Ok(Some(MarketEvent::Frame(_)))));
+    assert!(matches!(
+        timeout(millis(50), stream.next_event()).await,
+        Ok(Some(MarketEvent::Frame(_)))
+    ));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_forced_reconnect_in_the_middle_of_a_handshake_starts_a_new_one() {
-    let hanging = Connection { dial_takes: secs(9), ..good() };
+    let hanging = Connection {
+        dial_takes: secs(9),
+        ..good()
+    };
     let (mut stream, journal) = stream(policy(), [hanging, yielding([(millis(1), Some(frame()))])]).await;
     quiet_for(&mut stream, secs(1)).await;
     stream.reconnect();
-    assert!(matches!(timeout(secs(1), stream.next_event()).await, Ok(Some(MarketEvent::Frame(_)))));
+    assert!(matches!(
+        timeout(secs(1), stream.next_event()).await,
+        Ok(Some(MarketEvent::Frame(_)))
+    ));
     let notices = journal.lock().unwrap().notices.clone();
-    assert!(notices.iter().any(|notice| matches!(notice, Notice::AttemptFailed { cause: Cause::Forced, .. })));
+    assert!(notices.iter().any(|notice| matches!(
+        notice,
+        Notice::AttemptFailed {
+            cause: Cause::Forced,
+            ..
+        }
+    )));
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,7 +401,10 @@ async fn subscriptions_change_on_the_open_connection_and_are_remembered() {
     }
     assert_eq!(stream.next_event().await, Some(disconnected(Cause::Eof)));
     assert_eq!(stream.next_event().await, Some(MarketEvent::Reconnected));
-    assert_eq!(journal.lock().unwrap().subscriptions.last(), Some(&instruments(&["b", "c"])));
+    assert_eq!(
+        journal.lock().unwrap().subscriptions.last(),
+        Some(&instruments(&["b", "c"]))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,10 +420,18 @@ async fn a_stream_without_instruments_is_idle_and_dials_when_one_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_whose_instruments_have_all_ended_becomes_idle_without_an_outage() {
-    let ended = MarketEvent::Ended { instruments: instruments(&["a", "b"]) };
+    let ended = MarketEvent::Ended {
+        instruments: instruments(&["a", "b"]),
+    };
     let (mut stream, journal) = stream(policy(), [yielding([(millis(1), Some(ended.clone()))])]).await;
     assert_eq!(stream.next_event().await, Some(ended));
-    assert!(matches!(stream.next_event().await, Some(MarketEvent::Disconnected { cause: Cause::Planned, .. })));
+    assert!(matches!(
+        stream.next_event().await,
+        Some(MarketEvent::Disconnected {
+            cause: Cause::Planned,
+            ..
+        })
+    ));
     quiet_for(&mut stream, secs(60)).await;
     assert_eq!(stream.state(), State::Idle);
     assert_eq!(journal.lock().unwrap().dials.len(), 1);
@@ -336,7 +439,10 @@ async fn a_stream_whose_instruments_have_all_ended_becomes_idle_without_an_outag
 
 #[tokio::test(start_paused = true)]
 async fn data_that_waits_to_be_read_is_not_taken_for_silence() {
-    let watching = Policy { stale_after: Some(secs(60)), ..policy() };
+    let watching = Policy {
+        stale_after: Some(secs(60)),
+        ..policy()
+    };
     let (mut stream, journal) = stream(watching, [yielding([(secs(59), Some(frame()))])]).await;
     quiet_for(&mut stream, secs(1)).await;
     // Nobody polls for two minutes: the frame is there, and its deadline is long over.
@@ -347,7 +453,10 @@ async fn data_that_waits_to_be_read_is_not_taken_for_silence() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_told_when_it_is_due() {
-    let watching = Policy { stale_after: Some(secs(60)), ..policy() };
+    let watching = Policy {
+        stale_after: Some(secs(60)),
+        ..policy()
+    };
     let (mut stream, journal) = stream(watching, [good()]).await;
     quiet_for(&mut stream, millis(59_990)).await;
     assert!(!journal.lock().unwrap().notices.contains(&Notice::Stale));
@@ -368,7 +477,10 @@ async fn after_close_it_tells_the_loss_and_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_in_the_middle_of_a_handshake_gives_it_up() {
-    let hanging = Connection { dial_takes: secs(9), ..good() };
+    let hanging = Connection {
+        dial_takes: secs(9),
+        ..good()
+    };
     let (mut stream, _) = stream(policy(), [hanging]).await;
     quiet_for(&mut stream, secs(1)).await;
     let started = Instant::now();

@@ -24,7 +24,10 @@ struct Bench {
 
 impl Bench {
     fn new(policy: Policy) -> Self {
-        let mut bench = Self { supervisor: Supervisor::new(policy, 7), now: Moment::now().mono };
+        let mut bench = Self {
+            supervisor: Supervisor::new(policy, 7),
+            now: Moment::now().mono,
+        };
         bench.apply(Input::Start);
         bench
     }
@@ -39,8 +42,17 @@ impl Bench {
 
     fn go_live(&mut self) {
         self.apply(Input::Connected);
-        let notices = self.apply(Input::Subscribed { accepted: 1, refused: 0 });
-        assert_eq!(notices, [Notice::Up { accepted: 1, refused: 0 }]);
+        let notices = self.apply(Input::Subscribed {
+            accepted: 1,
+            refused: 0,
+        });
+        assert_eq!(
+            notices,
+            [Notice::Up {
+                accepted: 1,
+                refused: 0
+            }]
+        );
     }
 
     /// Moves the time to the action's deadline, and says so.
@@ -80,22 +92,37 @@ fn policy() -> Policy {
 
 fn tripped(notices: &[Notice]) -> Option<Trigger> {
     notices.iter().find_map(|notice| match notice {
-        Notice::Breaker(Transition { from: BreakerState::Closed, to: BreakerState::Open { .. }, trigger, .. }) => {
-            Some(*trigger)
-        }
+        Notice::Breaker(Transition {
+            from: BreakerState::Closed,
+            to: BreakerState::Open { .. },
+            trigger,
+            ..
+        }) => Some(*trigger),
         _ => None,
     })
 }
 
 #[test]
 fn five_failed_dials_wait_10_20_40_80_and_100_ms() {
-    let mut bench = Bench::new(Policy { max_consecutive_failures: 99, ..policy() });
+    let mut bench = Bench::new(Policy {
+        max_consecutive_failures: 99,
+        ..policy()
+    });
     let mut waits = Vec::new();
     for _ in 0..5 {
         bench.fail(Cause::TcpRefused);
         waits.push(bench.wait());
         let notices = bench.elapse();
-        assert!(matches!(notices[..], [Notice::Attempt { kind: AttemptKind::Backoff, .. }]), "{notices:?}");
+        assert!(
+            matches!(
+                notices[..],
+                [Notice::Attempt {
+                    kind: AttemptKind::Backoff,
+                    ..
+                }]
+            ),
+            "{notices:?}"
+        );
     }
     assert_eq!(waits, [10, 20, 40, 80, 100].map(millis));
 }
@@ -148,28 +175,51 @@ fn only_stable_clears_the_failure_count() {
     bench.elapse();
     bench.go_live();
     bench.apply(Input::Data);
-    assert_eq!(bench.supervisor.failures(), 1, "neither the connection nor data clears it");
+    assert_eq!(
+        bench.supervisor.failures(),
+        1,
+        "neither the connection nor data clears it"
+    );
     assert_eq!(bench.elapse(), [Notice::Stable]);
     assert_eq!(bench.supervisor.failures(), 0);
 }
 
 #[test]
 fn a_probe_that_becomes_stable_closes_the_breaker() {
-    let mut bench = Bench::new(Policy { max_consecutive_failures: 1, ..policy() });
+    let mut bench = Bench::new(Policy {
+        max_consecutive_failures: 1,
+        ..policy()
+    });
     bench.fail(Cause::Eof);
     assert_eq!(bench.supervisor.state(), State::CoolingDown);
     assert_eq!(bench.wait(), secs(5));
     let notices = bench.elapse();
-    assert!(matches!(notices[..], [Notice::Breaker(_), Notice::Attempt { kind: AttemptKind::Probe, .. }]));
+    assert!(matches!(
+        notices[..],
+        [
+            Notice::Breaker(_),
+            Notice::Attempt {
+                kind: AttemptKind::Probe,
+                ..
+            }
+        ]
+    ));
     bench.go_live();
-    assert_eq!(bench.supervisor.breaker(), BreakerState::HalfOpen, "live is not yet stable");
+    assert_eq!(
+        bench.supervisor.breaker(),
+        BreakerState::HalfOpen,
+        "live is not yet stable"
+    );
     bench.elapse();
     assert_eq!(bench.supervisor.breaker(), BreakerState::Closed);
 }
 
 #[test]
 fn a_probe_that_is_lost_before_it_is_stable_reopens_without_a_second_trip() {
-    let mut bench = Bench::new(Policy { max_consecutive_failures: 1, ..policy() });
+    let mut bench = Bench::new(Policy {
+        max_consecutive_failures: 1,
+        ..policy()
+    });
     bench.fail(Cause::Eof);
     bench.elapse();
     bench.go_live();
@@ -181,14 +231,26 @@ fn a_probe_that_is_lost_before_it_is_stable_reopens_without_a_second_trip() {
 #[test]
 fn what_redialling_cannot_heal_trips_at_once() {
     for cause in [Cause::Unauthorized, Cause::TlsCertificate] {
-        assert_eq!(tripped(&Bench::new(policy()).fail(cause)), Some(Trigger::FatalError), "{cause}");
+        assert_eq!(
+            tripped(&Bench::new(policy()).fail(cause)),
+            Some(Trigger::FatalError),
+            "{cause}"
+        );
     }
 }
 
 #[test]
 fn the_third_403_in_a_row_is_believed() {
-    let forbidden = || Input::Failed(Failure { status: Some(403), ..Cause::HttpStatus.into() });
-    let mut bench = Bench::new(Policy { max_consecutive_failures: 99, ..policy() });
+    let forbidden = || {
+        Input::Failed(Failure {
+            status: Some(403),
+            ..Cause::HttpStatus.into()
+        })
+    };
+    let mut bench = Bench::new(Policy {
+        max_consecutive_failures: 99,
+        ..policy()
+    });
     for _ in 0..2 {
         assert_eq!(tripped(&bench.apply(forbidden())), None);
         bench.elapse();
@@ -198,8 +260,15 @@ fn the_third_403_in_a_row_is_believed() {
     for attempt in 1..=3 {
         let notices = bench.apply(forbidden());
         let believed = attempt == 3;
-        let cause = if believed { Cause::Unauthorized } else { Cause::HttpStatus };
-        assert!(matches!(&notices[0], Notice::AttemptFailed { cause: c, .. } if *c == cause), "{notices:?}");
+        let cause = if believed {
+            Cause::Unauthorized
+        } else {
+            Cause::HttpStatus
+        };
+        assert!(
+            matches!(&notices[0], Notice::AttemptFailed { cause: c, .. } if *c == cause),
+            "{notices:?}"
+        );
         assert_eq!(tripped(&notices).is_some(), believed);
         bench.elapse();
     }
@@ -207,13 +276,22 @@ fn the_third_403_in_a_row_is_believed() {
 
 #[test]
 fn a_retry_after_is_waited_for() {
-    let limited = |secs| Input::Failed(Failure { retry_after: Some(Duration::from_secs(secs)), ..Cause::RateLimited.into() });
+    let limited = |secs| {
+        Input::Failed(Failure {
+            retry_after: Some(Duration::from_secs(secs)),
+            ..Cause::RateLimited.into()
+        })
+    };
     let mut bench = Bench::new(policy());
     assert_eq!(tripped(&bench.apply(limited(120))), None);
     assert_eq!(bench.wait(), secs(120));
 
     let mut bench = Bench::new(policy());
-    assert_eq!(tripped(&bench.apply(limited(901))), Some(Trigger::FatalError), "longer than retry_after_max");
+    assert_eq!(
+        tripped(&bench.apply(limited(901))),
+        Some(Trigger::FatalError),
+        "longer than retry_after_max"
+    );
     assert_eq!(bench.wait(), secs(901));
 
     let mut bench = Bench::new(policy());
@@ -243,7 +321,10 @@ fn running_out_of_file_descriptors_backs_off_and_never_trips() {
 
 #[test]
 fn silence_is_reported_once_and_ends_with_data() {
-    let mut bench = Bench::new(Policy { stale_after: Some(secs(60)), ..policy() });
+    let mut bench = Bench::new(Policy {
+        stale_after: Some(secs(60)),
+        ..policy()
+    });
     bench.go_live();
     assert_eq!(bench.elapse(), [Notice::Stable]);
     assert_eq!(bench.elapse(), [Notice::Stale]);
@@ -253,7 +334,11 @@ fn silence_is_reported_once_and_ends_with_data() {
 
 #[test]
 fn a_venue_that_stays_dead_trips_where_stale_streams_reconnect() {
-    let policy = Policy { stale_after: Some(secs(60)), on_stale: OnStale::Reconnect, ..policy() };
+    let policy = Policy {
+        stale_after: Some(secs(60)),
+        on_stale: OnStale::Reconnect,
+        ..policy()
+    };
     let mut bench = Bench::new(policy);
     let mut trips = 0;
     for _ in 0..3 {
@@ -262,7 +347,20 @@ fn a_venue_that_stays_dead_trips_where_stale_streams_reconnect() {
         if notices == [Notice::Stable] {
             notices = bench.elapse();
         }
-        assert!(matches!(notices[..], [Notice::Stale, Notice::Lost { cause: Cause::Stale, .. }, ..]), "{notices:?}");
+        assert!(
+            matches!(
+                notices[..],
+                [
+                    Notice::Stale,
+                    Notice::Lost {
+                        cause: Cause::Stale,
+                        ..
+                    },
+                    ..
+                ]
+            ),
+            "{notices:?}"
+        );
         trips += usize::from(tripped(&notices).is_some());
         bench.elapse();
     }
@@ -279,8 +377,20 @@ fn a_reset_restores_all() {
         }
     }
     let notices = bench.apply(Input::ResetBreaker);
-    assert!(matches!(notices[..], [Notice::Breaker(_), Notice::Attempt { kind: AttemptKind::Forced, .. }]));
-    assert_eq!((bench.supervisor.breaker(), bench.supervisor.failures()), (BreakerState::Closed, 0));
+    assert!(matches!(
+        notices[..],
+        [
+            Notice::Breaker(_),
+            Notice::Attempt {
+                kind: AttemptKind::Forced,
+                ..
+            }
+        ]
+    ));
+    assert_eq!(
+        (bench.supervisor.breaker(), bench.supervisor.failures()),
+        (BreakerState::Closed, 0)
+    );
     bench.fail(Cause::Eof);
     assert_eq!(bench.wait(), millis(10), "the ladder starts again");
 }
@@ -293,7 +403,16 @@ fn a_forced_reconnect_is_a_gap_but_no_failure() {
     assert!(
         matches!(
             notices[..],
-            [Notice::Lost { cause: Cause::Forced, .. }, Notice::Attempt { kind: AttemptKind::Forced, .. }]
+            [
+                Notice::Lost {
+                    cause: Cause::Forced,
+                    ..
+                },
+                Notice::Attempt {
+                    kind: AttemptKind::Forced,
+                    ..
+                }
+            ]
         ),
         "{notices:?}"
     );
@@ -302,7 +421,10 @@ fn a_forced_reconnect_is_a_gap_but_no_failure() {
 
 #[test]
 fn an_idle_stream_does_not_forget_an_open_breaker() {
-    let mut bench = Bench::new(Policy { max_consecutive_failures: 1, ..policy() });
+    let mut bench = Bench::new(Policy {
+        max_consecutive_failures: 1,
+        ..policy()
+    });
     bench.fail(Cause::Eof);
     assert_eq!(bench.apply(Input::Idle), [Notice::Idle]);
     assert_eq!(bench.supervisor.action(), Action::Idle);
@@ -315,7 +437,10 @@ fn an_idle_stream_does_not_forget_an_open_breaker() {
 fn a_new_policy_applies_to_what_is_under_way() {
     let mut bench = Bench::new(policy());
     bench.go_live();
-    bench.apply(Input::Policy(Box::new(Policy { stable_after: secs(1), ..policy() })));
+    bench.apply(Input::Policy(Box::new(Policy {
+        stable_after: secs(1),
+        ..policy()
+    })));
     assert_eq!(deadline(bench.supervisor.action()), Some(bench.now + secs(1)));
 }
 
@@ -327,11 +452,18 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let failure = (0..Cause::COUNT, prop::option::of(0..2_000_u64), prop::option::of(Just(403))).prop_map(
-        |(cause, retry_after, status)| {
-            Input::Failed(Failure { retry_after: retry_after.map(secs), status, ..Cause::ALL[cause].into() })
-        },
-    );
+    let failure = (
+        0..Cause::COUNT,
+        prop::option::of(0..2_000_u64),
+        prop::option::of(Just(403)),
+    )
+        .prop_map(|(cause, retry_after, status)| {
+            Input::Failed(Failure {
+                retry_after: retry_after.map(secs),
+                status,
+                ..Cause::ALL[cause].into()
+            })
+        });
     prop_oneof![
         2 => (0..100_000_u64).prop_map(Step::Advance),
         6 => Just(Step::ToDeadline),
@@ -378,7 +510,10 @@ impl Ledger {
             match notice {
                 Notice::Attempt { kind, .. } => {
                     self.attempts += 1;
-                    assert!(!matches!(breaker, BreakerState::Open { .. }), "never dials while the breaker is open");
+                    assert!(
+                        !matches!(breaker, BreakerState::Open { .. }),
+                        "never dials while the breaker is open"
+                    );
                     if breaker == BreakerState::HalfOpen && *kind == AttemptKind::Probe {
                         self.probes_of_this_half_open += 1;
                         assert_eq!(self.probes_of_this_half_open, 1, "exactly one probe for each cooldown");
@@ -386,20 +521,36 @@ impl Ledger {
                 }
                 Notice::AttemptFailed { cause, .. } => {
                     self.failed += 1;
-                    assert!(cause.fails_attempts(), "an attempt fails only for a cause of attempts: {cause}");
+                    assert!(
+                        cause.fails_attempts(),
+                        "an attempt fails only for a cause of attempts: {cause}"
+                    );
                 }
                 Notice::Up { .. } => self.ups += 1,
                 Notice::Lost { cause, .. } => {
                     self.losses += 1;
-                    assert!(cause.ends_connections(), "a connection is lost only for a cause of losses: {cause}");
+                    assert!(
+                        cause.ends_connections(),
+                        "a connection is lost only for a cause of losses: {cause}"
+                    );
                 }
                 Notice::Stable => cleared = true,
                 Notice::Breaker(transition) => {
-                    assert_eq!(transition.from, breaker, "each transition starts where the last one ended");
-                    assert_ne!(transition.from.as_str(), transition.to.as_str(), "a transition changes the state");
+                    assert_eq!(
+                        transition.from, breaker,
+                        "each transition starts where the last one ended"
+                    );
+                    assert_ne!(
+                        transition.from.as_str(),
+                        transition.to.as_str(),
+                        "a transition changes the state"
+                    );
                     if let (BreakerState::Closed, BreakerState::Open { .. }) = (transition.from, transition.to) {
                         let enough = transition.failures >= after.policy().max_consecutive_failures;
-                        assert!(enough || transition.trigger == Trigger::FatalError, "trips only at the threshold or fatally");
+                        assert!(
+                            enough || transition.trigger == Trigger::FatalError,
+                            "trips only at the threshold or fatally"
+                        );
                     }
                     if transition.to == BreakerState::HalfOpen {
                         self.probes_of_this_half_open = 0;
@@ -409,7 +560,10 @@ impl Ledger {
                 }
                 Notice::BackingOff { delay, due } => {
                     let longest = after.policy().max_delay.max(after.policy().retry_after_max);
-                    assert!(*delay <= longest, "no delay is longer than the cap or an honoured Retry-After");
+                    assert!(
+                        *delay <= longest,
+                        "no delay is longer than the cap or an honoured Retry-After"
+                    );
                     assert_eq!(*due, now + *delay, "the due time is the delay from now");
                 }
                 Notice::Connected | Notice::Stale | Notice::Fresh | Notice::CoolingDown { .. } => {}
@@ -418,10 +572,22 @@ impl Ledger {
         }
         assert_eq!(breaker, after.breaker(), "every move of the breaker is told");
         let told = notices.iter().filter_map(Notice::state).next_back();
-        assert_eq!(told.unwrap_or(before.state()), after.state(), "every change of state is told");
+        assert_eq!(
+            told.unwrap_or(before.state()),
+            after.state(),
+            "every change of state is told"
+        );
         let in_flight = u64::from(matches!(after.state(), State::Connecting | State::Subscribing));
-        assert_eq!(self.attempts, self.ups + self.failed + in_flight, "attempts = made live + failed + in flight");
-        assert_eq!(self.ups, self.losses + u64::from(after.state() == State::Live), "connections = lost + live");
+        assert_eq!(
+            self.attempts,
+            self.ups + self.failed + in_flight,
+            "attempts = made live + failed + in flight"
+        );
+        assert_eq!(
+            self.ups,
+            self.losses + u64::from(after.state() == State::Live),
+            "connections = lost + live"
+        );
         assert!(
             after.failures() >= self.failures_at_last_look || cleared,
             "only stable and a reset clear the failure count"

@@ -120,7 +120,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 Notice::Lost { cause, detail } => {
                     self.leave_connection(now);
                     self.gap = true;
-                    self.events.push_back(MarketEvent::Disconnected { cause: *cause, detail: detail.clone() });
+                    self.events.push_back(MarketEvent::Disconnected {
+                        cause: *cause,
+                        detail: detail.clone(),
+                    });
                 }
                 Notice::Up { .. } if std::mem::take(&mut self.gap) => self.events.push_back(MarketEvent::Reconnected),
                 Notice::Connected => self.subscribing_since = Some(now.mono),
@@ -144,7 +147,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     }
 
     fn tell_subscriptions(&self, now: Moment) {
-        self.tell(now, DataFact::Subscriptions { desired: self.desired.len(), active: self.active.len() });
+        self.tell(
+            now,
+            DataFact::Subscriptions {
+                desired: self.desired.len(),
+                active: self.active.len(),
+            },
+        );
     }
 
     fn tell_subscription_failure(&self, now: Moment, cause: Cause, instruments: usize) {
@@ -174,12 +183,18 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             Outcome::Subscribed(result) => {
                 if let Some(since) = self.subscribing_since.take() {
                     let took = now.mono.saturating_duration_since(since);
-                    let fact = TransportFact::Phase { phase: DialPhase::Subscribe, took };
+                    let fact = TransportFact::Phase {
+                        phase: DialPhase::Subscribe,
+                        took,
+                    };
                     self.observer.observe(now, &Fact::Transport(fact));
                 }
                 match result {
                     Ok(answer) => {
-                        let input = Input::Subscribed { accepted: answer.accepted.len(), refused: answer.refused.len() };
+                        let input = Input::Subscribed {
+                            accepted: answer.accepted.len(),
+                            refused: answer.refused.len(),
+                        };
                         self.on_answer(answer, now);
                         self.apply(input, now);
                     }
@@ -204,7 +219,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
         }
         // What was taken back in the meantime is not in effect.
-        self.active.extend(answer.accepted.into_iter().filter(|accepted| self.desired.contains(accepted)));
+        self.active.extend(
+            answer
+                .accepted
+                .into_iter()
+                .filter(|accepted| self.desired.contains(accepted)),
+        );
         self.tell_subscriptions(now);
     }
 
@@ -221,7 +241,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                     self.active.remove(instrument);
                 }
                 let now = Moment::now();
-                self.tell(now, DataFact::Ended { instruments: instruments.len() });
+                self.tell(
+                    now,
+                    DataFact::Ended {
+                        instruments: instruments.len(),
+                    },
+                );
                 self.tell_subscriptions(now);
             }
             Some(MarketEvent::Disconnected { cause, detail }) => {
@@ -245,7 +270,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             Action::Subscribe { deadline } => {
                 self.requested.clone_from(&self.desired);
                 self.changed = false;
-                self.slot.begin(Task::Subscribe(self.desired.iter().cloned().collect()), deadline);
+                self.slot
+                    .begin(Task::Subscribe(self.desired.iter().cloned().collect()), deadline);
             }
             Action::Receive { .. } => {
                 if std::mem::take(&mut self.changed) {

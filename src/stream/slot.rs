@@ -63,7 +63,9 @@ impl<S: MarketDataStream + 'static> Slot<S> {
 
     /// Starts an operation on the stream at hand; it ends by the deadline.
     pub(super) fn begin(&mut self, task: Task, deadline: Instant) {
-        let Place::AtHand(mut stream) = std::mem::replace(&mut self.0, Place::Moving) else { return };
+        let Place::AtHand(mut stream) = std::mem::replace(&mut self.0, Place::Moving) else {
+            return;
+        };
         let cancel = CancellationToken::new();
         let cancelled = cancel.clone();
         let operation = async move {
@@ -122,7 +124,11 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
                 if !removed.is_empty() {
                     stream.unsubscribe(&removed).await?;
                 }
-                if added.is_empty() { Ok(Subscribed::default()) } else { stream.subscribe(&added).await }
+                if added.is_empty() {
+                    Ok(Subscribed::default())
+                } else {
+                    stream.subscribe(&added).await
+                }
             };
             let result = timeout_at(deadline, change).await;
             Outcome::Changed(result.unwrap_or_else(|_| Err(Failure::new(Cause::SendTimeout))))

@@ -26,11 +26,16 @@ impl Venue for Polymarket {
 
     fn limits(&self) -> Limits {
         // Not documented; beyond about 750 the snapshots silently stop.
-        Limits { instruments_per_connection: 500 }
+        Limits {
+            instruments_per_connection: 500,
+        }
     }
 
     fn heartbeat(&self) -> Heartbeat {
-        Heartbeat { interval: Duration::from_secs(10), ping: Ping::Text("PING") }
+        Heartbeat {
+            interval: Duration::from_secs(10),
+            ping: Ping::Text("PING"),
+        }
     }
 
     fn stale_after(&self) -> Duration {
@@ -40,7 +45,11 @@ impl Venue for Polymarket {
     fn check_instrument(&self, id: &str) -> Result<(), &'static str> {
         // Token ids are unsigned 256-bit integers.
         let legal = (1..=78).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
-        if legal { Ok(()) } else { Err("a Polymarket token id is a decimal number of at most 78 digits") }
+        if legal {
+            Ok(())
+        } else {
+            Err("a Polymarket token id is a decimal number of at most 78 digits")
+        }
     }
 
     fn session(&self) -> Box<dyn Session> {

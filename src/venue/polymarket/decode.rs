@@ -27,8 +27,15 @@ pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
     }
     let mut defect = None;
     let mut json = serde_json::Deserializer::from_str(text);
-    let seed = Events { visit, defect: &mut defect };
-    let read = if text.starts_with('[') { json.deserialize_seq(seed) } else { seed.deserialize(&mut json) };
+    let seed = Events {
+        visit,
+        defect: &mut defect,
+    };
+    let read = if text.starts_with('[') {
+        json.deserialize_seq(seed)
+    } else {
+        seed.deserialize(&mut json)
+    };
     read.and_then(|()| json.end()).map_err(|error| reason(&error))?;
     defect.map_or(Ok(()), Err)
 }
@@ -47,11 +54,20 @@ fn control_text(text: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
 }
 
 const fn bare(kind: EventKind) -> Envelope<'static> {
-    Envelope { kind, instrument: None, venue_time_ms: None, ended: false }
+    Envelope {
+        kind,
+        instrument: None,
+        venue_time_ms: None,
+        ended: false,
+    }
 }
 
 fn reason(error: &serde_json::Error) -> DecodeError {
-    if error.is_data() { DecodeError::Schema } else { DecodeError::Json }
+    if error.is_data() {
+        DecodeError::Schema
+    } else {
+        DecodeError::Json
+    }
 }
 
 /// One event, or an array of them. What is wrong with one event does not hide the others.
@@ -76,7 +92,13 @@ impl<'de> Visitor<'de> for Events<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<(), A::Error> {
-        while events.next_element_seed(Events { visit: &mut *self.visit, defect: &mut *self.defect })?.is_some() {}
+        while events
+            .next_element_seed(Events {
+                visit: &mut *self.visit,
+                defect: &mut *self.defect,
+            })?
+            .is_some()
+        {}
         Ok(())
     }
 
@@ -134,7 +156,10 @@ impl Event<'_> {
             "tick_size_change" => EventKind::Status,
             // Told to everybody, and of a market that nobody here has subscribed to yet.
             "new_market" => {
-                visit(Envelope { venue_time_ms: self.timestamp, ..bare(EventKind::Status) });
+                visit(Envelope {
+                    venue_time_ms: self.timestamp,
+                    ..bare(EventKind::Status)
+                });
                 return Ok(());
             }
             "market_resolved" => {
@@ -146,7 +171,12 @@ impl Event<'_> {
             _ => return Err(DecodeError::UnknownChannel),
         };
         let instrument = Some(self.asset_id.ok_or(DecodeError::Schema)?);
-        visit(Envelope { kind, instrument, venue_time_ms: self.timestamp, ended: false });
+        visit(Envelope {
+            kind,
+            instrument,
+            venue_time_ms: self.timestamp,
+            ended: false,
+        });
         Ok(())
     }
 
@@ -159,10 +189,16 @@ impl Event<'_> {
         visit: Visit<'_>,
     ) -> Result<(), DecodeError> {
         let mut each = |token: T| {
-            visit(Envelope { kind, instrument: Some(token.into()), venue_time_ms: self.timestamp, ended });
+            visit(Envelope {
+                kind,
+                instrument: Some(token.into()),
+                venue_time_ms: self.timestamp,
+                ended,
+            });
         };
         let mut json = serde_json::Deserializer::from_str(list.get());
-        json.deserialize_seq(Each(&mut each, std::marker::PhantomData)).map_err(|error| reason(&error))
+        json.deserialize_seq(Each(&mut each, std::marker::PhantomData))
+            .map_err(|error| reason(&error))
     }
 }
 
@@ -219,7 +255,10 @@ impl<'de> Deserialize<'de> for Millis {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
         if raw.starts_with(['{', '[']) {
-            return Err(D::Error::invalid_type(de::Unexpected::Other("a list or an object"), &"milliseconds"));
+            return Err(D::Error::invalid_type(
+                de::Unexpected::Other("a list or an object"),
+                &"milliseconds",
+            ));
         }
         Ok(Self(raw.trim_matches('"').parse().ok()))
     }
@@ -234,7 +273,9 @@ mod tests {
 
     fn read(frame: &str) -> (Vec<Seen>, Result<(), DecodeError>) {
         let mut seen = Vec::new();
-        let result = decode(frame, &mut |e| seen.push((e.kind, e.instrument.map(String::from), e.venue_time_ms, e.ended)));
+        let result = decode(frame, &mut |e| {
+            seen.push((e.kind, e.instrument.map(String::from), e.venue_time_ms, e.ended))
+        });
         (seen, result)
     }
 
@@ -276,7 +317,13 @@ mod tests {
     #[test]
     fn a_defect_of_one_event_does_not_hide_the_others() {
         let frame = r#"[{"event_type":"surprise"},{"event_type":"book","asset_id":"3","timestamp":"1"}]"#;
-        assert_eq!(read(frame), (vec![event(EventKind::BookSnapshot, "3", 1)], Err(DecodeError::UnknownChannel)));
+        assert_eq!(
+            read(frame),
+            (
+                vec![event(EventKind::BookSnapshot, "3", 1)],
+                Err(DecodeError::UnknownChannel)
+            )
+        );
     }
 
     #[test]
@@ -304,7 +351,10 @@ mod tests {
             ("{}", DecodeError::Schema),
             (r#"{"event_type":"book"}"#, DecodeError::Schema),
             (r#"{"event_type":"book","asset_id":7}"#, DecodeError::Schema),
-            (r#"{"event_type":"price_change","price_changes":{}}"#, DecodeError::Schema),
+            (
+                r#"{"event_type":"price_change","price_changes":{}}"#,
+                DecodeError::Schema,
+            ),
             (r#"{"event_type":"quake"}"#, DecodeError::UnknownChannel),
         ] {
             assert_eq!(read(frame).1, Err(reason), "{frame}");

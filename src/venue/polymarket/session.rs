@@ -93,17 +93,39 @@ mod tests {
     #[test]
     fn the_first_request_names_the_channel_and_later_ones_the_operation() {
         let mut session = PolymarketSession::default();
-        assert_eq!(session.subscribe(&instruments(&["1"])), [r#"{"assets_ids":["1"],"type":"market"}"#]);
-        assert_eq!(session.subscribe(&instruments(&["2"])), [r#"{"assets_ids":["2"],"operation":"subscribe"}"#]);
-        assert_eq!(session.unsubscribe(&instruments(&["2"])), [r#"{"assets_ids":["2"],"operation":"unsubscribe"}"#]);
+        assert_eq!(
+            session.subscribe(&instruments(&["1"])),
+            [r#"{"assets_ids":["1"],"type":"market"}"#]
+        );
+        assert_eq!(
+            session.subscribe(&instruments(&["2"])),
+            [r#"{"assets_ids":["2"],"operation":"subscribe"}"#]
+        );
+        assert_eq!(
+            session.unsubscribe(&instruments(&["2"])),
+            [r#"{"assets_ids":["2"],"operation":"unsubscribe"}"#]
+        );
     }
 
     #[test]
     fn tokens_in_the_first_array_are_active_and_absent_ones_refused() {
         let mut session = asked(&["1", "2"]);
-        assert_eq!(session.answer(r#"{"event_type":"book","asset_id":"1"}"#), None, "an object is no answer");
-        let answer = session.answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#).unwrap().unwrap();
-        assert_eq!(answer, Subscribed { accepted: instruments(&["2"]), refused: instruments(&["1"]) });
+        assert_eq!(
+            session.answer(r#"{"event_type":"book","asset_id":"1"}"#),
+            None,
+            "an object is no answer"
+        );
+        let answer = session
+            .answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            answer,
+            Subscribed {
+                accepted: instruments(&["2"]),
+                refused: instruments(&["1"])
+            }
+        );
         assert!(!session.is_pending());
         assert_eq!(session.answer("[]"), None, "only an awaited answer is one");
     }
@@ -111,7 +133,13 @@ mod tests {
     #[test]
     fn an_empty_array_is_live_with_none_active() {
         let answer = asked(&["1"]).answer("[]\n").unwrap().unwrap();
-        assert_eq!(answer, Subscribed { accepted: vec![], refused: instruments(&["1"]) });
+        assert_eq!(
+            answer,
+            Subscribed {
+                accepted: vec![],
+                refused: instruments(&["1"])
+            }
+        );
     }
 
     #[test]
@@ -122,6 +150,9 @@ mod tests {
 
     #[test]
     fn nothing_new_means_all_in_effect() {
-        assert_eq!(asked(&["1"]).answer("NO NEW ASSETS").unwrap().unwrap().accepted, instruments(&["1"]));
+        assert_eq!(
+            asked(&["1"]).answer("NO NEW ASSETS").unwrap().unwrap().accepted,
+            instruments(&["1"])
+        );
     }
 }
