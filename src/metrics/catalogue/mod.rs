@@ -1,0 +1,294 @@
+//! The table of all metrics: what each is called, counts and means, and where its value is read.
+//!
+//! Exposition, documentation and tests walk [`all`]; what is registered takes name, help and buckets from it.
+
+mod process;
+mod stream;
+mod venue;
+
+#[cfg(feature = "service")]
+pub(super) use process::{CODES, HANDLERS, LEVELS};
+
+use super::histogram::Histogram;
+use super::snapshot::StreamSnapshot;
+use super::venue::VenueCells;
+use crate::market::Cause;
+use crate::supervise::{BreakerState, Trigger};
+
+/// Every metric: those of a stream, of a venue, then of the process.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    [stream::METRICS, venue::METRICS, process::METRICS]
+        .into_iter()
+        .flatten()
+}
+
+/// The metric of that name.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    all().find(|metric| metric.name == name)
+}
+
+/// An entry of the table.
+#[derive(Debug)]
+pub struct Metric {
+    /// The whole name.
+    pub name: &'static str,
+    /// What it is, for Prometheus.
+    pub kind: Kind,
+    /// The labels besides those of its scope.
+    pub labels: Labels,
+    /// What it tells, in one sentence.
+    pub help: &'static str,
+    pub(super) source: Source,
+}
+
+impl Metric {
+    /// Of what there is one each.
+    pub const fn scope(&self) -> Scope {
+        match self.source {
+            Source::Stream(_) => Scope::Stream,
+            Source::Venue(_) | Source::Histogram(_) => Scope::Venue,
+            Source::Process => Scope::Process,
+        }
+    }
+}
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Seconds, in buckets with these upper bounds; one more has no bound.
+    Histogram(&'static [f64]),
+}
+
+impl Kind {
+    /// The word in the exposition format.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// Of what a metric has one value each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A stream: labels `venue` and `stream`.
+    Stream,
+    /// A venue: label `venue`.
+    Venue,
+    /// The program: no labels.
+    Process,
+}
+
+impl Scope {
+    /// The scopes in the order of the table.
+    pub const ALL: &'static [Self] = &[Self::Stream, Self::Venue, Self::Process];
+
+    /// The name in the documentation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Venue => "venue",
+            Self::Process => "process",
+        }
+    }
+
+    /// The labels that every metric of the scope has.
+    pub const fn labels(self) -> &'static [&'static str] {
+        match self {
+            Self::Stream => &["venue", "stream"],
+            Self::Venue => &["venue"],
+            Self::Process => &[],
+        }
+    }
+}
+
+/// The labels of a metric besides those of its scope.
+#[derive(Clone, Copy, Debug)]
+pub enum Labels {
+    /// None.
+    None,
+    /// A closed set: each of these series exists from the start.
+    Closed {
+        /// The labels' names.
+        names: &'static [&'static str],
+        /// The values of each series, in the order of the names.
+        series: fn() -> Vec<Vec<&'static str>>,
+    },
+    /// One series that says who or what something is.
+    Info {
+        /// The labels' names.
+        names: &'static [&'static str],
+    },
+}
+
+impl Labels {
+    /// The labels' names.
+    pub const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Closed { names, .. } | Self::Info { names } => names,
+        }
+    }
+
+    /// The values of each series; one series without values where the set is not closed.
+    pub fn series(self) -> Vec<Vec<&'static str>> {
+        match self {
+            Self::Closed { series, .. } => series(),
+            Self::None | Self::Info { .. } => vec![Vec::new()],
+        }
+    }
+}
+
+/// A value at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Written exactly.
+    Int(u64),
+    /// Anything else.
+    Float(f64),
+}
+
+impl Value {
+    pub(super) const fn as_f64(self) -> f64 {
+        match self {
+            Self::Int(value) => value as f64,
+            Self::Float(value) => value,
+        }
+    }
+}
+
+/// Where the value of series i is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    Stream(fn(&StreamSnapshot, usize) -> Value),
+    Venue(fn(&VenueCells, usize) -> Value),
+    Histogram(fn(&VenueCells, usize) -> Option<&Histogram>),
+    /// In a `prometheus::Registry`.
+    Process,
+}
+
+/// Bounds of histograms: seconds.
+pub(super) mod buckets {
+    pub(in crate::metrics) const RECONNECT_DELAY: &[f64] =
+        &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 120.0, 300.0];
+    pub(in crate::metrics) const OUTAGE_DURATION: &[f64] = &[
+        0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
+    ];
+    pub(in crate::metrics) const MESSAGE_LATENCY: &[f64] = &[
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    ];
+    pub(in crate::metrics) const CONNECT_DURATION: &[f64] =
+        &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    pub(in crate::metrics) const CONNECTION_DURATION: &[f64] =
+        &[1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
+    pub(in crate::metrics) const PING_RTT: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+    pub(in crate::metrics) const HTTP_REQUEST: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+}
+
+/// The phases of an attempt, in their order.
+pub(super) const DIAL_PHASES: [&str; 5] = ["resolve", "connect", "tls", "upgrade", "subscribe"];
+/// Why a subscription is not in effect.
+pub(super) const SUBSCRIPTION_FAILURE_REASONS: [&str; 3] = ["rejected", "timeout", "send_error"];
+/// Why a frame could not be decoded: [`crate::venue::DecodeError::REASONS`].
+pub(super) const PARSE_ERROR_REASONS: [&str; 4] = ["utf8", "json", "schema", "unknown_channel"];
+/// Opcode and direction, both directions of an opcode together.
+pub(super) const CONTROL_FRAMES: [(&str, &str); 6] = [
+    ("ping", "received"),
+    ("ping", "sent"),
+    ("pong", "received"),
+    ("pong", "sent"),
+    ("close", "received"),
+    ("close", "sent"),
+];
+/// The triggers that trip a closed breaker.
+pub(super) const TRIP_TRIGGERS: [Trigger; 2] = [Trigger::ConsecutiveFailures, Trigger::FatalError];
+/// The moves that a breaker makes; open and half-open can be closed by hand.
+pub(super) const TRANSITIONS: [(&str, &str); 5] = {
+    const CLOSED: &str = BreakerState::Closed.as_str();
+    const HALF_OPEN: &str = BreakerState::HalfOpen.as_str();
+    const OPEN: &str = "open";
+    [
+        (CLOSED, OPEN),
+        (OPEN, HALF_OPEN),
+        (HALF_OPEN, OPEN),
+        (HALF_OPEN, CLOSED),
+        (OPEN, CLOSED),
+    ]
+};
+
+/// One label with these values.
+fn one(values: impl IntoIterator<Item = &'static str>) -> Vec<Vec<&'static str>> {
+    values.into_iter().map(|value| vec![value]).collect()
+}
+
+/// Two labels with these pairs of values.
+fn two(pairs: &[(&'static str, &'static str)]) -> Vec<Vec<&'static str>> {
+    pairs.iter().map(|(first, second)| vec![*first, *second]).collect()
+}
+
+/// The causes for which attempts fail.
+fn attempt_causes() -> impl Iterator<Item = Cause> {
+    Cause::ALL.iter().copied().filter(|cause| cause.fails_attempts())
+}
+
+/// The causes for which connections are lost.
+fn loss_causes() -> impl Iterator<Item = Cause> {
+    Cause::ALL.iter().copied().filter(|cause| cause.ends_connections())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_follow_the_conventions_of_prometheus() {
+        let mut seen = HashSet::new();
+        for metric in all() {
+            let name = metric.name;
+            assert!(seen.insert(name), "{name} twice");
+            assert!(name.starts_with("feedwatch_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+            assert!(!metric.help.is_empty() && !metric.help.ends_with('.'), "{name}");
+            if let Kind::Histogram(bounds) = metric.kind {
+                assert!(name.ends_with("_seconds"), "{name}");
+                assert!(bounds.is_sorted_by(|a, b| a < b), "{name}");
+            }
+            for label in metric.labels.names() {
+                assert!(!metric.scope().labels().contains(label), "{name}: {label}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_series_of_a_closed_set_is_declared_once_and_in_full() {
+        for metric in all() {
+            let series = metric.labels.series();
+            let distinct: HashSet<_> = series.iter().collect();
+            assert_eq!(distinct.len(), series.len(), "{}", metric.name);
+            if let Labels::Closed { names, .. } = metric.labels {
+                assert!(
+                    series.iter().all(|values| values.len() == names.len()),
+                    "{}",
+                    metric.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_stays_within_its_budget_of_series() {
+        let series: usize = all()
+            .filter(|metric| metric.scope() == Scope::Stream)
+            .map(|metric| metric.labels.series().len())
+            .sum();
+        assert!((80..=130).contains(&series), "{series}");
+    }
+}

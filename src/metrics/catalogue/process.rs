@@ -1,0 +1,117 @@
+//! Metrics of the program itself. Their values stand in a `prometheus::Registry`.
+
+use super::Kind::{Counter, Gauge, Histogram};
+use super::{Kind, Labels, Metric, Source, buckets, one};
+
+/// The levels of log lines.
+pub(in crate::metrics) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// The handlers of HTTP requests; `other` is every path that does not exist.
+pub(in crate::metrics) const HANDLERS: [&str; 6] = ["metrics", "healthy", "ready", "landing", "api_streams", "other"];
+/// The HTTP status codes that handlers answer.
+pub(in crate::metrics) const CODES: [&str; 5] = ["200", "404", "405", "500", "503"];
+
+pub(super) const METRICS: &[Metric] = &[
+    metric(
+        "feedwatch_build_info",
+        Gauge,
+        "Which build runs: always 1",
+        Labels::Info {
+            names: &["version", "revision", "rustversion"],
+        },
+    ),
+    metric(
+        "feedwatch_streams",
+        Gauge,
+        "Streams whose figures are shown",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_config_hash",
+        Gauge,
+        "A hash of the configuration in force: differs when that differs",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_log_messages_total",
+        Counter,
+        "Log lines written",
+        Labels::Closed {
+            names: &["level"],
+            series: || one(LEVELS),
+        },
+    ),
+    metric(
+        "feedwatch_http_requests_total",
+        Counter,
+        "HTTP requests answered",
+        Labels::Closed {
+            names: &["handler", "code"],
+            series: || {
+                let codes_of = |handler| CODES.iter().map(move |code| vec![handler, *code]);
+                HANDLERS.into_iter().flat_map(codes_of).collect()
+            },
+        },
+    ),
+    metric(
+        "feedwatch_http_request_duration_seconds",
+        Histogram(buckets::HTTP_REQUEST),
+        "From a request's headers to the beginning of the answer",
+        Labels::Closed {
+            names: &["handler"],
+            series: || one(HANDLERS),
+        },
+    ),
+    metric(
+        "feedwatch_scrapes_in_flight",
+        Gauge,
+        "Scrapes that are being encoded or sent",
+        Labels::None,
+    ),
+    metric(
+        "process_cpu_seconds_total",
+        Counter,
+        "CPU time of the process, in user and in system mode",
+        Labels::None,
+    ),
+    metric(
+        "process_open_fds",
+        Gauge,
+        "File descriptors that are open",
+        Labels::None,
+    ),
+    metric(
+        "process_max_fds",
+        Gauge,
+        "File descriptors that may be open",
+        Labels::None,
+    ),
+    metric(
+        "process_virtual_memory_bytes",
+        Gauge,
+        "Virtual memory of the process",
+        Labels::None,
+    ),
+    metric(
+        "process_resident_memory_bytes",
+        Gauge,
+        "Memory of the process that is resident",
+        Labels::None,
+    ),
+    metric("process_threads", Gauge, "Threads of the process", Labels::None),
+    metric(
+        "process_start_time_seconds",
+        Gauge,
+        "When the process started",
+        Labels::None,
+    ),
+];
+
+const fn metric(name: &'static str, kind: Kind, help: &'static str, labels: Labels) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels,
+        help,
+        source: Source::Process,
+    }
+}

@@ -1,0 +1,111 @@
+//! Metrics that the streams of a venue share.
+
+use super::Value::Int;
+use super::{CONTROL_FRAMES, DIAL_PHASES, Kind, Labels, Metric, Source, Value, buckets, one, two};
+use crate::metrics::histogram::Histogram;
+use crate::metrics::venue::VenueCells;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) const METRICS: &[Metric] = &[
+    histogram(
+        "feedwatch_reconnect_delay_seconds",
+        buckets::RECONNECT_DELAY,
+        "Delays chosen before a redial, after jitter",
+        Labels::None,
+        |venue, _| Some(&venue.reconnect_delay),
+    ),
+    histogram(
+        "feedwatch_outage_duration_seconds",
+        buckets::OUTAGE_DURATION,
+        "Outages, observed when live again",
+        Labels::None,
+        |venue, _| Some(&venue.outage_duration),
+    ),
+    histogram(
+        "feedwatch_message_latency_seconds",
+        buckets::MESSAGE_LATENCY,
+        "From the venue's event time to receipt",
+        Labels::None,
+        |venue, _| Some(&venue.message_latency),
+    ),
+    metric(
+        "feedwatch_message_clock_skew_total",
+        Kind::Counter,
+        "Events whose venue time lies in the future or before 2009; not in the latency histogram",
+        Labels::None,
+        |venue, _| Int(venue.clock_skew.load(Relaxed)),
+    ),
+    metric(
+        "feedwatch_control_frames_total",
+        Kind::Counter,
+        "Control frames, pings and pongs of the venue's own protocol included",
+        Labels::Closed {
+            names: &["opcode", "direction"],
+            series: || two(&CONTROL_FRAMES),
+        },
+        |venue, i| Int(venue.control_frames.get(i).map_or(0, |cell| cell.load(Relaxed))),
+    ),
+    histogram(
+        "feedwatch_connect_duration_seconds",
+        buckets::CONNECT_DURATION,
+        "Phases of attempts, ended well or ill",
+        Labels::Closed {
+            names: &["phase"],
+            series: || one(DIAL_PHASES),
+        },
+        |venue, i| venue.connect_duration.get(i),
+    ),
+    histogram(
+        "feedwatch_connection_duration_seconds",
+        buckets::CONNECTION_DURATION,
+        "Lives of connections, observed when they end",
+        Labels::None,
+        |venue, _| Some(&venue.connection_duration),
+    ),
+    histogram(
+        "feedwatch_ping_rtt_seconds",
+        buckets::PING_RTT,
+        "From a ping to its pong",
+        Labels::None,
+        |venue, _| Some(&venue.ping_rtt),
+    ),
+    metric(
+        "feedwatch_tls_certificate_not_after_timestamp_seconds",
+        Kind::Gauge,
+        "When the certificate seen last ends; 0 = none seen",
+        Labels::None,
+        |venue, _| Int(venue.certificate_not_after.load(Relaxed)),
+    ),
+];
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    labels: Labels,
+    read: fn(&VenueCells, usize) -> Value,
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels,
+        help,
+        source: Source::Venue(read),
+    }
+}
+
+const fn histogram(
+    name: &'static str,
+    bounds: &'static [f64],
+    help: &'static str,
+    labels: Labels,
+    read: fn(&VenueCells, usize) -> Option<&Histogram>,
+) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Histogram(bounds),
+        labels,
+        help,
+        source: Source::Histogram(read),
+    }
+}

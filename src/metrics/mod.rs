@@ -1,0 +1,37 @@
+//! Metrics: one table of them, the cells that hold the figures, and the ways out.
+//!
+//! [`catalogue`] declares each metric once. The figures of a stream stand in one plain struct of atomics, [`StreamCells`],
+//! those that the streams of a venue share in [`VenueCells`]; [`Streams`] is the set that is shown. Two ways lead out of
+//! them: [`StreamCollector`] for a program that has a `prometheus::Registry`, and [`text`], which writes the exposition
+//! format directly. [`docs`] renders the table. To add a metric, add its entry to the table, and its cell.
+//!
+//! Knows nothing of sockets. Time comes in as an argument.
+
+pub mod catalogue;
+mod collector;
+pub mod docs;
+mod figures;
+mod histogram;
+mod labels;
+#[cfg(feature = "service")]
+mod own;
+#[cfg(all(feature = "service", target_os = "linux"))]
+mod process;
+mod scrape;
+mod seqlock;
+mod snapshot;
+mod stream;
+mod streams;
+pub mod text;
+mod venue;
+mod writer;
+
+pub use collector::StreamCollector;
+pub use histogram::Histogram;
+#[cfg(feature = "service")]
+pub use own::{BuildInfo, Handler, OwnMetrics};
+pub use snapshot::StreamSnapshot;
+pub use stream::{StreamCells, StreamInfo};
+pub use streams::Streams;
+pub use venue::{Direction, Opcode, VenueCells};
+pub use writer::StreamWriter;

@@ -1,0 +1,233 @@
+//! The figures of the program itself, in a `prometheus::Registry`.
+
+use super::catalogue::{self, CODES, HANDLERS, Kind, LEVELS, Metric};
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{IntGaugeVec, Opts, Registry};
+use std::time::Duration;
+
+/// Which build runs.
+#[derive(Clone, Debug)]
+pub struct BuildInfo {
+    /// The package's version.
+    pub version: String,
+    /// The revision of the source.
+    pub revision: String,
+    /// The compiler.
+    pub rustversion: String,
+}
+
+/// Who answers an HTTP request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handler {
+    /// `/metrics`
+    Metrics,
+    /// `/-/healthy`
+    Healthy,
+    /// `/-/ready`
+    Ready,
+    /// `/`
+    Landing,
+    /// `/api/v1/streams`
+    ApiStreams,
+    /// Every path that does not exist.
+    Other,
+}
+
+/// The figures of the program itself.
+#[derive(Debug)]
+pub struct OwnMetrics {
+    registry: Registry,
+    streams: IntGauge,
+    config_hash: Gauge,
+    log_messages: Vec<IntCounter>,
+    http: Vec<HandlerCells>,
+    scrapes_in_flight: IntGauge,
+}
+
+/// The figures of a handler.
+#[derive(Debug)]
+struct HandlerCells {
+    /// In the order of [`CODES`].
+    requests: Vec<IntCounter>,
+    duration: Histogram,
+}
+
+impl OwnMetrics {
+    /// All at 0, every series there. The error is that of the `prometheus` crate for a table that it does not accept.
+    pub fn new(build: &BuildInfo) -> Result<Self, Error> {
+        let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(super::process::ProcessCollector::new()?))?;
+
+        let info = find("feedwatch_build_info")?;
+        let build_info = register(&registry, IntGaugeVec::new(options(info), info.labels.names())?)?;
+        let values = [&build.version, &build.revision, &build.rustversion];
+        build_info.get_metric_with_label_values(&values)?.set(1);
+
+        let log = find("feedwatch_log_messages_total")?;
+        let log = register(&registry, IntCounterVec::new(options(log), log.labels.names())?)?;
+        let log_messages = LEVELS.iter().map(|level| log.get_metric_with_label_values(&[level]));
+
+        Ok(Self {
+            streams: register(&registry, IntGauge::with_opts(options(find("feedwatch_streams")?))?)?,
+            config_hash: register(&registry, Gauge::with_opts(options(find("feedwatch_config_hash")?))?)?,
+            log_messages: log_messages.collect::<Result<_, _>>()?,
+            http: http(&registry)?,
+            scrapes_in_flight: register(
+                &registry,
+                IntGauge::with_opts(options(find("feedwatch_scrapes_in_flight")?))?,
+            )?,
+            registry,
+        })
+    }
+
+    /// For further collectors.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What the registry holds now.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
+    /// So many streams are shown.
+    pub fn set_streams(&self, streams: usize) {
+        self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+    }
+
+    /// The configuration in force has this hash. A gauge holds 53 bits of it.
+    pub fn set_config_hash(&self, hash: u64) {
+        self.config_hash.set((hash >> 11) as f64);
+    }
+
+    /// A log line was written.
+    pub fn log_message(&self, level: tracing::Level) {
+        let name = level.as_str();
+        let index = LEVELS.iter().position(|level| level.eq_ignore_ascii_case(name));
+        if let Some(counter) = index.and_then(|index| self.log_messages.get(index)) {
+            counter.inc();
+        }
+    }
+
+    /// A request was answered.
+    pub fn request(&self, handler: Handler, code: u16, took: Duration) {
+        if let Some(cells) = self.http.get(handler as usize) {
+            let counted = CODES.iter().zip(&cells.requests);
+            for (_, counter) in counted.filter(|(name, _)| name.parse() == Ok(code)) {
+                counter.inc();
+            }
+            cells.duration.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Scrapes that are being encoded or sent.
+    pub const fn scrapes_in_flight(&self) -> &IntGauge {
+        &self.scrapes_in_flight
+    }
+}
+
+/// The entry of the table.
+pub(super) fn find(name: &str) -> Result<&'static Metric, Error> {
+    catalogue::find(name).ok_or_else(|| Error::Msg(format!("{name} is not in the table of metrics")))
+}
+
+fn options(metric: &Metric) -> Opts {
+    Opts::new(metric.name, metric.help)
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn http(registry: &Registry) -> Result<Vec<HandlerCells>, Error> {
+    let requests = find("feedwatch_http_requests_total")?;
+    let requests = register(
+        registry,
+        IntCounterVec::new(options(requests), requests.labels.names())?,
+    )?;
+    let duration = find("feedwatch_http_request_duration_seconds")?;
+    let mut duration_options = HistogramOpts::new(duration.name, duration.help);
+    if let Kind::Histogram(bounds) = duration.kind {
+        duration_options = duration_options.buckets(bounds.to_vec());
+    }
+    let duration = register(registry, HistogramVec::new(duration_options, duration.labels.names())?)?;
+    let cells = |handler: &&str| {
+        let counter = |code: &&str| requests.get_metric_with_label_values(&[handler, code]);
+        Ok(HandlerCells {
+            requests: CODES.iter().map(counter).collect::<Result<_, Error>>()?,
+            duration: duration.get_metric_with_label_values(&[handler])?,
+        })
+    };
+    HANDLERS.iter().map(cells).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::catalogue::{Labels, Scope};
+    use std::collections::BTreeSet;
+
+    fn own() -> OwnMetrics {
+        OwnMetrics::new(&BuildInfo {
+            version: "1.2.3".into(),
+            revision: "abc".into(),
+            rustversion: "1.95".into(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_registry_holds_what_the_table_says_from_the_start() {
+        let families = own().gather();
+        let gathered: BTreeSet<_> = families.iter().map(MetricFamily::name).collect();
+        let declared = catalogue::all().filter(|metric| metric.scope() == Scope::Process);
+        assert_eq!(gathered, declared.map(|metric| metric.name).collect());
+        for family in &families {
+            let metric = find(family.name()).unwrap();
+            assert_eq!(family.help(), metric.help);
+            let series: BTreeSet<Vec<_>> = family
+                .get_metric()
+                .iter()
+                .map(|sample| {
+                    let value_of = |name| {
+                        sample
+                            .get_label()
+                            .iter()
+                            .find(|pair| pair.name() == name)
+                            .unwrap()
+                            .value()
+                    };
+                    metric.labels.names().iter().map(|name| value_of(*name)).collect()
+                })
+                .collect();
+            if !matches!(metric.labels, Labels::Info { .. }) {
+                assert_eq!(series, metric.labels.series().into_iter().collect(), "{}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn each_handler_level_and_code_finds_its_series() {
+        let own = own();
+        own.request(Handler::ApiStreams, 405, Duration::ZERO);
+        own.log_message(tracing::Level::WARN);
+        let mut text = String::new();
+        crate::metrics::text::write_families(&mut text, &own.gather());
+        assert!(
+            text.contains("feedwatch_http_requests_total{code=\"405\",handler=\"api_streams\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("feedwatch_log_messages_total{level=\"warn\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("feedwatch_log_messages_total{level=\"info\"} 0\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! A stream's figures at one moment, for all who show them.
+
+use super::figures::Figures;
+use super::stream::Traffic;
+use crate::clock::{Moment, later};
+use crate::market::Cause;
+use crate::supervise::{BreakerState, State};
+use std::time::{Duration, Instant};
+
+/// All figures of a stream at one moment; those that belong together agree.
+///
+/// Unix times are seconds, to the millisecond, judged from the clocks at the moment of the snapshot.
+#[derive(Clone, Debug)]
+pub struct StreamSnapshot {
+    pub(super) at: Moment,
+    pub(super) origin: Instant,
+    pub(super) figures: Figures,
+    pub(super) traffic: Traffic,
+}
+
+impl StreamSnapshot {
+    /// What the stream is doing.
+    pub fn state(&self) -> State {
+        self.figures.state()
+    }
+
+    /// Since when: Unix time.
+    pub fn state_since(&self) -> f64 {
+        self.unix(self.figures.state_since)
+    }
+
+    /// Upgraded, and each subscription answered.
+    pub fn is_live(&self) -> bool {
+        self.state() == State::Live
+    }
+
+    /// Live without data for longer than the threshold.
+    pub const fn is_stale(&self) -> bool {
+        self.figures.is_stale()
+    }
+
+    /// The breaker's state, by name.
+    pub fn breaker(&self) -> &'static str {
+        let index = usize::try_from(self.figures.breaker()).unwrap_or(0);
+        BreakerState::NAMES.get(index).copied().unwrap_or_default()
+    }
+
+    /// Until when the breaker is open: Unix time. `None` unless it is.
+    pub fn breaker_open_until(&self) -> Option<f64> {
+        self.unix_if_any(self.figures.open_until)
+    }
+
+    /// The failures in a row, and the number of them at which the breaker trips.
+    pub const fn failures(&self) -> (u64, u64) {
+        (self.figures.consecutive_failures, self.figures.threshold)
+    }
+
+    /// Why the last attempt failed or the last connection was lost, and when: Unix time.
+    pub fn last_cause(&self) -> Option<(Cause, f64)> {
+        let index = usize::try_from(self.figures.last_cause.checked_sub(1)?).ok()?;
+        Some((*Cause::ALL.get(index)?, self.unix(self.figures.last_cause_at)))
+    }
+
+    /// When the outage began: Unix time. `None` outside one.
+    pub fn outage_since(&self) -> Option<f64> {
+        self.unix_if_any(self.figures.outage_since)
+    }
+
+    /// When the next dial is due: Unix time. `None` unless one is.
+    pub fn next_attempt(&self) -> Option<f64> {
+        self.unix_if_any(self.figures.next_attempt)
+    }
+
+    /// Instruments asked for, and in effect.
+    pub const fn subscriptions(&self) -> (u64, u64) {
+        (self.figures.desired, self.figures.active)
+    }
+
+    /// When the last frame came: Unix time.
+    pub fn last_frame(&self) -> Option<f64> {
+        self.unix_if_any(self.traffic.last_frame)
+    }
+
+    /// When the last market data came: Unix time.
+    pub fn last_data(&self) -> Option<f64> {
+        self.unix_if_any(self.traffic.last_data)
+    }
+
+    /// How long ago the last market data came, by the monotonic clock.
+    pub fn data_age(&self) -> Option<Duration> {
+        let stamp = Some(self.traffic.last_data).filter(|stamp| *stamp != 0)?;
+        Some(self.at.mono.saturating_duration_since(self.instant(stamp)))
+    }
+
+    /// From the venue's event time to receipt, smoothed: seconds.
+    pub(super) const fn lag(&self) -> f64 {
+        f64::from_bits(self.traffic.lag)
+    }
+
+    fn unix_if_any(&self, stamp: u64) -> Option<f64> {
+        (stamp != 0).then(|| self.unix(stamp))
+    }
+
+    fn unix(&self, nanos: u64) -> f64 {
+        let seconds = self.at.unix_seconds_at(self.instant(nanos));
+        (seconds * 1000.0).round() / 1000.0
+    }
+
+    fn instant(&self, nanos: u64) -> Instant {
+        later(self.origin, Duration::from_nanos(nanos))
+    }
+}

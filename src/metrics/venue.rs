@@ -1,0 +1,92 @@
+//! The figures that the streams of one venue share.
+
+use super::catalogue::{CONTROL_FRAMES, DIAL_PHASES, buckets};
+use super::histogram::Histogram;
+use super::labels::LabelSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// The kinds of WebSocket control frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opcode {
+    /// A ping, also one that is a text of the venue's own protocol.
+    Ping,
+    /// A pong, also one that is a text of the venue's own protocol.
+    Pong,
+    /// A close frame.
+    Close,
+}
+
+/// Which way a frame went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the venue.
+    Received,
+    /// To the venue.
+    Sent,
+}
+
+/// Histograms and counters of a venue; shared by its streams. Nothing here locks or allocates.
+#[derive(Debug)]
+pub struct VenueCells {
+    name: String,
+    pub(super) identity: LabelSet,
+    /// Delays chosen before a redial, after jitter.
+    pub reconnect_delay: Histogram,
+    /// Outages, observed when live again.
+    pub outage_duration: Histogram,
+    /// Lives of connections, observed when they end.
+    pub connection_duration: Histogram,
+    /// Ping to pong.
+    pub ping_rtt: Histogram,
+    /// The venue's time of an event to its receipt. Fed by [`super::StreamCells::latency`].
+    pub(super) message_latency: Histogram,
+    pub(super) clock_skew: AtomicU64,
+    pub(super) connect_duration: [Histogram; DIAL_PHASES.len()],
+    pub(super) control_frames: [AtomicU64; CONTROL_FRAMES.len()],
+    pub(super) certificate_not_after: AtomicU64,
+}
+
+impl VenueCells {
+    /// All at 0.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            identity: LabelSet::new([("venue", name)]),
+            reconnect_delay: Histogram::new(buckets::RECONNECT_DELAY),
+            outage_duration: Histogram::new(buckets::OUTAGE_DURATION),
+            connection_duration: Histogram::new(buckets::CONNECTION_DURATION),
+            ping_rtt: Histogram::new(buckets::PING_RTT),
+            message_latency: Histogram::new(buckets::MESSAGE_LATENCY),
+            clock_skew: AtomicU64::new(0),
+            connect_duration: std::array::from_fn(|_| Histogram::new(buckets::CONNECT_DURATION)),
+            control_frames: [const { AtomicU64::new(0) }; CONTROL_FRAMES.len()],
+            certificate_not_after: AtomicU64::new(0),
+        }
+    }
+
+    /// The venue's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A phase of an attempt is over; `phase` is its position in resolve, connect, tls, upgrade, subscribe.
+    pub fn connect_phase(&self, phase: usize, took: Duration) {
+        if let Some(histogram) = self.connect_duration.get(phase) {
+            histogram.observe(took);
+        }
+    }
+
+    /// The end of the certificate seen last: seconds since the Unix epoch.
+    pub fn set_certificate_not_after(&self, unix_seconds: i64) {
+        let seconds = u64::try_from(unix_seconds).unwrap_or(0);
+        self.certificate_not_after.store(seconds, Relaxed);
+    }
+
+    pub(super) fn control_frame(&self, opcode: Opcode, direction: Direction) {
+        if let Some(cell) = self.control_frames.get(opcode as usize * 2 + direction as usize) {
+            cell.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,695 @@
+//! What is scraped: the two ways out agree, the identities hold in the middle of things, the table is the documentation.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may fail"
+)]
+
+use feedwatch::clock::Moment;
+use feedwatch::market::{Cause, EventKind, StreamName};
+use feedwatch::metrics::catalogue::{self, Kind, Labels, Scope};
+use feedwatch::metrics::{Direction, Opcode, StreamCells, StreamCollector, StreamInfo, Streams, docs, text};
+use feedwatch::stream::{DialPhase, SubscriptionFailure};
+use feedwatch::supervise::{AttemptKind, BreakerState, State, Trigger};
+use feedwatch::venue::DecodeError;
+use prometheus::{Encoder, Registry, TextEncoder};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+// A strict reader of the text format 0.0.4.
+
+type LabelPairs = BTreeMap<String, String>;
+
+#[derive(Debug, Default, PartialEq)]
+struct Family {
+    help: String,
+    kind: String,
+    samples: BTreeMap<(String, LabelPairs), f64>,
+}
+
+fn parse(text: &str) -> BTreeMap<String, Family> {
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line ends");
+    let mut families = BTreeMap::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').expect(line);
+            let family = Family {
+                help: help.replace("\\n", "\n").replace("\\\\", "\\"),
+                ..Family::default()
+            };
+            assert!(families.insert(name.to_owned(), family).is_none(), "{name} twice");
+            name.clone_into(&mut current);
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect(line);
+            assert_eq!(name, current, "TYPE follows HELP");
+            families.get_mut(name).unwrap().kind = kind.to_owned();
+        } else {
+            let (name, labels, value) = sample(line);
+            let family = families.get_mut(&current).expect(line);
+            let suffixes: &[&str] = if family.kind == "histogram" {
+                &["_bucket", "_sum", "_count"]
+            } else {
+                &[""]
+            };
+            let stem = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+            assert_eq!(stem, Some(current.as_str()), "within its family: {line}");
+            assert!(family.samples.insert((name, labels), value).is_none(), "twice: {line}");
+        }
+    }
+    for (name, family) in &families {
+        assert!(!family.samples.is_empty(), "{name} has no sample");
+        if family.kind == "histogram" {
+            check_histogram(name, family);
+        }
+    }
+    families
+}
+
+fn sample(line: &str) -> (String, LabelPairs, f64) {
+    let end = line.find(['{', ' ']).expect(line);
+    let (name, mut rest) = line.split_at(end);
+    let mut labels = LabelPairs::new();
+    if let Some(inner) = rest.strip_prefix('{') {
+        rest = inner;
+        loop {
+            let (label, after) = rest.split_once("=\"").expect(line);
+            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
+            let mut value = String::new();
+            let mut chars = after.char_indices();
+            let end = loop {
+                match chars.next().expect(line) {
+                    (i, '"') => break i + 1,
+                    (_, '\\') => value.push(match chars.next().expect(line).1 {
+                        'n' => '\n',
+                        c @ ('\\' | '"') => c,
+                        c => panic!("escape {c:?} in {line}"),
+                    }),
+                    (_, c) => value.push(c),
+                }
+            };
+            if label == "le" {
+                // Numbers are the same, however they are spelt.
+                value = number(&value).to_string();
+            }
+            assert!(
+                labels.insert(label.to_owned(), value).is_none(),
+                "{label} twice: {line}"
+            );
+            rest = &after[end..];
+            match rest.strip_prefix(',') {
+                Some(more) => rest = more,
+                None => break,
+            }
+        }
+        rest = rest.strip_prefix('}').expect(line);
+    }
+    let value = rest.strip_prefix(' ').expect(line);
+    (name.to_owned(), labels, number(value))
+}
+
+fn number(text: &str) -> f64 {
+    match text {
+        "+Inf" => f64::INFINITY,
+        "-Inf" => f64::NEG_INFINITY,
+        "NaN" => f64::NAN,
+        text => {
+            assert!(
+                text.bytes().all(|b| b.is_ascii_digit() || b"+-.e".contains(&b)),
+                "{text}"
+            );
+            text.parse().expect(text)
+        }
+    }
+}
+
+fn check_histogram(name: &str, family: &Family) {
+    let mut series: BTreeMap<LabelPairs, Vec<(f64, f64)>> = BTreeMap::new();
+    for ((sample, labels), value) in &family.samples {
+        if sample.ends_with("_bucket") {
+            let mut labels = labels.clone();
+            let bound = labels.remove("le").expect(name).parse().unwrap();
+            series.entry(labels).or_default().push((bound, *value));
+        }
+    }
+    for (labels, mut buckets) in series {
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(buckets.is_sorted_by(|a, b| a.1 <= b.1), "{name}{labels:?}: {buckets:?}");
+        let last = *buckets.last().unwrap();
+        assert_eq!(last.0, f64::INFINITY, "{name}{labels:?}");
+        let count = family.samples[&(format!("{name}_count"), labels.clone())];
+        assert_eq!(last.1, count, "{name}{labels:?}");
+        assert!(family.samples.contains_key(&(format!("{name}_sum"), labels)), "{name}");
+    }
+}
+
+// Streams to look at.
+
+fn add_stream(streams: &Streams, venue: &str, stream: &str, server_address: &str, origin: Moment) -> Arc<StreamCells> {
+    let info = StreamInfo {
+        stream: StreamName::new(stream).unwrap(),
+        server_address: server_address.to_owned(),
+        transport: "wss".to_owned(),
+        page_on_stale: true,
+    };
+    let cells = Arc::new(StreamCells::new(info, streams.venue(venue), origin.mono));
+    streams.add(&cells);
+    cells
+}
+
+fn after(moment: Moment, wait: Duration) -> Moment {
+    Moment {
+        mono: moment.mono + wait,
+        wall: moment.wall + wait,
+    }
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// The value of the one sample of `name` with that label among its labels.
+fn value(families: &BTreeMap<String, Family>, name: &str, label: Option<(&str, &str)>) -> f64 {
+    let matches = |labels: &LabelPairs| label.is_none_or(|(name, value)| labels.get(name).is_some_and(|v| v == value));
+    let mut found = families[name].samples.iter().filter(|((_, labels), _)| matches(labels));
+    let (_, value) = found.next().unwrap_or_else(|| panic!("{name} {label:?}"));
+    assert!(found.next().is_none(), "{name} {label:?} more than once");
+    *value
+}
+
+fn total(families: &BTreeMap<String, Family>, name: &str) -> f64 {
+    families[name].samples.values().sum()
+}
+
+/// Does something that the number names.
+fn act(cells: &StreamCells, at: Moment, what: u64) {
+    let index = usize::try_from(what / 16 % 64).unwrap();
+    let cause = Cause::ALL[index % Cause::COUNT];
+    let venue = cells.venue();
+    let now = at.mono;
+    match what % 16 {
+        0 => cells.update(now, |w| {
+            w.attempt(AttemptKind::REDIALS.get(index % 5).map(|_| index % 5))
+        }),
+        1 => cells.update(now, |w| w.attempt_failed(cause)),
+        2 => cells.update(now, |w| w.live_made()),
+        3 => cells.update(now, |w| w.lost(cause)),
+        4 => cells.update(now, |w| {
+            let until = now + seconds(300);
+            w.tripped(Trigger::FatalError);
+            w.transition(BreakerState::Closed, BreakerState::Open { until });
+            w.set_breaker(BreakerState::Open { until });
+            w.set_state(State::CoolingDown);
+            w.set_wait(Some((seconds(300), until)));
+            w.consecutive_failures(7);
+        }),
+        5 => cells.update(now, |w| w.outage_began(now)),
+        6 => cells.update(now, |w| w.outage_ended()),
+        7 => cells.update(now, |w| w.set_stale(index % 2 == 0)),
+        8 => cells.update(now, |w| {
+            w.subscriptions(index, index / 2);
+            w.subscription_failed(index % 3, index);
+            w.parse_error(index % 4);
+            w.threshold(10);
+            w.stale_after(Some(seconds(300)));
+        }),
+        9 => {
+            cells.frame_received(index, now);
+            cells.frame_sent(index * 2);
+        }
+        10 => cells.message(EventKind::ALL[index % EventKind::COUNT]),
+        11 => cells.data(now),
+        12 => cells.latency(at.unix_millis() - i64::try_from(index).unwrap() * 50, at),
+        13 => cells.control_frame(Opcode::Pong, Direction::Sent),
+        14 => {
+            venue.connect_phase(index % 5, Duration::from_millis(what % 20_000));
+            venue.reconnect_delay.observe_seconds(index as f64 / 7.0);
+            venue.ping_rtt.observe_seconds(f64::NAN);
+        }
+        _ => {
+            venue.outage_duration.observe(seconds(what % 5000));
+            venue.set_certificate_not_after(1_900_000_000 + i64::try_from(index).unwrap());
+        }
+    }
+}
+
+fn gathered_text(streams: &Arc<Streams>, at: Moment) -> (String, Vec<u8>) {
+    let collected = StreamCollector::new(Arc::clone(streams)).unwrap().collect_at(at);
+    let mut ours = String::new();
+    text::write_families(&mut ours, &collected);
+    let mut theirs = Vec::new();
+    TextEncoder::new().encode(&collected, &mut theirs).unwrap();
+    (ours, theirs)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_collector_and_the_writer_tell_the_same(steps in proptest::collection::vec((any::<u64>(), 0..4_usize, 0..100_u64), 0..200)) {
+        let start = Moment::now();
+        let streams = Arc::new(Streams::new());
+        let cells = [("b", "x"), ("a", "y"), ("a", "x"), ("ab", "x")]
+            .map(|(venue, stream)| add_stream(&streams, venue, stream, "host", start));
+        let mut at = start;
+        for (what, stream, wait) in steps {
+            at = after(at, Duration::from_millis(wait * wait * 10));
+            act(&cells[stream], at, what);
+        }
+        let at = after(at, seconds(1));
+        let direct = parse(&text::render(&streams, at));
+        let (ours, theirs) = gathered_text(&streams, at);
+        prop_assert_eq!(&direct, &parse(&ours));
+        prop_assert_eq!(&direct, &parse(std::str::from_utf8(&theirs).unwrap()));
+    }
+
+    #[test]
+    fn odd_label_values_come_back_as_they_were(venue in any::<String>(), host in "[\\PC\\n\"\\\\]*") {
+        let start = Moment::now();
+        let streams = Arc::new(Streams::new());
+        // A line of the format ends at a line feed only; `lines` would also cut a carriage return before it.
+        let venue = venue.replace('\r', "");
+        let _cells = add_stream(&streams, &venue, "s", &host, start);
+        let direct = parse(&text::render(&streams, start));
+        let (_, labels) = direct["feedwatch_stream_info"].samples.keys().next().unwrap();
+        prop_assert_eq!((&labels["venue"], &labels["server_address"]), (&venue, &host));
+        prop_assert_eq!(&direct, &parse(&gathered_text(&streams, start).0));
+    }
+}
+
+#[test]
+fn a_registry_accepts_the_collector_and_shows_every_metric() {
+    let streams = Arc::new(Streams::new());
+    let registry = Registry::new();
+    registry
+        .register(Box::new(StreamCollector::new(Arc::clone(&streams)).unwrap()))
+        .unwrap();
+    assert!(registry.gather().is_empty(), "no streams, no series");
+    let cells = add_stream(&streams, "v", "s", "host", Moment::now());
+    let declared = catalogue::all()
+        .filter(|metric| metric.scope() != Scope::Process)
+        .count();
+    assert_eq!(registry.gather().len(), declared);
+    drop(cells);
+    assert!(registry.gather().is_empty(), "a dropped stream leaves nothing behind");
+    assert_eq!(text::render(&streams, Moment::now()), "");
+}
+
+#[test]
+fn every_series_of_the_table_is_there_from_the_start_and_at_0() {
+    let start = Moment::now();
+    let streams = Streams::new();
+    let _cells = add_stream(&streams, "v", "s", "host", start);
+    let families = parse(&text::render(&streams, start));
+    let identity = [
+        ("venue", "v"),
+        ("stream", "s"),
+        ("server_address", "host"),
+        ("transport", "wss"),
+        ("page_on_stale", "true"),
+    ];
+    for metric in catalogue::all().filter(|metric| metric.scope() != Scope::Process) {
+        let family = &families[metric.name];
+        assert_eq!(
+            (family.kind.as_str(), family.help.as_str()),
+            (metric.kind.as_str(), metric.help)
+        );
+        let bounds = if let Kind::Histogram(bounds) = metric.kind {
+            bounds.len() + 3
+        } else {
+            1
+        };
+        let series = metric.labels.series();
+        assert_eq!(family.samples.len(), series.len() * bounds, "{}", metric.name);
+        let expected: BTreeSet<LabelPairs> = series
+            .into_iter()
+            .map(|values| {
+                let of_scope = metric.scope().labels().iter().map(|name| (*name, None));
+                let own = metric
+                    .labels
+                    .names()
+                    .iter()
+                    .enumerate()
+                    .map(|(i, name)| (*name, values.get(i).copied()));
+                of_scope
+                    .chain(own)
+                    .map(|(name, value)| {
+                        let known = || identity.iter().find(|(n, _)| *n == name).unwrap().1;
+                        (name.to_owned(), value.unwrap_or_else(known).to_owned())
+                    })
+                    .collect()
+            })
+            .collect();
+        let seen: BTreeSet<LabelPairs> = family
+            .samples
+            .keys()
+            .map(|(_, labels)| {
+                let mut labels = labels.clone();
+                labels.remove("le");
+                labels
+            })
+            .collect();
+        assert_eq!(seen, expected, "{}", metric.name);
+        let state_set = metric.labels.names() == ["state"];
+        let sum: f64 = family.samples.values().sum();
+        let one = state_set || matches!(metric.labels, Labels::Info { .. });
+        assert_eq!(sum, if one { 1.0 } else { 0.0 }, "{}", metric.name);
+    }
+    assert_eq!(
+        families.len(),
+        catalogue::all().filter(|m| m.scope() != Scope::Process).count()
+    );
+}
+
+#[test]
+fn label_values_are_those_of_the_types_that_report_them() {
+    let values = |name: &str| catalogue::find(name).unwrap().labels.series().concat();
+    assert_eq!(values("feedwatch_connect_duration_seconds"), DialPhase::NAMES);
+    assert_eq!(
+        values("feedwatch_subscription_failures_total"),
+        SubscriptionFailure::REASONS
+    );
+    assert_eq!(values("feedwatch_parse_errors_total"), DecodeError::REASONS);
+    let causes: Vec<_> = Cause::ALL
+        .iter()
+        .filter(|cause| cause.fails_attempts())
+        .map(|cause| cause.as_str())
+        .collect();
+    assert_eq!(values("feedwatch_connect_failures_total"), causes);
+}
+
+#[test]
+fn each_report_reaches_its_own_series() {
+    let start = Moment::now();
+    let streams = Streams::new();
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    for cause in Cause::ALL.iter().copied() {
+        let times = cause.index() + 1;
+        for _ in 0..times {
+            if cause.fails_attempts() {
+                cells.update(start.mono, |w| w.attempt_failed(cause));
+            }
+            if cause.ends_connections() {
+                cells.update(start.mono, |w| w.lost(cause));
+            }
+        }
+    }
+    for (i, kind) in EventKind::ALL.iter().enumerate() {
+        (0..=i).for_each(|_| cells.message(*kind));
+    }
+    let controls = [(Opcode::Ping, "ping"), (Opcode::Pong, "pong"), (Opcode::Close, "close")];
+    for (i, (opcode, _)) in controls.iter().enumerate() {
+        (0..=i).for_each(|_| cells.control_frame(*opcode, Direction::Received));
+        (0..10 + i).for_each(|_| cells.control_frame(*opcode, Direction::Sent));
+    }
+    let families = parse(&text::render(&streams, start));
+    for cause in Cause::ALL.iter().copied() {
+        let label = Some(("cause", cause.as_str()));
+        let expected = (cause.index() + 1) as f64;
+        if cause.fails_attempts() {
+            assert_eq!(
+                value(&families, "feedwatch_connect_failures_total", label),
+                expected,
+                "{cause}"
+            );
+        }
+        if cause.ends_connections() {
+            assert_eq!(
+                value(&families, "feedwatch_disconnects_total", label),
+                expected,
+                "{cause}"
+            );
+        }
+    }
+    for (i, kind) in EventKind::ALL.iter().enumerate() {
+        let label = Some(("kind", kind.as_str()));
+        assert_eq!(value(&families, "feedwatch_messages_total", label), (i + 1) as f64);
+    }
+    for (i, (_, opcode)) in controls.iter().enumerate() {
+        for (direction, expected) in [("received", i + 1), ("sent", i + 10)] {
+            let frames = &families["feedwatch_control_frames_total"].samples;
+            let ours = |labels: &LabelPairs| labels["opcode"] == *opcode && labels["direction"] == direction;
+            let found = frames.iter().find(|((_, labels), _)| ours(labels)).unwrap();
+            assert_eq!(*found.1, expected as f64, "{opcode} {direction}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_is_told_from_its_beginning_to_its_end() {
+    let start = Moment::now();
+    let streams = Streams::new();
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    let scrape = |at: Moment| parse(&text::render(&streams, at));
+    let moment = |n| after(start, seconds(n));
+    let near = |a: f64, b: f64| (a - b).abs() < 0.01;
+    let unix = |n: u64| start.unix_seconds_at(start.mono + seconds(n));
+
+    let idle = scrape(moment(10));
+    assert_eq!(
+        value(&idle, "feedwatch_stream_observed_seconds_total", None),
+        0.0,
+        "idle is not observed"
+    );
+    assert_eq!(value(&idle, "feedwatch_connections_desired", None), 0.0);
+
+    cells.update(moment(10).mono, |w| w.attempt(None));
+    cells.update(moment(12).mono, |w| w.live_made());
+    cells.update(moment(20).mono, |w| w.set_stale(true));
+    let stale = scrape(moment(25));
+    assert_eq!(value(&stale, "feedwatch_stream_stale", None), 1.0);
+    assert_eq!(value(&stale, "feedwatch_stream_stale_seconds_total", None), 5.0);
+    assert_eq!(value(&stale, "feedwatch_stream_up_seconds_total", None), 13.0);
+    assert_eq!(value(&stale, "feedwatch_stream_observed_seconds_total", None), 15.0);
+
+    let (now, until) = (moment(30).mono, moment(330).mono);
+    cells.update(now, |w| {
+        w.lost(Cause::Eof);
+        w.outage_began(now);
+        w.outage_began(now);
+    });
+    cells.update(now, |w| {
+        let open = BreakerState::Open { until };
+        w.tripped(Trigger::ConsecutiveFailures);
+        w.transition(BreakerState::Closed, open);
+        w.set_breaker(open);
+        w.set_state(State::CoolingDown);
+        w.set_wait(Some((seconds(300), until)));
+    });
+    let down = scrape(moment(40));
+    assert_eq!(
+        value(&down, "feedwatch_stream_state", Some(("state", "cooling_down"))),
+        1.0
+    );
+    assert_eq!(value(&down, "feedwatch_breaker_state", Some(("state", "open"))), 1.0);
+    assert_eq!(
+        value(
+            &down,
+            "feedwatch_breaker_trips_total",
+            Some(("trigger", "consecutive_failures"))
+        ),
+        1.0
+    );
+    assert_eq!(
+        value(&down, "feedwatch_breaker_transitions_total", Some(("to", "half_open"))),
+        0.0
+    );
+    assert_eq!(value(&down, "feedwatch_breaker_open_seconds_total", None), 10.0);
+    assert_eq!(value(&down, "feedwatch_reconnect_current_delay_seconds", None), 300.0);
+    assert_eq!(
+        value(&down, "feedwatch_outages_total", None),
+        1.0,
+        "one outage, told twice"
+    );
+    assert_eq!(
+        value(&down, "feedwatch_stream_stale", None),
+        0.0,
+        "only a live stream is stale"
+    );
+    assert!(near(
+        value(&down, "feedwatch_outage_start_timestamp_seconds", None),
+        unix(30)
+    ));
+    assert!(near(
+        value(&down, "feedwatch_reconnect_next_attempt_timestamp_seconds", None),
+        unix(330)
+    ));
+    assert!(near(
+        value(&down, "feedwatch_breaker_open_until_timestamp_seconds", None),
+        unix(330)
+    ));
+    let snapshot = cells.snapshot(moment(40));
+    let (cause, at) = snapshot.last_cause().unwrap();
+    assert!(cause == Cause::Eof && near(at, unix(30)));
+    assert!(near(snapshot.state_since(), unix(30)));
+
+    cells.update(until, |w| {
+        w.transition(BreakerState::Open { until }, BreakerState::HalfOpen);
+        w.set_breaker(BreakerState::HalfOpen);
+    });
+    cells.update(until, |w| w.attempt(Some(1)));
+    cells.update(moment(331).mono, |w| {
+        w.live_made();
+        w.outage_ended();
+    });
+    let up = scrape(moment(340));
+    assert_eq!(value(&up, "feedwatch_breaker_open_seconds_total", None), 300.0);
+    assert_eq!(
+        value(&up, "feedwatch_reconnect_attempts_total", Some(("kind", "probe"))),
+        1.0
+    );
+    for zero in [
+        "feedwatch_outage_start_timestamp_seconds",
+        "feedwatch_reconnect_current_delay_seconds",
+        "feedwatch_reconnect_next_attempt_timestamp_seconds",
+        "feedwatch_breaker_open_until_timestamp_seconds",
+    ] {
+        assert_eq!(value(&up, zero, None), 0.0, "{zero}");
+    }
+    let (live, observed) = (27.0, 330.0);
+    assert_eq!(value(&up, "feedwatch_stream_up_seconds_total", None), live);
+    assert_eq!(value(&up, "feedwatch_stream_observed_seconds_total", None), observed);
+}
+
+#[test]
+fn a_scrape_with_an_older_reading_of_the_clock_is_never_negative() {
+    let start = Moment::now();
+    let streams = Streams::new();
+    let cells = add_stream(&streams, "v", "s", "host", after(start, seconds(100)));
+    cells.update(after(start, seconds(200)).mono, |w| w.attempt(None));
+    cells.update(after(start, seconds(150)).mono, |w| w.live_made());
+    cells.data(start.mono);
+    for at in [start, after(start, seconds(200)), after(start, seconds(201))] {
+        let families = parse(&text::render(&streams, at));
+        let up = value(&families, "feedwatch_stream_up_seconds_total", None);
+        assert_eq!(up, if at.mono > start.mono + seconds(200) { 1.0 } else { 0.0 });
+    }
+    assert!(cells.snapshot(start).data_age().is_some());
+}
+
+#[test]
+fn latencies_are_smoothed_and_absurd_ones_are_skew() {
+    let start = Moment::now();
+    let streams = Streams::new();
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    let mut at = start;
+    for _ in 0..100 {
+        at = after(at, seconds(1));
+        cells.latency(at.unix_millis() - 2000, at);
+    }
+    for absurd in [i64::MIN, -1, 0, 1_000_000, at.unix_millis() + 60_000, i64::MAX] {
+        cells.latency(absurd, at);
+    }
+    let families = parse(&text::render(&streams, at));
+    assert!((value(&families, "feedwatch_stream_lag_seconds", None) - 2.0).abs() < 0.01);
+    assert_eq!(value(&families, "feedwatch_message_clock_skew_total", None), 6.0);
+    let latency = &families["feedwatch_message_latency_seconds"].samples;
+    let count = latency.iter().find(|((name, _), _)| name.ends_with("_count")).unwrap();
+    assert_eq!(*count.1, 100.0);
+    // Ten seconds later the past weighs 1/e.
+    let later = after(at, seconds(10));
+    cells.latency(later.unix_millis() - 12_000, later);
+    let lag = value(
+        &parse(&text::render(&streams, later)),
+        "feedwatch_stream_lag_seconds",
+        None,
+    );
+    assert!((lag - (12.0 - 10.0 / std::f64::consts::E)).abs() < 0.05, "{lag}");
+}
+
+#[test]
+fn the_identities_hold_at_every_scrape_in_the_middle_of_things() {
+    let start = Moment::now();
+    let streams = Arc::new(Streams::new());
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..20_000_u64 {
+                let now = start.mono + Duration::from_micros(round * 10);
+                cells.update(now, |w| w.attempt(Some(0)));
+                if round % 3 == 0 {
+                    cells.update(now, |w| w.attempt_failed(Cause::Dns));
+                } else {
+                    cells.update(now, |w| w.set_state(State::Subscribing));
+                    cells.update(now + Duration::from_micros(3), |w| w.live_made());
+                    cells.update(now + Duration::from_micros(6), |w| w.lost(Cause::Eof));
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        // Another one who writes at the same time.
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                cells.update(start.mono, |w| w.parse_error(0));
+            }
+        });
+        let (mut scrapes, mut last) = (0, 0.0);
+        while scrapes == 0 || !done.load(Ordering::Acquire) {
+            let families = parse(&text::render(&streams, after(start, seconds(scrapes))));
+            let of = |name| value(&families, name, None);
+            let state = |name| value(&families, "feedwatch_stream_state", Some(("state", name)));
+            let in_flight = state("connecting") + state("subscribing");
+            let made = total(&families, "feedwatch_disconnects_total") + of("feedwatch_connections_live");
+            let ended = made + total(&families, "feedwatch_connect_failures_total");
+            assert_eq!(of("feedwatch_connect_attempts_total"), ended + in_flight);
+            assert_eq!(total(&families, "feedwatch_stream_state"), 1.0);
+            let (up, observed) = (
+                of("feedwatch_stream_up_seconds_total"),
+                of("feedwatch_stream_observed_seconds_total"),
+            );
+            assert!(up <= observed, "{up} {observed}");
+            if scrapes > 0 && of("feedwatch_connect_attempts_total") > 0.0 {
+                // Observed since the beginning, whatever happened in between.
+                assert_eq!(observed, scrapes as f64, "up and down are all the time there is");
+            }
+            let attempts = of("feedwatch_connect_attempts_total");
+            assert!(attempts >= last, "went back");
+            last = attempts;
+            scrapes += 1;
+        }
+    });
+    let families = parse(&text::render(&streams, after(start, seconds(0))));
+    assert_eq!(
+        value(&families, "feedwatch_connect_attempts_total", None),
+        20_000.0,
+        "no report is lost"
+    );
+}
+
+#[test]
+fn the_page_of_metrics_is_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+    let page = docs::markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap();
+    assert!(
+        kept == page,
+        "docs/metrics.md is out of date: run this test with UPDATE_DOCS=1"
+    );
+    for metric in catalogue::all() {
+        assert!(page.contains(&format!("| `{}` |", metric.name)));
+    }
+}
+
+#[test]
+fn the_table_as_json_names_every_series() {
+    let table = docs::json();
+    let entries = table.as_array().unwrap();
+    assert_eq!(entries.len(), catalogue::all().count());
+    let breaker = entries
+        .iter()
+        .find(|entry| entry["name"] == "feedwatch_breaker_transitions_total")
+        .unwrap();
+    assert_eq!(
+        breaker["series"][0],
+        serde_json::json!({ "from": "closed", "to": "open" })
+    );
+    assert_eq!(breaker["labels"], serde_json::json!(["venue", "stream", "from", "to"]));
+}
