@@ -1,0 +1,247 @@
+//! The one list of configuration keys: what is valid, what is left out by default, and how the environment names it.
+
+/// The prefix of every environment variable that overrides a key.
+pub(super) const PREFIX: &str = "FEEDWATCH__";
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyDoc {
+    /// Where it stands: `section.key`, or `streams[].key` for a key of each stream.
+    pub path: &'static str,
+    /// What holds where it is left out, as TOML; `None` = nothing, or what the help says.
+    pub default: Option<&'static str>,
+    /// What it is for, and what is valid.
+    pub help: &'static str,
+}
+
+impl KeyDoc {
+    /// The environment variable that overrides it: `FEEDWATCH__SECTION__KEY`; `None` for the keys of streams.
+    pub fn variable(&self) -> Option<String> {
+        let (section, key) = self.path.split_once('.')?;
+        (!section.ends_with("[]")).then(|| format!("{PREFIX}{section}__{key}").to_ascii_uppercase())
+    }
+}
+
+const fn key(path: &'static str, default: &'static str, help: &'static str) -> KeyDoc {
+    KeyDoc {
+        path,
+        default: Some(default),
+        help,
+    }
+}
+
+const fn bare(path: &'static str, help: &'static str) -> KeyDoc {
+    KeyDoc {
+        path,
+        default: None,
+        help,
+    }
+}
+
+/// Every key, in the order of the documentation.
+pub const KEYS: &[KeyDoc] = &[
+    key(
+        "exporter.listen",
+        r#""127.0.0.1:9885""#,
+        "the IP address and port that HTTP is served on",
+    ),
+    key(
+        "exporter.max_concurrent_scrapes",
+        "4",
+        "scrapes answered at once: 1 to 1000; one more gets 503",
+    ),
+    key(
+        "exporter.max_connections",
+        "256",
+        "open HTTP connections: 1 to 65535; one more has to wait",
+    ),
+    key(
+        "reconnection.initial_delay_ms",
+        "1000",
+        "the delay after the first failure",
+    ),
+    key("reconnection.max_delay_ms", "60000", "the longest delay"),
+    key(
+        "reconnection.backoff_multiplier",
+        "2.0",
+        "the growth of the delay from failure to failure: at least 1",
+    ),
+    key(
+        "reconnection.max_consecutive_failures",
+        "10",
+        "so many failures in a row trip the breaker: at least 1",
+    ),
+    key(
+        "reconnection.circuit_breaker_cooldown_ms",
+        "300000",
+        "how long a tripped breaker stays open before the probe",
+    ),
+    key(
+        "reconnection.jitter",
+        "0.2",
+        "the share of each delay that is random, subtracted: 0 to 1",
+    ),
+    key(
+        "reconnection.stable_after_ms",
+        "30000",
+        "live for so long without a loss clears the failure count",
+    ),
+    key(
+        "reconnection.connect_timeout_ms",
+        "10000",
+        "the time limit of a whole dial: look-up, TCP, TLS and upgrade",
+    ),
+    key(
+        "reconnection.subscribe_timeout_ms",
+        "10000",
+        "the time limit of the answer to the subscriptions",
+    ),
+    bare(
+        "reconnection.ping_interval_ms",
+        "the time between two pings; by default the venue's own rule",
+    ),
+    key(
+        "reconnection.pong_timeout_ms",
+        "20000",
+        "after a ping, a connection on which nothing at all comes for so long is lost",
+    ),
+    key(
+        "reconnection.retry_after_max_ms",
+        "900000",
+        "the longest Retry-After that is simply waited for; a longer one trips the breaker",
+    ),
+    bare(
+        "reconnection.stale_after_ms",
+        "live without data for so long is stale; 0 = never; by default the venue's own",
+    ),
+    key(
+        "reconnection.on_stale",
+        r#""report""#,
+        "what happens to a stale connection: report or reconnect",
+    ),
+    key(
+        "reconnection.page_on_stale",
+        "false",
+        "whether a stale stream is worth a page, or only a warning",
+    ),
+    key(
+        "transport.send_timeout_ms",
+        "5000",
+        "the time limit of sending a frame; past it the connection is lost",
+    ),
+    key(
+        "transport.close_timeout_ms",
+        "2000",
+        "how long the answer to a close frame is waited for",
+    ),
+    key(
+        "transport.max_message_bytes",
+        "16777216",
+        "the largest message that is accepted: 1024 to 268435456 (256 MiB)",
+    ),
+    key(
+        "transport.read_buffer_bytes",
+        "16384",
+        "the read buffer of each connection: 4096 to 1048576 (1 MiB)",
+    ),
+    key("log.level", r#""info""#, "error, warn, info, debug or trace"),
+    key("log.format", r#""human""#, "human or json"),
+    key(
+        "metrics.max_streams",
+        "2000",
+        "more streams than this are refused: 1 to 100000; each is about 100 series",
+    ),
+    key(
+        "shutdown.grace_ms",
+        "5000",
+        "how long a shutdown may take to say goodbye to venues and scrapers",
+    ),
+    bare(
+        "streams[].name",
+        "the stream's own name: 1 to 64 of the characters A-Z a-z 0-9 _ - .",
+    ),
+    bare("streams[].venue", "the venue's name"),
+    bare(
+        "streams[].url",
+        "where to connect, ws:// or wss://; by default the venue's own address",
+    ),
+    key(
+        "streams[].instruments",
+        "[]",
+        "what to subscribe to, in the venue's spelling; with none the stream idles",
+    ),
+    key(
+        "streams[].reconnection",
+        "{}",
+        "any keys of [reconnection], for this stream alone",
+    ),
+];
+
+/// The names that are valid directly within a section; the empty section is the whole file.
+pub(super) fn within(section: &str) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for key in KEYS {
+        let rest = if section.is_empty() {
+            Some(key.path)
+        } else {
+            key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'))
+        };
+        let name = rest.and_then(|rest| rest.split(['.', '[']).next());
+        names.extend(name.filter(|name| !names.contains(name)));
+    }
+    names
+}
+
+/// What is valid where `name` is not: a guess at what was meant, and the whole list.
+pub(super) fn instead_of(name: &str, valid: &[&str]) -> String {
+    let bare = |name: &str| name.trim_start_matches(PREFIX).to_ascii_lowercase();
+    let similarity = |candidate: &str| strsim::jaro_winkler(&bare(name), &bare(candidate));
+    // Nothing that long is a slip of the finger, and the comparison is quadratic.
+    let guess = valid
+        .iter()
+        .filter(|_| name.len() <= 80)
+        .map(|candidate| (similarity(candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right));
+    let list = valid.join(", ");
+    match guess {
+        Some((_, guess)) => format!("did you mean {guess}? valid: {list}"),
+        None => format!("valid: {list}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_stands_once_and_has_help() {
+        for (index, key) in KEYS.iter().enumerate() {
+            assert!(!key.help.is_empty(), "{}", key.path);
+            assert!(
+                KEYS[..index].iter().all(|earlier| earlier.path != key.path),
+                "{}",
+                key.path
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_is_the_path_in_capitals_and_streams_have_none() {
+        let variable = |path| KEYS.iter().find(|key| key.path == path).unwrap().variable();
+        assert_eq!(
+            variable("reconnection.jitter").unwrap(),
+            "FEEDWATCH__RECONNECTION__JITTER"
+        );
+        assert_eq!(variable("streams[].name"), None);
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_guessed_and_nonsense_is_not() {
+        let valid = within("log");
+        assert_eq!(instead_of("levle", &valid), "did you mean level? valid: level, format");
+        assert_eq!(instead_of("xyz", &valid), "valid: level, format");
+        assert_eq!(within("").first(), Some(&"exporter"));
+        assert!(within("").contains(&"streams"));
+    }
+}

@@ -1,0 +1,163 @@
+//! The configuration: a TOML file and the environment in, a valid [`Config`] out, or everything that is wrong with it.
+//!
+//! serde stops at the first error, so the spanned table is walked by hand: a syntax error is told alone, all others
+//! together, each with file, line, column, the key's full path and what would be valid. [`KEYS`] is the one list of keys.
+//! A variable `FEEDWATCH__SECTION__KEY` replaces the key's value in the file; what a stream sets for itself still wins.
+
+mod environment;
+mod error;
+mod keys;
+mod reconnection;
+mod section;
+mod service;
+mod streams;
+mod url;
+mod value;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use keys::{KEYS, KeyDoc};
+pub use service::{ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
+pub use streams::StreamConfig;
+
+use environment::Overrides;
+use error::{Place, Problems, position};
+use reconnection::Reconnection;
+use section::Section;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// No file is larger.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// Five times what the deepest nesting that the parser lets through needs.
+const PARSER_STACK_BYTES: usize = 32 * 1024 * 1024;
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[exporter]`.
+    pub exporter: ExporterConfig,
+    /// `[transport]`.
+    pub transport: TransportConfig,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[metrics]`.
+    pub metrics: MetricsConfig,
+    /// `[shutdown] grace_ms`: how long a shutdown may take.
+    pub shutdown_grace: Duration,
+    /// `[[streams]]`, in the order of the file; at least one.
+    pub streams: Vec<StreamConfig>,
+    /// Tells one configuration from another, the same on every machine: of the file's text and what overrides it. 48 bits, so
+    /// that a gauge holds it exactly.
+    pub hash: u64,
+}
+
+impl Config {
+    /// Reads the file. `environment` holds the variables, as [`std::env::vars_os`] gives them.
+    pub fn load<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        path: &Path,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        let text = read_file(path, &file)?;
+        Self::parse(&file, &text, environment)
+    }
+
+    /// Reads the text of a file that messages call `file`.
+    pub fn parse<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        file: &str,
+        text: &str,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut problems = Problems::default();
+        let overrides = Overrides::read(environment, &mut problems);
+        on_a_deep_stack(|| Self::read(file, text, &overrides, problems))
+            .unwrap_or_else(|error| Err(ConfigErrors::of_file(file, format!("cannot be parsed: {error}"))))
+    }
+
+    fn read(file: &str, text: &str, overrides: &Overrides, mut problems: Problems) -> Result<Self, ConfigErrors> {
+        let table = match DeTable::parse(text) {
+            Ok(table) => table,
+            Err(error) => {
+                let mut alone = Problems::default();
+                let at = error.span().map_or(0, |span| span.start);
+                let message = error.message().trim_end_matches(", expected nothing");
+                alone.add(Place::File(at), "", format!("this is not TOML: {message}"));
+                return Err(alone.into_errors(file, text));
+            }
+        };
+        let mut root = Section::root(table.get_ref(), overrides, &mut problems);
+        let reconnection = Reconnection::read(root.section("reconnection"), &Reconnection::default());
+        let metrics = MetricsConfig::read(&mut root.section("metrics"));
+        let config = Self {
+            exporter: ExporterConfig::read(&mut root.section("exporter")),
+            transport: TransportConfig::read(&mut root.section("transport")),
+            log: LogConfig::read(&mut root.section("log")),
+            shutdown_grace: root
+                .section("shutdown")
+                .take("grace_ms", |raw| raw.millis(0))
+                .unwrap_or(Duration::from_secs(5)),
+            streams: streams::read(&mut root, &reconnection, metrics.max_streams),
+            metrics,
+            hash: hash(text, overrides),
+        };
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems.into_errors(file, text))
+        }
+    }
+}
+
+/// Runs `work` on a thread of its own. The TOML parser bounds brackets and dotted keys at 80 levels each but not their
+/// product, and drops what it has built by recursion: 6,400 levels overflow the stack of a runtime's worker.
+fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let worker = thread::Builder::new()
+            .stack_size(PARSER_STACK_BYTES)
+            .spawn_scoped(scope, work)?;
+        Ok(worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// The text of a file that messages call `file`.
+fn read_file(path: &Path, file: &str) -> Result<String, ConfigErrors> {
+    let cannot = |error| ConfigErrors::of_file(file, format!("cannot be read: {error}"));
+    let mut bytes = Vec::new();
+    let open = File::open(path).map_err(cannot)?;
+    // One byte more than allowed tells a file that is too large, without reading all of it.
+    open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let problem = format!("is larger than {MAX_FILE_BYTES} bytes (4 MiB)");
+        return Err(ConfigErrors::of_file(file, problem));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let place = format!(
+            "{file}:{}",
+            position(error.as_bytes(), error.utf8_error().valid_up_to())
+        );
+        ConfigErrors::of_file(&place, "is not UTF-8 from here on; save the file as UTF-8")
+    })
+}
+
+/// FNV-1a of the text and of what overrides it, folded to 48 bits.
+fn hash(text: &str, overrides: &Overrides) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |part: &str| {
+        // 0xFF is in no UTF-8 text: no two lists of parts give the same bytes.
+        for byte in part.bytes().chain([0xFF]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    add(text);
+    for found in overrides.iter() {
+        add(&found.variable);
+        add(&found.value);
+    }
+    (hash >> 48) ^ (hash & 0xFFFF_FFFF_FFFF)
+}

@@ -1,0 +1,131 @@
+//! The sections that concern the service as a whole: `[exporter]`, `[transport]`, `[log]`, `[metrics]`.
+
+use super::error::quoted;
+use super::section::Section;
+use super::value::Raw;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tracing::Level;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What is served over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExporterConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// Scrapes answered at once.
+    pub max_concurrent_scrapes: usize,
+    /// Open connections.
+    pub max_connections: usize,
+}
+
+/// What holds for every connection to a venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportConfig {
+    /// The time limit of sending a frame.
+    pub send_timeout: Duration,
+    /// The time limit of the closing handshake.
+    pub close_timeout: Duration,
+    /// The largest message that is accepted, in bytes.
+    pub max_message_bytes: usize,
+    /// The read buffer of a connection, in bytes.
+    pub read_buffer_bytes: usize,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Less important lines are left out.
+    pub level: Level,
+    /// What a line looks like.
+    pub format: LogFormat,
+}
+
+/// What a log line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For eyes.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// More streams than this are refused.
+    pub max_streams: usize,
+}
+
+impl ExporterConfig {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let address = |raw: Raw<'_>| {
+            let text = raw.text()?;
+            text.parse().map_err(|_| {
+                let shown = quoted(text);
+                format!(r#"must be an IP address and a port, as in "127.0.0.1:9885" or "[::1]:9885", not {shown}"#)
+            })
+        };
+        Self {
+            listen: section
+                .take("listen", address)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9885))),
+            max_concurrent_scrapes: section
+                .take("max_concurrent_scrapes", |raw| raw.whole(1..=1000))
+                .unwrap_or(4),
+            max_connections: section
+                .take("max_connections", |raw| raw.whole(1..=65_535))
+                .unwrap_or(256),
+        }
+    }
+}
+
+impl TransportConfig {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self {
+            send_timeout: section
+                .take("send_timeout_ms", |raw| raw.millis(1))
+                .unwrap_or(Duration::from_secs(5)),
+            close_timeout: section
+                .take("close_timeout_ms", |raw| raw.millis(1))
+                .unwrap_or(Duration::from_secs(2)),
+            max_message_bytes: section
+                .take("max_message_bytes", |raw| raw.bytes(1024..=256 * MIB as u64))
+                .unwrap_or(16 * MIB),
+            read_buffer_bytes: section
+                .take("read_buffer_bytes", |raw| raw.bytes(4096..=MIB as u64))
+                .unwrap_or(16 * KIB),
+        }
+    }
+}
+
+impl LogConfig {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        const LEVELS: &[(&str, Level)] = &[
+            ("error", Level::ERROR),
+            ("warn", Level::WARN),
+            ("info", Level::INFO),
+            ("debug", Level::DEBUG),
+            ("trace", Level::TRACE),
+        ];
+        const FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
+        Self {
+            level: section.take("level", |raw| raw.choice(LEVELS)).unwrap_or(Level::INFO),
+            format: section
+                .take("format", |raw| raw.choice(FORMATS))
+                .unwrap_or(LogFormat::Human),
+        }
+    }
+}
+
+impl MetricsConfig {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self {
+            max_streams: section
+                .take("max_streams", |raw| raw.whole(1..=100_000))
+                .unwrap_or(2000),
+        }
+    }
+}

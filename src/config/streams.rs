@@ -1,0 +1,172 @@
+//! `[[streams]]`: what is watched.
+
+use super::error::{Place, quoted};
+use super::reconnection::Reconnection;
+use super::section::Section;
+use super::url;
+use crate::market::{Instrument, StreamName};
+use crate::supervise::Policy;
+use crate::venue::{self, Venue};
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+/// One stream. `Debug` leaves the query of its address out: a secret may be in it.
+#[derive(Clone)]
+pub struct StreamConfig {
+    /// Its own name.
+    pub name: StreamName,
+    /// Whose protocol it speaks.
+    pub venue: &'static dyn Venue,
+    /// Where it connects: `ws://` or `wss://`, with a host, and without user, password and fragment.
+    pub url: String,
+    /// What it subscribes to, no two the same; with none it idles.
+    pub instruments: Vec<Instrument>,
+    /// How it is supervised, the venue's own `stale_after` filled in.
+    pub policy: Policy,
+    /// The time between two pings; `None` = the venue's own rule.
+    pub ping_interval: Option<Duration>,
+    /// After a ping, a connection on which nothing at all comes for so long is lost.
+    pub pong_timeout: Duration,
+    /// Whether it is worth a page when it is stale.
+    pub page_on_stale: bool,
+}
+
+impl fmt::Debug for StreamConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamConfig")
+            .field("name", &self.name)
+            .field("venue", &self.venue.name())
+            .field("url", &self.url.split('?').next().unwrap_or_default())
+            .field("instruments", &self.instruments)
+            .field("policy", &self.policy)
+            .field("ping_interval", &self.ping_interval)
+            .field("pong_timeout", &self.pong_timeout)
+            .field("page_on_stale", &self.page_on_stale)
+            .finish()
+    }
+}
+
+/// The shortest that watches something; valid above the first `[section]`.
+const EXAMPLE: &str = r#"streams = [{ name = "elections", venue = "polymarket", instruments = ["1234"] }]"#;
+
+/// Reads the streams; those that are wrong are left out and reported.
+pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams: usize) -> Vec<StreamConfig> {
+    let Some((tables, at)) = root.tables("streams") else {
+        if root.place_of("streams").is_none() {
+            report_none(root, 0);
+        }
+        return Vec::new();
+    };
+    if tables.is_empty() {
+        report_none(root, at);
+    }
+    if let Some(beyond) = tables.get(max_streams) {
+        let problem = format!(
+            "{} streams are more than metrics.max_streams, {max_streams}; raise it, or run more than one feedwatch",
+            tables.len()
+        );
+        root.add(Place::File(beyond.span().start), "streams", problem);
+    }
+    let mut names = HashMap::new();
+    let mut streams = Vec::new();
+    for (index, table) in tables.iter().enumerate() {
+        if let Some(mut section) = root.element("streams", "streams[]", index, table) {
+            streams.extend(read_one(&mut section, base, &mut names));
+        }
+    }
+    streams
+}
+
+/// `names` are those of the streams before, and where they are written.
+fn read_one(
+    section: &mut Section<'_, '_>,
+    base: &Reconnection,
+    names: &mut HashMap<StreamName, usize>,
+) -> Option<StreamConfig> {
+    let name = section.require("name", "1 to 64 of the characters A-Z a-z 0-9 _ - .", |raw| {
+        let text = raw.text()?;
+        StreamName::new(text).map_err(|error| format!("{} is no name; {error}", quoted(text)))
+    });
+    if let Some(name) = &name {
+        let at = section.offset_of("name");
+        if let Some(first) = names.get(name) {
+            let problem = format!(
+                "{} is taken; each stream needs a name of its own",
+                quoted(name.as_str())
+            );
+            section.repeated(at, "name", problem, *first);
+        } else {
+            names.insert(name.clone(), at);
+        }
+    }
+    let venues: Vec<_> = venue::ALL.iter().map(|venue| (venue.name(), *venue)).collect();
+    let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
+    let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&venues));
+    let url = section.take("url", |raw| {
+        let text = raw.text()?;
+        url::check(text).map(|()| text.to_owned())
+    });
+    let instruments = read_instruments(section, venue);
+    let reconnection = Reconnection::read(section.section("reconnection"), base);
+    let venue = venue?;
+    Some(StreamConfig {
+        name: name?,
+        venue,
+        url: url.unwrap_or_else(|| venue.default_url().to_owned()),
+        instruments,
+        policy: reconnection.policy_for(venue.stale_after()),
+        ping_interval: reconnection.ping_interval,
+        pong_timeout: reconnection.pong_timeout,
+        page_on_stale: reconnection.page_on_stale,
+    })
+}
+
+fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&'static dyn Venue>) -> Vec<Instrument> {
+    let texts = section.texts("instruments");
+    if let Some(venue) = venue {
+        let most = venue.limits().instruments_per_connection;
+        if texts.len() > most {
+            let problem = format!(
+                "{} instruments are more than the {most} of one {} connection; share them out among several streams",
+                texts.len(),
+                venue.name()
+            );
+            section.wrong("instruments", problem);
+        }
+    }
+    let mut seen = HashMap::new();
+    for (index, text, at) in &texts {
+        let key = format!("instruments[{index}]");
+        if let Some(first) = seen.get(text) {
+            section.repeated(*at, &key, format!("{} stands here already", quoted(text)), *first);
+        } else {
+            seen.insert(*text, *at);
+            if let Some(Err(wrong)) = venue.map(|venue| venue.check_instrument(text)) {
+                section.add(
+                    Place::File(*at),
+                    &key,
+                    format!("{} is impossible; {wrong}", quoted(text)),
+                );
+            }
+        }
+    }
+    texts.iter().map(|(_, text, _)| Instrument::new(text)).collect()
+}
+
+fn report_none(root: &mut Section<'_, '_>, at: usize) {
+    let problem = format!("there is no stream to watch; add one, as in this line above the first [section]: {EXAMPLE}");
+    root.add(Place::File(at), "streams", problem);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_example_is_valid() {
+        let none: [(&str, &str); 0] = [];
+        assert!(Config::parse("example", EXAMPLE, none).is_ok());
+    }
+}
