@@ -142,12 +142,23 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("write a time like 500ms, 30s, 2m or 1h".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "write a time like 500ms, 30s, 2m or 1h".to_owned())?;
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "that is too long".into())
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "write a time like 500ms, 30s, 2m or 1h".to_owned())?;
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "that is too long".into())
 }
 
 fn scenario(name: &str) -> Result<&'static Scenario, String> {
-    let names = || Scenario::ALL.iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ");
+    let names = || {
+        Scenario::ALL
+            .iter()
+            .map(|scenario| scenario.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     Scenario::find(name).ok_or_else(|| format!("choose one of: {}", names()))
 }
 
@@ -174,7 +185,15 @@ mod tests {
     fn a_time_is_a_number_with_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "5", "s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -6,7 +6,7 @@ use args::{Arguments, Command, Demo, Format, Simulate};
 use clap::Parser;
 use feedwatch::app::{self, DemoOptions, Scenario};
 use feedwatch::config::Config;
-use feedwatch::metrics::{BuildInfo, OwnMetrics, docs};
+use feedwatch::metrics::{BuildInfo, docs};
 use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
 use std::io::{self, Write};
 use std::path::Path;
@@ -60,21 +60,25 @@ fn load(path: &Path) -> Result<Config, Failure> {
 fn run(path: &Path, listen: Option<std::net::SocketAddr>) -> Result<ExitCode, Failure> {
     let mut config = load(path)?;
     config.exporter.listen = listen.unwrap_or(config.exporter.listen);
-    let own = own_metrics()?;
-    runtime()?.block_on(app::run(config, own))?;
+    runtime()?.block_on(app::run(config, build_info()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(path: &Path) -> Result<ExitCode, Failure> {
     let config = load(path)?;
-    writeln!(io::stdout(), "{}: valid, {} streams", path.display(), config.streams.len())?;
+    writeln!(
+        io::stdout(),
+        "{}: valid, {} streams",
+        path.display(),
+        config.streams.len()
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn list_metrics(format: Format) -> Result<ExitCode, Failure> {
     let text = match format {
         Format::Markdown => docs::markdown(),
-        Format::Json => docs::json(),
+        Format::Json => format!("{:#}\n", docs::json()),
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -84,16 +88,28 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
     let traffic = match &simulate.capture {
         Some(path) => {
             let frames = Arc::new(Capture::read(path).map_err(|error| Failure::Usage(error.into()))?);
-            Traffic::Replay { frames, speed: simulate.speed, repeat: simulate.repeat }
+            Traffic::Replay {
+                frames,
+                speed: simulate.speed,
+                repeat: simulate.repeat,
+            }
         }
-        None => Traffic::Generated { events_per_second: simulate.rate },
+        None => Traffic::Generated {
+            events_per_second: simulate.rate,
+        },
     };
     let script = match &simulate.script {
         Some(path) => read_script(path)?,
         None => Script::default(),
     };
     let unknown = simulate.unknown.into_iter().collect();
-    let options = SimOptions { listen: simulate.listen, traffic, script, seed: simulate.seed, unknown };
+    let options = SimOptions {
+        listen: simulate.listen,
+        traffic,
+        script,
+        seed: simulate.seed,
+        unknown,
+    };
     runtime()?.block_on(app::simulate(options))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -111,20 +127,26 @@ fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let options =
-        DemoOptions { scenario: demo.scenario, listen: demo.listen, duration: demo.duration, verify: demo.verify };
-    let own = own_metrics()?;
-    let differences = runtime()?.block_on(app::demo(options, own))?;
-    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let options = DemoOptions {
+        scenario: demo.scenario,
+        listen: demo.listen,
+        duration: demo.duration,
+        verify: demo.verify,
+    };
+    let differences = runtime()?.block_on(app::demo(options, build_info()))?;
+    Ok(if differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
-fn own_metrics() -> Result<Arc<OwnMetrics>, Failure> {
-    let build = BuildInfo {
+fn build_info() -> BuildInfo {
+    BuildInfo {
         version: env!("CARGO_PKG_VERSION").into(),
         revision: env!("FEEDWATCH_REVISION").into(),
         rustversion: env!("FEEDWATCH_RUSTVERSION").into(),
-    };
-    Ok(Arc::new(OwnMetrics::new(&build)?))
+    }
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
@@ -132,5 +154,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -17,7 +17,10 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 fn layer(module: &str) -> usize {
-    LAYERS.iter().position(|layer| layer.contains(&module)).unwrap_or_else(|| panic!("{module} is in no layer"))
+    LAYERS
+        .iter()
+        .position(|layer| layer.contains(&module))
+        .unwrap_or_else(|| panic!("{module} is in no layer"))
 }
 
 fn source_files(directory: &Path) -> Vec<PathBuf> {
@@ -39,11 +42,23 @@ fn modules() -> Vec<(String, PathBuf, String)> {
     let mut modules = Vec::new();
     for path in source_files(&root) {
         let inside = path.strip_prefix(&root).unwrap();
-        let module = inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let module = inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
         if !["lib", "main", "args"].contains(&module.as_str()) {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-            let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            let code = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
             modules.push((module, path, code));
         }
     }
@@ -55,7 +70,9 @@ fn modules() -> Vec<(String, PathBuf, String)> {
 fn words_after<'c>(code: &'c str, prefix: &'c str) -> impl Iterator<Item = &'c str> {
     code.match_indices(prefix).map(move |(at, _)| {
         let rest = &code[at + prefix.len()..];
-        &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())]
+        &rest[..rest
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(rest.len())]
     })
 }
 
@@ -74,7 +91,9 @@ fn imports_point_down_only() {
 fn the_state_machine_knows_the_market_std_and_chance_only() {
     for (_, path, code) in modules().into_iter().filter(|(module, ..)| module == "supervise") {
         for import in code.lines().filter_map(|line| line.trim_start().strip_prefix("use ")) {
-            let legal = ["super::", "std::", "crate::market::", "fastrand::"].iter().any(|legal| import.starts_with(legal));
+            let legal = ["super::", "std::", "crate::market::", "fastrand::"]
+                .iter()
+                .any(|legal| import.starts_with(legal));
             assert!(legal, "{} imports {import}", path.display());
         }
         for clock in ["Instant::now", "SystemTime", "tokio", "thiserror"] {

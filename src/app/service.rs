@@ -2,8 +2,8 @@
 
 use crate::clock::Moment;
 use crate::config::{Config, StreamConfig, TransportConfig};
-use crate::exporter::{Exporter, ExporterState, Limits};
-use crate::metrics::{OwnMetrics, StreamCells, StreamInfo, Streams};
+use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
+use crate::metrics::{BuildInfo, OwnMetrics, StreamCells, StreamInfo, Streams};
 use crate::observe::StreamObserver;
 use crate::stream::{MarketDataStream, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream};
 use std::net::SocketAddr;
@@ -27,6 +27,9 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
+    /// The table of metrics is not one that can be registered.
+    #[error("cannot register the metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// Logging was set up before.
     #[error("cannot set up logging: {0}")]
     Log(#[from] tracing_subscriber::util::TryInitError),
@@ -38,7 +41,7 @@ pub enum StartError {
 /// A running service.
 pub struct Service {
     address: SocketAddr,
-    state: Arc<ExporterState>,
+    readiness: Arc<Readiness>,
     streams: TaskTracker,
     stop_streams: CancellationToken,
     server: tokio::task::JoinHandle<()>,
@@ -47,16 +50,18 @@ pub struct Service {
 
 impl Service {
     /// Binds the HTTP server and starts every stream. Which of them can be reached plays no part.
-    pub async fn start(config: &Config, own: Arc<OwnMetrics>) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, build: BuildInfo, own: Arc<OwnMetrics>) -> Result<Self, StartError> {
         let shown = Arc::new(Streams::new());
-        let state = Arc::new(ExporterState::new(shown.clone(), own.clone()));
+        let readiness = Arc::new(Readiness::new());
+        let state =
+            ExporterState { streams: shown.clone(), own: own.clone(), readiness: readiness.clone(), build };
         let listen = config.exporter.listen;
         let limits = Limits {
-            max_concurrent_scrapes: config.exporter.max_concurrent_scrapes,
-            max_connections: config.exporter.max_connections,
+            scrapes: config.exporter.max_concurrent_scrapes,
+            connections: config.exporter.max_connections,
             ..Limits::default()
         };
-        let exporter = Exporter::bind(listen, state.clone(), limits)
+        let exporter = Exporter::bind(listen, state, limits)
             .await
             .map_err(|error| StartError::Listen { address: listen, error })?;
         let address = exporter.local_addr();
@@ -71,13 +76,13 @@ impl Service {
         let streams = TaskTracker::new();
         let stop_streams = CancellationToken::new();
         for stream in &config.streams {
-            let stream = build(stream, &config.transport, trust.clone(), &shown).await;
+            let stream = assemble(stream, &config.transport, trust.clone(), &shown).await;
             streams.spawn(watch(stream, stop_streams.clone()));
         }
         streams.close();
-        state.set_ready(true);
+        readiness.set_ready();
         info!(%address, streams = config.streams.len(), "ready");
-        Ok(Self { address, state, streams, stop_streams, server, stop_server })
+        Ok(Self { address, readiness, streams, stop_streams, server, stop_server })
     }
 
     /// Where the HTTP server listens.
@@ -87,7 +92,7 @@ impl Service {
 
     /// Closes every stream, then the HTTP server, so that the end can still be scraped; gives up after `grace`.
     pub async fn stop(self, grace: Duration) {
-        self.state.set_ready(false);
+        self.readiness.set_draining();
         self.stop_streams.cancel();
         let ending = async {
             self.streams.wait().await;
@@ -103,7 +108,7 @@ impl Service {
 
 type Watched = ReconnectingDataStream<WebSocketStream, Arc<StreamObserver>>;
 
-async fn build(config: &StreamConfig, transport: &TransportConfig, trust: TlsTrust, shown: &Streams) -> Watched {
+async fn assemble(config: &StreamConfig, transport: &TransportConfig, trust: TlsTrust, shown: &Streams) -> Watched {
     let info = StreamInfo {
         stream: config.name.clone(),
         server_address: config.endpoint.host().to_owned(),

@@ -11,7 +11,6 @@ mod reconnection;
 mod section;
 mod service;
 mod streams;
-mod url;
 mod value;
 
 pub use error::{ConfigError, ConfigErrors};

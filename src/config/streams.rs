@@ -3,23 +3,22 @@
 use super::error::{Place, quoted};
 use super::reconnection::Reconnection;
 use super::section::Section;
-use super::url;
 use crate::market::{Instrument, StreamName};
+use crate::stream::Endpoint;
 use crate::supervise::Policy;
 use crate::venue::{self, Venue};
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
-/// One stream. `Debug` leaves the query of its address out: a secret may be in it.
-#[derive(Clone)]
+/// One stream.
+#[derive(Clone, Debug)]
 pub struct StreamConfig {
     /// Its own name.
     pub name: StreamName,
     /// Whose protocol it speaks.
     pub venue: &'static dyn Venue,
-    /// Where it connects: `ws://` or `wss://`, with a host, and without user, password and fragment.
-    pub url: String,
+    /// Where it connects.
+    pub endpoint: Endpoint,
     /// What it subscribes to, no two the same; with none it idles.
     pub instruments: Vec<Instrument>,
     /// How it is supervised, the venue's own `stale_after` filled in.
@@ -30,21 +29,6 @@ pub struct StreamConfig {
     pub pong_timeout: Duration,
     /// Whether it is worth a page when it is stale.
     pub page_on_stale: bool,
-}
-
-impl fmt::Debug for StreamConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamConfig")
-            .field("name", &self.name)
-            .field("venue", &self.venue.name())
-            .field("url", &self.url.split('?').next().unwrap_or_default())
-            .field("instruments", &self.instruments)
-            .field("policy", &self.policy)
-            .field("ping_interval", &self.ping_interval)
-            .field("pong_timeout", &self.pong_timeout)
-            .field("page_on_stale", &self.page_on_stale)
-            .finish()
-    }
 }
 
 /// The shortest that watches something; valid above the first `[section]`.
@@ -103,9 +87,9 @@ fn read_one(
     let venues: Vec<_> = venue::ALL.iter().map(|venue| (venue.name(), *venue)).collect();
     let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
     let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&venues));
-    let url = section.take("url", |raw| {
-        let text = raw.text()?;
-        url::check(text).map(|()| text.to_owned())
+    let endpoint = section.take("url", |raw| {
+        // The message never repeats the address: it may hold a secret.
+        Endpoint::parse(raw.text()?).map_err(|error| format!("{error}; an address is {}", Endpoint::FORM))
     });
     let instruments = read_instruments(section, venue);
     let reconnection = Reconnection::read(section.section("reconnection"), base);
@@ -113,7 +97,7 @@ fn read_one(
     Some(StreamConfig {
         name: name?,
         venue,
-        url: url.unwrap_or_else(|| venue.default_url().to_owned()),
+        endpoint: endpoint.or_else(|| Endpoint::parse(venue.default_url()).ok())?,
         instruments,
         policy: reconnection.policy_for(venue.stale_after()),
         ping_interval: reconnection.ping_interval,

@@ -1,8 +1,8 @@
 //! What changes when a stream moves: its state, its counters, and the clocks that run in some states only.
 
-use super::catalogue::{PARSE_ERROR_REASONS, SUBSCRIPTION_FAILURE_REASONS, TRANSITIONS, TRIP_TRIGGERS};
+use super::catalogue::{TRANSITIONS, TRIP_TRIGGERS};
 use super::seqlock::cells;
-use crate::market::Cause;
+use crate::market::{Cause, DecodeError, SubscriptionFailure};
 use crate::supervise::{AttemptKind, BreakerState, State};
 
 /// The index of [`BreakerState::Open`].
@@ -40,8 +40,8 @@ cells! {
         stale_after: u64,
         desired: u64,
         active: u64,
-        subscription_failures: [u64; SUBSCRIPTION_FAILURE_REASONS.len()],
-        parse_errors: [u64; PARSE_ERROR_REASONS.len()],
+        subscription_failures: [u64; SubscriptionFailure::COUNT],
+        parse_errors: [u64; DecodeError::COUNT],
     }
 }
 

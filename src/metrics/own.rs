@@ -98,9 +98,9 @@ impl OwnMetrics {
         self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
     }
 
-    /// The configuration in force has this hash. A gauge holds 53 bits of it.
+    /// The configuration in force has this hash. A gauge holds 53 bits exactly.
     pub fn set_config_hash(&self, hash: u64) {
-        self.config_hash.set((hash >> 11) as f64);
+        self.config_hash.set(hash as f64);
     }
 
     /// A log line was written.

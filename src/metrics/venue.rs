@@ -1,8 +1,9 @@
 //! The figures that the streams of one venue share.
 
-use super::catalogue::{CONTROL_FRAMES, DIAL_PHASES, buckets};
+use super::catalogue::{CONTROL_FRAMES, buckets};
 use super::histogram::Histogram;
 use super::labels::LabelSet;
+use crate::market::DialPhase;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use std::time::Duration;
 /// The kinds of WebSocket control frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
-    /// A ping, also one that is a text of the venue's own protocol.
+    /// A ping.
     Ping,
-    /// A pong, also one that is a text of the venue's own protocol.
+    /// A pong.
     Pong,
     /// A close frame.
     Close,
@@ -43,7 +44,7 @@ pub struct VenueCells {
     /// The venue's time of an event to its receipt. Fed by [`super::StreamCells::latency`].
     pub(super) message_latency: Histogram,
     pub(super) clock_skew: AtomicU64,
-    pub(super) connect_duration: [Histogram; DIAL_PHASES.len()],
+    pub(super) connect_duration: [Histogram; DialPhase::COUNT],
     pub(super) control_frames: [AtomicU64; CONTROL_FRAMES.len()],
     pub(super) certificate_not_after: AtomicU64,
 }
@@ -71,9 +72,9 @@ impl VenueCells {
         &self.name
     }
 
-    /// A phase of an attempt is over; `phase` is its position in resolve, connect, tls, upgrade, subscribe.
-    pub fn connect_phase(&self, phase: usize, took: Duration) {
-        if let Some(histogram) = self.connect_duration.get(phase) {
+    /// A phase of an attempt is over.
+    pub fn connect_phase(&self, phase: DialPhase, took: Duration) {
+        if let Some(histogram) = self.connect_duration.get(phase.index()) {
             histogram.observe(took);
         }
     }

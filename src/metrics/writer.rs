@@ -3,7 +3,7 @@
 use super::catalogue::{TRANSITIONS, TRIP_TRIGGERS};
 use super::figures::{Figures, breaker_index};
 use super::stream::stamp;
-use crate::market::Cause;
+use crate::market::{Cause, DecodeError, SubscriptionFailure};
 use crate::supervise::{BreakerState, State, Trigger};
 use std::time::{Duration, Instant};
 
@@ -132,9 +132,9 @@ impl<'a> StreamWriter<'a> {
         self.figures.active = active as u64;
     }
 
-    /// So many instruments are not in effect; `reason` is the position in rejected, timeout, `send_error`.
-    pub fn subscription_failed(&mut self, reason: usize, instruments: usize) {
-        if let Some(cell) = self.figures.subscription_failures.get_mut(reason) {
+    /// So many instruments are not in effect.
+    pub fn subscription_failed(&mut self, reason: SubscriptionFailure, instruments: usize) {
+        if let Some(cell) = self.figures.subscription_failures.get_mut(reason.index()) {
             add(cell, instruments as u64);
         }
     }
@@ -154,9 +154,9 @@ impl<'a> StreamWriter<'a> {
         self.figures.stale_after = limit.map_or(0, nanos);
     }
 
-    /// A frame could not be decoded; `reason` is [`crate::venue::DecodeError::index`].
-    pub fn parse_error(&mut self, reason: usize) {
-        if let Some(cell) = self.figures.parse_errors.get_mut(reason) {
+    /// A frame could not be decoded.
+    pub fn parse_error(&mut self, reason: DecodeError) {
+        if let Some(cell) = self.figures.parse_errors.get_mut(reason.index()) {
             add(cell, 1);
         }
     }

@@ -50,6 +50,7 @@ pub(super) struct Connection<Io> {
     queued_bytes: usize,
     /// Why it ended. Nothing is read any more.
     ended: Option<Failure>,
+    closed_by_venue: bool,
     first_answer: FirstAnswer,
     clocks: Clocks,
     timer: Pin<Box<Sleep>>,
@@ -93,6 +94,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             queue: VecDeque::new(),
             queued_bytes: 0,
             ended: None,
+            closed_by_venue: false,
             first_answer: FirstAnswer::Awaited,
             clocks: Clocks {
                 ping_due,
@@ -237,19 +239,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn on_message(&mut self, message: Message) -> Instant {
         let now = Moment::now();
         self.clocks.silent_since = None;
-        self.cells.frame_received(payload_bytes(&message), now.mono);
+        let bytes = payload_bytes(&message);
+        self.cells.frame_received(bytes, now.mono);
         match message {
             Message::Text(text) => self.on_text(now, text.as_str(), text.clone().into()),
             Message::Binary(bytes) => match std::str::from_utf8(&bytes) {
                 Ok(text) => self.on_text(now, text, bytes.clone()),
                 Err(_) => self.tell(now, Fact::Data(DataFact::ParseError(DecodeError::Utf8))),
             },
-            Message::Ping(payload) => {
+            Message::Ping(_) => {
                 self.cells.control_frame(Opcode::Ping, Direction::Received);
-                // tungstenite has queued the pong; it leaves with the flush.
-                self.clocks.unsent_since.get_or_insert(now.mono);
-                self.cells.control_frame(Opcode::Pong, Direction::Sent);
-                self.cells.frame_sent(payload.len());
+                self.answered_in_kind(Opcode::Pong, bytes, now.mono);
             }
             Message::Pong(_) => {
                 self.cells.control_frame(Opcode::Pong, Direction::Received);
@@ -257,12 +257,21 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
             Message::Close(frame) => {
                 self.cells.control_frame(Opcode::Close, Direction::Received);
+                self.closed_by_venue = true;
+                self.answered_in_kind(Opcode::Close, bytes, now.mono);
                 self.end(failure::of_close(frame.as_ref()));
             }
             // Only ever returned by a raw frame reader.
             Message::Frame(_) => {}
         }
         now.mono
+    }
+
+    /// tungstenite has queued an answer with the same payload; it leaves with the next flush.
+    fn answered_in_kind(&mut self, opcode: Opcode, bytes: usize, now: Instant) {
+        self.clocks.unsent_since.get_or_insert(now);
+        self.cells.control_frame(opcode, Direction::Sent);
+        self.cells.frame_sent(bytes);
     }
 
     fn on_text(&mut self, now: Moment, text: &str, payload: Bytes) {

@@ -12,48 +12,63 @@ pub struct Endpoint {
     tls: bool,
 }
 
-/// Why a URL is none that a stream can use.
+/// Why an address is none that a stream can use. The message never repeats the address, which may hold a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// No URL at all.
-    #[error("not a URL; write one like wss://host/path")]
-    Malformed,
-    /// Neither `ws` nor `wss`.
-    #[error("must begin with ws:// or wss://")]
+    /// Another scheme, or none.
+    #[error("does not begin with ws:// or wss://")]
     Scheme,
-    /// No host.
-    #[error("names no host; write one like wss://host/path")]
-    Host,
-    /// A user or password in the URL would end up in logs.
-    #[error("must not hold a user or password")]
-    Credentials,
-    /// A fragment means nothing to a server (RFC 6455, section 3).
-    #[error("must not hold a fragment (#...)")]
+    /// Characters that no URL has.
+    #[error("holds blanks or characters that must be percent-encoded")]
+    Characters,
+    /// A fragment is never sent (RFC 6455, section 3).
+    #[error("has a fragment (#...), which is never sent")]
     Fragment,
+    /// They would end up in logs.
+    #[error("holds a user name or password")]
+    Credentials,
+    /// No host.
+    #[error("has no host")]
+    Host,
+    /// Port 0, or one too large.
+    #[error("has a port that is not from 1 to 65535")]
+    Port,
+    /// Anything else.
+    #[error("is no valid address")]
+    Malformed,
 }
 
 impl Endpoint {
-    /// Takes a `ws://` or `wss://` URL apart.
+    /// What an address looks like, for messages.
+    pub const FORM: &'static str = "ws:// or wss://, a host, and maybe a port, a path and a query";
+
+    /// Takes `ws://host[:port][/path][?query]`, or the same with `wss`, apart.
     pub fn parse(url: &str) -> Result<Self, InvalidEndpoint> {
+        let Some(rest) = url.strip_prefix("wss://").or_else(|| url.strip_prefix("ws://")) else {
+            return Err(InvalidEndpoint::Scheme);
+        };
+        if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidEndpoint::Characters);
+        }
         if url.contains('#') {
             return Err(InvalidEndpoint::Fragment);
         }
-        let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Malformed)?;
-        let tls = match uri.scheme_str() {
-            Some("ws") => false,
-            Some("wss") => true,
-            _ => return Err(InvalidEndpoint::Scheme),
-        };
-        let authority = uri.authority().ok_or(InvalidEndpoint::Host)?;
-        if authority.as_str().contains('@') {
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        if authority.contains('@') {
             return Err(InvalidEndpoint::Credentials);
         }
-        let host = authority.host().trim_matches(['[', ']']).to_owned();
-        if host.is_empty() {
+        if authority.is_empty() || authority.starts_with(':') {
             return Err(InvalidEndpoint::Host);
         }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { host, port, tls, uri })
+        let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Malformed)?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidEndpoint::Host)?;
+        let has_port = authority.len() > host.len();
+        if has_port && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err(InvalidEndpoint::Port);
+        }
+        let tls = url.starts_with("wss");
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port, tls, uri })
     }
 
     /// The host, without brackets around an IPv6 address.
@@ -99,34 +114,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn an_address_is_taken_apart() {
         let endpoint = Endpoint::parse("wss://example.org/ws/market?key=secret").unwrap();
-        assert_eq!(
-            (endpoint.host(), endpoint.port(), endpoint.is_tls()),
-            ("example.org", 443, true)
-        );
-        assert_eq!(
-            format!("{endpoint} {endpoint:?}"),
-            "wss://example.org/ws/market wss://example.org/ws/market"
-        );
-        let endpoint = Endpoint::parse("ws://[::1]:9000").unwrap();
-        assert_eq!(
-            (endpoint.host(), endpoint.port(), endpoint.is_tls()),
-            ("::1", 9000, false)
-        );
+        assert_eq!((endpoint.host(), endpoint.port(), endpoint.is_tls()), ("example.org", 443, true));
+        assert_eq!(format!("{endpoint} {endpoint:?}"), "wss://example.org/ws/market wss://example.org/ws/market");
+        let endpoint = Endpoint::parse("ws://[::1]:9000/a?b=c&d=%20").unwrap();
+        assert_eq!((endpoint.host(), endpoint.port(), endpoint.is_tls()), ("::1", 9000, false));
+        assert!(Endpoint::parse("wss://venue.example?token=x@y").is_ok());
     }
 
     #[test]
     fn what_no_stream_can_use_is_refused() {
-        for (url, error) in [
-            ("", InvalidEndpoint::Malformed),
-            ("ws://a b", InvalidEndpoint::Malformed),
-            ("example.org", InvalidEndpoint::Scheme),
-            ("https://example.org", InvalidEndpoint::Scheme),
-            ("wss://user:secret@example.org", InvalidEndpoint::Credentials),
-            ("wss://example.org/#part", InvalidEndpoint::Fragment),
+        for (bad, error) in [
+            ("", InvalidEndpoint::Scheme),
+            ("https://venue.example", InvalidEndpoint::Scheme),
+            ("WSS://venue.example", InvalidEndpoint::Scheme),
+            ("wss://", InvalidEndpoint::Host),
+            ("wss:///path", InvalidEndpoint::Host),
+            ("wss://:80/", InvalidEndpoint::Host),
+            ("wss://user:pass@venue.example", InvalidEndpoint::Credentials),
+            ("wss://user@/", InvalidEndpoint::Credentials),
+            ("wss://venue.example/#part", InvalidEndpoint::Fragment),
+            ("wss://venue.example/a b", InvalidEndpoint::Characters),
+            ("wss://vénue.example", InvalidEndpoint::Characters),
+            ("wss://venue.example:0/", InvalidEndpoint::Port),
+            ("wss://venue.example:65536/", InvalidEndpoint::Port),
+            ("wss://venue.example:/", InvalidEndpoint::Port),
+            ("wss://[::1/", InvalidEndpoint::Malformed),
+            ("wss://a:b:c/", InvalidEndpoint::Malformed),
         ] {
-            assert_eq!(Endpoint::parse(url), Err(error), "{url}");
+            assert_eq!(Endpoint::parse(bad), Err(error), "{bad}");
         }
     }
 }

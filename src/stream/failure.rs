@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use std::time::UNIX_EPOCH;
 
-    fn answered(status: u16, headers: &[(&'static str, &str)]) -> Failure {
+    fn answered(status: u16, headers: &[(&str, &str)]) -> Failure {
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
             response = response.header(*name, *value);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_both_forms() {
-        let wait = |headers| answered(429, headers).retry_after;
+        let wait = |headers: &[(&str, &str)]| answered(429, headers).retry_after;
         assert_eq!(wait(&[("retry-after", "120")]), Some(Duration::from_secs(120)));
         assert_eq!(
             wait(&[("retry-after", "99999999999999999999")]),

@@ -7,14 +7,12 @@ pub use scenario::Scenario;
 pub use verify::Comparison;
 
 use super::{Service, Signals, StartError};
-use crate::config::{Config, ExporterConfig, LogConfig, LogFormat, MetricsConfig, StreamConfig, TransportConfig};
-use crate::market::{Instrument, StreamName};
-use crate::metrics::OwnMetrics;
+use crate::config::{Config, ConfigErrors};
+use crate::metrics::{BuildInfo, OwnMetrics};
 use crate::sim::{SimOptions, SimulatedVenue, Traffic};
-use crate::stream::Endpoint;
 use crate::telemetry;
-use crate::venue::Polymarket;
-use scenario::Feed;
+use scenario::{Feed, RECONNECTION};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,20 +39,24 @@ struct Running {
     venue: SimulatedVenue,
 }
 
+impl Running {
+    fn start(feed: &'static Feed, seed: u64) -> io::Result<Self> {
+        let traffic = Traffic::Generated { events_per_second: 20.0 };
+        let venue = SimulatedVenue::start(SimOptions { traffic, script: feed.script(), seed, ..SimOptions::default() })?;
+        Ok(Self { feed, venue })
+    }
+}
+
 /// Runs a demo. Returns the figures that differ; none without `verify`.
-pub async fn demo(options: DemoOptions, own: Arc<OwnMetrics>) -> Result<Vec<Comparison>, Error> {
+pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparison>, Error> {
     let scenario = options.scenario;
     say(&format!("feedwatch demo, scenario `{}`: {}", scenario.name, scenario.about))?;
-    let mut feeds = Vec::new();
-    for (index, feed) in (0..).zip(scenario.feeds()) {
-        let traffic = Traffic::Generated { events_per_second: 20.0 };
-        let venue = SimulatedVenue::start(SimOptions { traffic, script: feed.script(), seed: index, ..SimOptions::default() })?;
-        feeds.push(Running { feed, venue });
-    }
+    let feeds: Vec<_> = (0..).zip(scenario.feeds()).map(|(seed, feed)| Running::start(feed, seed)).collect::<Result<_, _>>()?;
     let config = config(&feeds, options.listen)?;
+    let own = Arc::new(OwnMetrics::new(&build)?);
     telemetry::init(&config.log, own.clone()).map_err(StartError::Log)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let service = Service::start(&config, own).await?;
+    let service = Service::start(&config, build, own).await?;
     for Running { feed, .. } in &feeds {
         say(&format!("  {:<9} {}", feed.name, feed.about))?;
     }
@@ -69,7 +71,7 @@ pub async fn demo(options: DemoOptions, own: Arc<OwnMetrics>) -> Result<Vec<Comp
         () = wait(options.duration) => {}
     }
     let end = async {
-        let compared = if options.verify { verify::compare(&feeds, service.address()).await } else { Ok(Vec::new()) };
+        let compared = if options.verify { verify::compare(&feeds, &config, service.address()).await } else { Ok(Vec::new()) };
         service.stop(config.shutdown_grace).await;
         for Running { venue, .. } in feeds {
             venue.shutdown().await;
@@ -100,26 +102,32 @@ fn say(line: &str) -> io::Result<()> {
     out.flush()
 }
 
-fn config(feeds: &[Running], listen: SocketAddr) -> Result<Config, Error> {
-    let streams = (0_u64..).zip(feeds).map(|(index, running)| {
-        Ok(StreamConfig {
-            name: StreamName::new(running.feed.name)?,
-            venue: &Polymarket,
-            endpoint: Endpoint::parse(&running.venue.url())?,
-            instruments: (1..=4).map(|token| Instrument::new(&(index * 10 + token).to_string())).collect(),
-            policy: running.feed.policy(),
-            ping_interval: Some(Duration::from_secs(2)),
-            pong_timeout: Duration::from_secs(5),
-            page_on_stale: false,
-        })
-    });
-    Ok(Config {
-        exporter: ExporterConfig { listen, ..ExporterConfig::default() },
-        transport: TransportConfig::default(),
-        log: LogConfig { format: LogFormat::Human, ..LogConfig::default() },
-        metrics: MetricsConfig::default(),
-        shutdown_grace: Duration::from_secs(5),
-        streams: streams.collect::<Result<_, Error>>()?,
-        hash: 0,
-    })
+/// The configuration of a demo is read like any other.
+fn config(feeds: &[Running], listen: SocketAddr) -> Result<Config, ConfigErrors> {
+    let mut text = format!("exporter.listen = \"{listen}\"\n{RECONNECTION}");
+    for (index, Running { feed, venue }) in feeds.iter().enumerate() {
+        let Feed { name, reconnection, .. } = feed;
+        let (url, tokens) = (venue.url(), [1, 2, 3, 4].map(|token| (index * 10 + token).to_string()));
+        // Writing to a string never fails.
+        let _ = write!(
+            text,
+            "[[streams]]\nname = \"{name}\"\nvenue = \"polymarket\"\nurl = \"{url}\"\ninstruments = {tokens:?}\n\
+             reconnection = {{ {reconnection} }}\n"
+        );
+    }
+    Config::parse("the demo's configuration", &text, std::iter::empty::<(&str, &str)>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_feed_has_a_valid_configuration() {
+        for scenario in Scenario::ALL {
+            let feeds: Vec<_> = scenario.feeds().iter().map(|feed| Running::start(feed, 0).unwrap()).collect();
+            let config = config(&feeds, (std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+            assert_eq!(config.streams.len(), feeds.len());
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! What a demo shows: a few feeds, each a simulated venue with faults by script and a stream that watches it.
 
 use crate::sim::{Fault, Rule, Script};
-use crate::supervise::{OnStale, Policy};
 use std::time::Duration;
 
 /// A demo by name.
@@ -20,8 +19,24 @@ pub(super) struct Feed {
     /// What will be seen.
     pub(super) about: &'static str,
     rules: fn() -> Vec<Rule>,
-    policy: fn(Policy) -> Policy,
+    /// What its `reconnection` has of its own.
+    pub(super) reconnection: &'static str,
 }
+
+/// The default policy, made fast enough to watch.
+pub(super) const RECONNECTION: &str = "
+[reconnection]
+initial_delay_ms = 500
+max_delay_ms = 4000
+max_consecutive_failures = 4
+circuit_breaker_cooldown_ms = 8000
+stable_after_ms = 5000
+connect_timeout_ms = 5000
+subscribe_timeout_ms = 5000
+ping_interval_ms = 2000
+pong_timeout_ms = 5000
+stale_after_ms = 60000
+";
 
 impl Scenario {
     /// Every scenario; the first is the default.
@@ -56,30 +71,15 @@ impl Feed {
     pub(super) fn script(&self) -> Script {
         Script { rules: (self.rules)() }
     }
-
-    /// The default policy made fast enough to watch, with what this feed needs of its own.
-    pub(super) fn policy(&self) -> Policy {
-        (self.policy)(Policy {
-            initial_delay: millis(500),
-            max_delay: secs(4),
-            max_consecutive_failures: 4,
-            circuit_breaker_cooldown: secs(8),
-            stable_after: secs(5),
-            connect_timeout: secs(5),
-            subscribe_timeout: secs(5),
-            stale_after: Some(secs(60)),
-            ..Policy::default()
-        })
-    }
 }
 
-const STEADY: Feed = Feed { name: "steady", about: "never loses its connection", rules: Vec::new, policy: |policy| policy };
+const STEADY: Feed = Feed { name: "steady", about: "never loses its connection", rules: Vec::new, reconnection: "" };
 
 const DROP: Feed = Feed {
     name: "drop",
     about: "is told to go away after 6 s, and back half a second later",
     rules: || vec![Rule::connections(1, 1, close(1001, "maintenance", secs(6)))],
-    policy: |policy| policy,
+    reconnection: "",
 };
 
 const OUTAGE: Feed = Feed {
@@ -89,21 +89,21 @@ const OUTAGE: Feed = Feed {
         let unavailable = Fault::Status { code: 503, headers: std::collections::BTreeMap::new(), body: "try later".into() };
         vec![Rule::connections(1, 1, Fault::Cut { after: secs(3) }), Rule::connections(2, 5, unavailable)]
     },
-    policy: |policy| policy,
+    reconnection: "",
 };
 
 const STALE: Feed = Feed {
     name: "stale",
     about: "falls silent after 4 s, though it still answers pings",
     rules: || vec![Rule::always(Fault::HeartbeatsOnly { after: secs(4) })],
-    policy: |policy| Policy { stale_after: Some(secs(8)), on_stale: OnStale::Report, ..policy },
+    reconnection: "stale_after_ms = 8000",
 };
 
 const FLAPPING: Feed = Feed {
     name: "flapping",
     about: "is accepted and closed again after a second, for ever",
     rules: || vec![Rule::always(Fault::Flap)],
-    policy: |policy| Policy { max_consecutive_failures: 6, circuit_breaker_cooldown: secs(15), ..policy },
+    reconnection: "max_consecutive_failures = 6, circuit_breaker_cooldown_ms = 15000",
 };
 
 fn close(code: u16, reason: &str, after: Duration) -> Fault {
@@ -112,10 +112,6 @@ fn close(code: u16, reason: &str, after: Duration) -> Fault {
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
-}
-
-const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
 }
 
 #[cfg(test)]
@@ -128,7 +124,6 @@ mod tests {
             assert!(std::ptr::eq(Scenario::find(scenario.name).unwrap(), scenario), "{} is there twice", scenario.name);
             for feed in scenario.feeds() {
                 assert_eq!(feed.script().problem(), None, "{}", feed.name);
-                assert_eq!(feed.policy().errors(), [], "{}", feed.name);
             }
         }
     }

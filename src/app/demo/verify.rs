@@ -1,8 +1,10 @@
 //! Compares what `/metrics` says with what the simulated venues did.
 
-use super::Running;
+use super::{Error, Running};
 use crate::app::http;
+use crate::config::Config;
 use crate::sim::Expectation;
+use crate::supervise::Policy;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -41,14 +43,18 @@ impl fmt::Display for Comparison {
 }
 
 /// Stops the traffic and compares, until all agree or what was on its way must have arrived.
-pub(super) async fn compare(feeds: &[Running], address: SocketAddr) -> Result<Vec<Comparison>, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) async fn compare(feeds: &[Running], config: &Config, address: SocketAddr) -> Result<Vec<Comparison>, Error> {
     for feed in feeds {
         feed.venue.pause_traffic();
     }
     let give_up = Instant::now() + SETTLE;
     loop {
         let text = http::get(address, "/metrics").await?;
-        let comparisons: Vec<_> = feeds.iter().flat_map(|feed| compare_feed(feed, &text)).collect();
+        let comparisons: Vec<_> = feeds
+            .iter()
+            .zip(&config.streams)
+            .flat_map(|(feed, stream)| compare_feed(feed, &stream.policy, &text))
+            .collect();
         if comparisons.iter().all(Comparison::agrees) || Instant::now() >= give_up {
             return Ok(comparisons);
         }
@@ -56,9 +62,9 @@ pub(super) async fn compare(feeds: &[Running], address: SocketAddr) -> Result<Ve
     }
 }
 
-fn compare_feed(feed: &Running, text: &str) -> Vec<Comparison> {
+fn compare_feed(feed: &Running, policy: &Policy, text: &str) -> Vec<Comparison> {
     let stream = feed.feed.name;
-    let expected = Expectation::of(&feed.venue.log(), &feed.feed.policy(), None);
+    let expected = Expectation::of(&feed.venue.log(), policy, None);
     let figures = [
         ("attempts", "feedwatch_connect_attempts_total", expected.attempts),
         ("failed attempts", "feedwatch_connect_failures_total", expected.failed_attempts),

@@ -191,12 +191,6 @@ pub(super) mod buckets {
     pub(in crate::metrics) const HTTP_REQUEST: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 }
 
-/// The phases of an attempt, in their order.
-pub(super) const DIAL_PHASES: [&str; 5] = ["resolve", "connect", "tls", "upgrade", "subscribe"];
-/// Why a subscription is not in effect.
-pub(super) const SUBSCRIPTION_FAILURE_REASONS: [&str; 3] = ["rejected", "timeout", "send_error"];
-/// Why a frame could not be decoded: [`crate::venue::DecodeError::REASONS`].
-pub(super) const PARSE_ERROR_REASONS: [&str; 4] = ["utf8", "json", "schema", "unknown_channel"];
 /// Opcode and direction, both directions of an opcode together.
 pub(super) const CONTROL_FRAMES: [(&str, &str); 6] = [
     ("ping", "received"),

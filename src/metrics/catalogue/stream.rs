@@ -2,9 +2,9 @@
 
 use super::Kind::{Counter, Gauge};
 use super::Value::{Float, Int};
-use super::{Kind, Labels, Metric, PARSE_ERROR_REASONS, SUBSCRIPTION_FAILURE_REASONS, Source, TRANSITIONS};
+use super::{Kind, Labels, Metric, Source, TRANSITIONS};
 use super::{TRIP_TRIGGERS, Value, attempt_causes, loss_causes, one, two};
-use crate::market::{Cause, EventKind};
+use crate::market::{Cause, DecodeError, EventKind, SubscriptionFailure};
 use crate::metrics::snapshot::StreamSnapshot;
 use crate::supervise::{AttemptKind, BreakerState, State};
 use std::sync::LazyLock;
@@ -237,7 +237,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Frames that could not be decoded; the connection is kept",
         Labels::Closed {
             names: &["reason"],
-            series: || one(PARSE_ERROR_REASONS),
+            series: || one(DecodeError::ALL.iter().map(|reason| reason.as_str())),
         },
         |stream, i| at(&stream.figures.parse_errors, i),
     ),
@@ -303,7 +303,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Subscriptions of an instrument that did not come into effect",
         Labels::Closed {
             names: &["reason"],
-            series: || one(SUBSCRIPTION_FAILURE_REASONS),
+            series: || one(SubscriptionFailure::ALL.iter().map(|reason| reason.as_str())),
         },
         |stream, i| at(&stream.figures.subscription_failures, i),
     ),

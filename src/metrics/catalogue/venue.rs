@@ -1,7 +1,8 @@
 //! Metrics that the streams of a venue share.
 
 use super::Value::Int;
-use super::{CONTROL_FRAMES, DIAL_PHASES, Kind, Labels, Metric, Source, Value, buckets, one, two};
+use super::{CONTROL_FRAMES, Kind, Labels, Metric, Source, Value, buckets, one, two};
+use crate::market::DialPhase;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::venue::VenueCells;
 use std::sync::atomic::Ordering::Relaxed;
@@ -38,7 +39,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric(
         "feedwatch_control_frames_total",
         Kind::Counter,
-        "Control frames, pings and pongs of the venue's own protocol included",
+        "WebSocket control frames; a venue's own text pings are none",
         Labels::Closed {
             names: &["opcode", "direction"],
             series: || two(&CONTROL_FRAMES),
@@ -51,7 +52,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Phases of attempts, ended well or ill",
         Labels::Closed {
             names: &["phase"],
-            series: || one(DIAL_PHASES),
+            series: || one(DialPhase::ALL.iter().map(|phase| phase.as_str())),
         },
         |venue, i| venue.connect_duration.get(i),
     ),

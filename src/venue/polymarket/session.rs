@@ -109,7 +109,6 @@ mod tests {
             session.unsubscribe(&instruments(&["2"])),
             [r#"{"assets_ids":["2"],"operation":"unsubscribe"}"#]
         );
-<<<<<<< HEAD
     }
 
     fn settled(accepted: &[&str], refused: &[&str]) -> Option<Answer> {
@@ -119,8 +118,6 @@ mod tests {
             refused,
             unanswered: vec![],
         }))
-=======
->>>>>>> wip-metrics
     }
 
     #[test]
@@ -131,40 +128,15 @@ mod tests {
             None,
             "an object is no answer"
         );
-<<<<<<< HEAD
         let answer = session.answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#);
         assert_eq!(answer, settled(&["2"], &["1"]));
-=======
-        let answer = session
-            .answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#)
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            answer,
-            Subscribed {
-                accepted: instruments(&["2"]),
-                refused: instruments(&["1"])
-            }
-        );
->>>>>>> wip-metrics
         assert!(!session.is_pending());
         assert_eq!(session.answer("[]"), None, "only an awaited answer is one");
     }
 
     #[test]
     fn an_empty_array_is_live_with_none_active() {
-<<<<<<< HEAD
         assert_eq!(asked(&["1"]).answer("[]\n"), settled(&[], &["1"]));
-=======
-        let answer = asked(&["1"]).answer("[]\n").unwrap().unwrap();
-        assert_eq!(
-            answer,
-            Subscribed {
-                accepted: vec![],
-                refused: instruments(&["1"])
-            }
-        );
->>>>>>> wip-metrics
     }
 
     #[test]
@@ -181,13 +153,6 @@ mod tests {
 
     #[test]
     fn nothing_new_means_all_in_effect() {
-<<<<<<< HEAD
         assert_eq!(asked(&["1"]).answer("NO NEW ASSETS"), settled(&["1"], &[]));
-=======
-        assert_eq!(
-            asked(&["1"]).answer("NO NEW ASSETS").unwrap().unwrap().accepted,
-            instruments(&["1"])
-        );
->>>>>>> wip-metrics
     }
 }
