@@ -60,6 +60,7 @@ mod capture;
 mod connection;
 mod desk;
 mod ending;
+pub mod expectation;
 mod listener;
 mod log;
 mod market;
@@ -68,6 +69,7 @@ mod session;
 mod traffic;
 
 pub use capture::{Capture, CaptureError, CapturedFrame};
+pub use expectation::Expectation;
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
 pub use script::{Fault, Rule, Script, ScriptError};
 pub use traffic::{Speed, Traffic};
