@@ -1,0 +1,117 @@
+//! How the venue ends connections.
+
+use super::connection::LEAVE_LIMIT;
+use super::log::{ConnectionLog, What};
+use super::session::Session;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+/// How long it is quiet before a reset.
+const QUIET: Duration = Duration::from_millis(200);
+/// How often a mute venue looks whether the client has gone.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How the venue ends a connection.
+pub(super) enum Ending {
+    /// The venue sends a close frame with this code and reason.
+    Close(Option<u16>, String),
+    /// The venue resets the TCP connection.
+    Reset,
+    /// The venue ends the TCP connection.
+    Cut,
+    /// The venue is mute until the client goes.
+    Mute,
+}
+
+impl Ending {
+    /// Ends `session` in this way, within a time limit; the mute one lasts until the client goes.
+    pub(super) async fn carry_out(self, session: Session) -> ConnectionLog {
+        match self {
+            Self::Close(code, reason) => close(session, code, reason).await,
+            Self::Reset => reset(session).await,
+            Self::Cut => cut(session).await,
+            Self::Mute => mute(session).await,
+        }
+    }
+}
+
+async fn close(mut session: Session, code: Option<u16>, reason: String) -> ConnectionLog {
+    let frame = Message::Close(code.map(|code| CloseFrame {
+        code: code.into(),
+        reason: reason.into(),
+    }));
+    session.log.note(What::ClosedByVenue { code });
+    let _ = timeout(LEAVE_LIMIT, async {
+        if session.socket.feed(frame.clone()).await.is_ok() {
+            session.log.sent(&frame);
+        }
+        let _ = session.socket.flush().await;
+        // The client's reply, and what it had sent before.
+        read_rest(&mut session).await;
+    })
+    .await;
+    session.log
+}
+
+async fn reset(mut session: Session) -> ConnectionLog {
+    // Unsent data is lost in a reset, and so may be what the client has not read.
+    let _ = timeout(QUIET, session.socket.flush()).await;
+    sleep(QUIET).await;
+    while let Some(Some(Ok(message))) = session.socket.next().now_or_never() {
+        session.log.received(&message);
+        if message.is_ping() || message.is_close() {
+            break; // reading on would answer it
+        }
+    }
+    session.log.note(What::Reset);
+    // With a linger time of zero, closing sends RST.
+    let _ = session.socket.get_ref().set_zero_linger();
+    session.log
+}
+
+async fn cut(mut session: Session) -> ConnectionLog {
+    let _ = timeout(LEAVE_LIMIT, session.socket.flush()).await;
+    session.log.note(What::Cut);
+    let _ = timeout(LEAVE_LIMIT, async {
+        let _ = session.socket.get_mut().shutdown().await;
+        read_rest(&mut session).await;
+    })
+    .await;
+    session.log
+}
+
+async fn mute(mut session: Session) -> ConnectionLog {
+    let stop = session.venue.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = client_gone(&session) => {
+            // What it sent into the silence counts as received.
+            let _ = timeout(LEAVE_LIMIT, read_rest(&mut session)).await;
+            session.log.note(What::LostByClient);
+        }
+    }
+    session.log
+}
+
+/// Waits until the client has ended the TCP connection, without reading from it: what it sent must stay unread. The socket
+/// is readable all the time then, so this looks now and again.
+async fn client_gone(session: &Session) {
+    let stream = session.socket.get_ref();
+    while let Ok(ready) = stream.ready(Interest::READABLE).await {
+        if ready.is_read_closed() || ready.is_error() {
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Counts what still comes, until the client has gone.
+async fn read_rest(session: &mut Session) {
+    while let Some(Ok(message)) = session.socket.next().await {
+        session.log.received(&message);
+    }
+}

@@ -1,0 +1,247 @@
+//! A simulated venue: a real WebSocket server that speaks Polymarket's market channel, and does on purpose what venues do
+//! to us by accident. It serves the demo, the tests and game days, and keeps a log of what it did to compare with.
+//!
+//! # Protocol
+//!
+//! At `/ws/market`, a client subscribes with `{"assets_ids":[..],"type":"market"}` and is answered with an array that has a
+//! book for each token that the venue knows. Later `{"assets_ids":[..],"operation":"subscribe"}` brings the books of the new
+//! tokens, or the text `NO NEW ASSETS`; `"unsubscribe"` ends a token's events and is not answered. Text `PING` is answered by
+//! text `PONG`, and anything else by the text `INVALID OPERATION`. Unlike the real venue's, every client gets every kind of
+//! event, whatever flags it sets.
+//!
+//! # Scripts
+//!
+//! A script is a list of rules. The first that matches an arriving connection decides what that connection meets; where none
+//! does, the venue behaves well. The conditions hold together, and each can be left out.
+//!
+//! ```
+//! # let script = feedwatch::sim::Script::from_toml(r#"
+//! [[rules]]                      # the first connection is closed after two seconds
+//! last_connection = 1
+//! fault.close = { code = 1012, reason = "service restart", after_ms = 2000 }
+//!
+//! [[rules]]                      # the next three flap: closed one second after going live
+//! first_connection = 2           # counted from 1, in the order of arrival
+//! last_connection = 4
+//! fault = "flap"
+//!
+//! [[rules]]                      # who comes in the second half minute is told to come back later
+//! from_ms = 30000                # counted from the venue's start
+//! until_ms = 60000
+//! fault.status = { code = 503, headers = { Retry-After = "2" }, body = "busy" }
+//!
+//! [[rules]]                      # the port is closed for ten seconds: refuse needs until_ms, and is for all
+//! from_ms = 60000
+//! until_ms = 70000
+//! fault = "refuse"
+//! # "#).unwrap();
+//! # assert_eq!(script.rules.len(), 4);
+//! ```
+//!
+//! | fault | what happens |
+//! | --- | --- |
+//! | `none` | nothing, whatever later rules say |
+//! | `refuse` | the port is closed for the rule's time window, before all other rules |
+//! | `hang` | accepted, and the upgrade is never answered |
+//! | `status = { code, headers, body }` | the upgrade is answered with an HTTP status |
+//! | `no_answer` | upgraded, and the subscription is never answered |
+//! | `reject_subscription` | the subscription is answered with `INVALID OPERATION` |
+//! | `close = { code, reason, after_ms }` | a close frame; without `code`, an empty one |
+//! | `flap` | closed with 1000 after one second |
+//! | `reset = { after_ms }` | quiet for 200 ms, then a TCP reset |
+//! | `cut = { after_ms }` | the TCP connection ends without a close frame |
+//! | `silence = { after_ms }` | no more data, requests and pings are answered |
+//! | `heartbeats_only = { after_ms }` | the same, and a text `PONG` once a second |
+//! | `mute = { after_ms }` | neither reads nor writes; the socket stays open |
+//!
+//! `after_ms` counts from the answered subscription.
+
+mod capture;
+mod connection;
+mod desk;
+mod ending;
+pub mod expectation;
+mod listener;
+mod log;
+mod market;
+mod script;
+mod session;
+mod traffic;
+
+pub use capture::{Capture, CaptureError, CapturedFrame};
+pub use expectation::Expectation;
+pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
+pub use script::{Fault, Rule, Script, ScriptError};
+pub use traffic::{Speed, Traffic};
+
+use crate::clock::Moment;
+use listener::Port;
+use std::collections::HashSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// The path of the market channel.
+const PATH: &str = "/ws/market";
+/// So many resolutions wait for a connection that is busy.
+const RESOLUTIONS: usize = 64;
+
+/// How a simulated venue is to be.
+#[derive(Clone, Debug)]
+pub struct SimOptions {
+    /// Where it listens; port 0 = any free one.
+    pub listen: SocketAddr,
+    /// What it sends.
+    pub traffic: Traffic,
+    /// Which connection meets which fault.
+    pub script: Script,
+    /// Decides the generated markets and their walk.
+    pub seed: u64,
+    /// Tokens that it leaves out: never known, or ended. All others that can be token ids are known.
+    pub unknown: HashSet<String>,
+}
+
+impl Default for SimOptions {
+    /// Any free port on loopback, ten events a second, no faults.
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            traffic: Traffic::Generated {
+                events_per_second: 10.0,
+            },
+            script: Script::default(),
+            seed: 0,
+            unknown: HashSet::new(),
+        }
+    }
+}
+
+/// What the venue's tasks share.
+#[derive(Debug)]
+struct Venue {
+    traffic: Traffic,
+    script: Script,
+    seed: u64,
+    log: Arc<SimLog>,
+    unknown: Mutex<HashSet<String>>,
+    resolved: broadcast::Sender<Arc<[String]>>,
+    paused: watch::Sender<bool>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Venue {
+    fn is_unknown(&self, token: &str) -> bool {
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.contains(token)
+    }
+}
+
+/// A running venue. Dropping it ends it, too, but does not wait.
+#[derive(Debug)]
+pub struct SimulatedVenue {
+    address: SocketAddr,
+    venue: Arc<Venue>,
+    _stop_on_drop: DropGuard,
+}
+
+impl SimulatedVenue {
+    /// Starts a venue; it is ready when this returns, unless the script has its port closed from the start.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be bound, or the options make no sense ([`io::ErrorKind::InvalidInput`]).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start(options: SimOptions) -> io::Result<Self> {
+        if let Some(problem) = options.script.problem().or_else(|| options.traffic.problem()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        let mut port = Port::reserve(options.listen)?;
+        let address = port.address()?;
+        let log = Arc::new(SimLog::new());
+        if options.script.refused_until(log.elapsed()).is_none() {
+            port = port.open()?;
+        } else {
+            log.note(0, What::PortClosed);
+        }
+        let stop = CancellationToken::new();
+        let venue = Arc::new(Venue {
+            traffic: options.traffic,
+            script: options.script,
+            seed: options.seed,
+            log,
+            unknown: Mutex::new(options.unknown),
+            resolved: broadcast::Sender::new(RESOLUTIONS),
+            paused: watch::Sender::new(false),
+            tasks: TaskTracker::new(),
+            stop: stop.clone(),
+        });
+        venue.tasks.spawn(listener::accept(Arc::clone(&venue), port, address));
+        Ok(Self {
+            address,
+            venue,
+            _stop_on_drop: stop.drop_guard(),
+        })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its market channel is.
+    pub fn url(&self) -> String {
+        format!("ws://{}{PATH}", self.address)
+    }
+
+    /// What it did, and goes on doing.
+    pub fn log(&self) -> Arc<SimLog> {
+        Arc::clone(&self.venue.log)
+    }
+
+    /// Sends no more data and no unprompted heartbeats, on any connection, until [`SimulatedVenue::resume_traffic`]. The
+    /// connections stay, requests and pings are answered, scripted faults go on. What is being sent at this moment still is.
+    pub fn pause_traffic(&self) {
+        self.venue.paused.send_replace(true);
+    }
+
+    /// Sends data again.
+    pub fn resume_traffic(&self) {
+        self.venue.paused.send_replace(false);
+    }
+
+    /// Ends the market of `tokens`, the first of which has won: who is subscribed to one of them is sent `market_resolved`,
+    /// and from now on they are unknown.
+    pub fn resolve(&self, tokens: &[&str]) {
+        let tokens: Arc<[String]> = tokens.iter().map(|token| (*token).to_owned()).collect();
+        let mut unknown = self.venue.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.extend(tokens.iter().cloned());
+        drop(unknown);
+        let _ = self.venue.resolved.send(tokens); // an error only says that nobody is connected
+    }
+
+    /// Closes all connections with code 1001 and the port, and returns when nothing of the venue is left, in about a second
+    /// at most. The log stays readable.
+    pub async fn shutdown(self) {
+        self.venue.stop.cancel();
+        self.venue.tasks.close();
+        self.venue.tasks.wait().await;
+    }
+}
+
+/// Waits until `due`; for ever where there is none.
+async fn until(due: Option<Instant>) {
+    match due {
+        // Not even a timer where it is due already: traffic as fast as it is read passes here with every batch.
+        Some(due) if due <= Moment::now().mono => {}
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

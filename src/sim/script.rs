@@ -1,0 +1,422 @@
+//! Which connection meets which fault.
+
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+
+/// Rules for arriving connections: the first that matches decides; where none does, the venue behaves well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// In the order in which they are tried.
+    pub rules: Vec<Rule>,
+}
+
+/// A fault, and the connections that meet it. The conditions hold together.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The first connection that it is for, counted from 1 in the order of arrival.
+    #[serde(default = "one")]
+    pub first_connection: u64,
+    /// The last one; `None` = no end.
+    #[serde(default)]
+    pub last_connection: Option<u64>,
+    /// Connections that arrive from then on, counted from the venue's start. In a script: `from_ms`.
+    #[serde(rename = "from_ms", default, deserialize_with = "millis")]
+    pub from: Duration,
+    /// Connections that arrive before then; `None` = no end. In a script: `until_ms`.
+    #[serde(rename = "until_ms", default, deserialize_with = "some_millis")]
+    pub until: Option<Duration>,
+    /// What they meet.
+    pub fault: Fault,
+}
+
+/// What a connection meets. `after` counts from the answered subscription; in a script it is `after_ms`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// Nothing: the venue behaves well, whatever later rules say.
+    None,
+    /// The port is closed for the rule's time window, which it must have; it cannot be for certain connections only, and it
+    /// comes before every other rule. Dials that the kernel refuses are not seen, so they are not in the log.
+    Refuse,
+    /// Accepts, and never answers the upgrade.
+    Hang,
+    /// Answers the upgrade with an HTTP status.
+    Status {
+        /// 200 to 599.
+        code: u16,
+        /// Further headers. `Content-Length` is added where it is not among them.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// The body.
+        #[serde(default)]
+        body: String,
+    },
+    /// Sends a close frame.
+    Close {
+        /// Its code, legal or not; `None` = a close frame without one.
+        #[serde(default)]
+        code: Option<u16>,
+        /// Its reason: at most 123 bytes; empty where there is no code.
+        #[serde(default)]
+        reason: String,
+        /// When.
+        #[serde(rename = "after_ms", deserialize_with = "millis")]
+        after: Duration,
+    },
+    /// Resets the TCP connection. It is quiet for 200 ms before, so that the client has read what was sent.
+    Reset {
+        /// When it falls quiet.
+        #[serde(rename = "after_ms", deserialize_with = "millis")]
+        after: Duration,
+    },
+    /// Ends the TCP connection without a close frame.
+    Cut {
+        /// When.
+        #[serde(rename = "after_ms", deserialize_with = "millis")]
+        after: Duration,
+    },
+    /// Sends no more data, for good; still answers.
+    Silence {
+        /// When it begins.
+        #[serde(rename = "after_ms", deserialize_with = "millis")]
+        after: Duration,
+    },
+    /// As [`Fault::Silence`], and sends a text `PONG` once a second.
+    HeartbeatsOnly {
+        /// When it begins.
+        #[serde(rename = "after_ms", deserialize_with = "millis")]
+        after: Duration,
+    },
+    /// Neither reads nor writes any more; the socket stays open.
+    Mute {
+        /// When it begins.
+        #[serde(rename = "after_ms", deserialize_with = "millis")]
+        after: Duration,
+    },
+    /// Upgrades, and never answers the subscription; still answers pings.
+    NoAnswer,
+    /// Answers the subscription with the text `INVALID OPERATION`.
+    RejectSubscription,
+    /// Closes with code 1000 a second after the subscription was answered.
+    Flap,
+}
+
+/// What is wrong with a script, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {problem}")]
+pub struct ScriptError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1, in characters.
+    pub column: usize,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    rules: Vec<toml::Spanned<Rule>>,
+}
+
+impl Script {
+    /// Reads a script. The format is on the page of [`crate::sim`].
+    pub fn from_toml(text: &str) -> Result<Self, ScriptError> {
+        let document: Document = toml::from_str(text).map_err(|error| {
+            error_at(
+                text,
+                error.span().map_or(0, |span| span.start),
+                error.message().to_owned(),
+            )
+        })?;
+        for rule in &document.rules {
+            if let Some(problem) = rule.get_ref().problem() {
+                return Err(error_at(text, rule.span().start, problem));
+            }
+        }
+        Ok(Self {
+            rules: document.rules.into_iter().map(toml::Spanned::into_inner).collect(),
+        })
+    }
+
+    /// What is wrong with the first rule that makes no sense; a script that was read from text has none.
+    pub fn problem(&self) -> Option<String> {
+        self.rules
+            .iter()
+            .enumerate()
+            .find_map(|(index, rule)| Some(format!("rule {}: {}", index + 1, rule.problem()?)))
+    }
+
+    /// What connection number `connection`, arriving `at` after the venue's start, meets.
+    pub(super) fn fault(&self, connection: u64, at: Duration) -> Fault {
+        self.rules
+            .iter()
+            .find(|rule| rule.fault != Fault::Refuse && rule.matches(connection, at))
+            .map_or(Fault::None, |rule| rule.fault.clone())
+    }
+
+    /// Until when the port is closed, where it is at `at`.
+    pub(super) fn refused_until(&self, at: Duration) -> Option<Duration> {
+        let windows = self.rules.iter().filter(|rule| rule.fault == Fault::Refuse);
+        windows
+            .filter(|rule| rule.from <= at)
+            .filter_map(|rule| rule.until)
+            .filter(|until| at < *until)
+            .max()
+    }
+
+    /// When the port is closed next, after `at`.
+    pub(super) fn next_refusal(&self, at: Duration) -> Option<Duration> {
+        let windows = self.rules.iter().filter(|rule| rule.fault == Fault::Refuse);
+        windows.map(|rule| rule.from).filter(|from| at < *from).min()
+    }
+}
+
+impl Rule {
+    /// A rule for every connection.
+    pub const fn always(fault: Fault) -> Self {
+        Self {
+            first_connection: 1,
+            last_connection: None,
+            from: Duration::ZERO,
+            until: None,
+            fault,
+        }
+    }
+
+    /// A rule for the connections `first` to `last`, counted from 1.
+    pub fn connections(first: u64, last: u64, fault: Fault) -> Self {
+        Self {
+            first_connection: first,
+            last_connection: Some(last),
+            ..Self::always(fault)
+        }
+    }
+
+    /// A rule for connections that arrive from `from` on and before `until`, counted from the venue's start.
+    pub fn during(from: Duration, until: Duration, fault: Fault) -> Self {
+        Self {
+            from,
+            until: Some(until),
+            ..Self::always(fault)
+        }
+    }
+
+    fn matches(&self, connection: u64, at: Duration) -> bool {
+        self.first_connection <= connection
+            && self.last_connection.is_none_or(|last| connection <= last)
+            && self.from <= at
+            && self.until.is_none_or(|until| at < until)
+    }
+
+    fn problem(&self) -> Option<String> {
+        if self.first_connection == 0 {
+            return Some("first_connection: connections are counted from 1".into());
+        }
+        if let Some(last) = self.last_connection.filter(|last| *last < self.first_connection) {
+            let first = self.first_connection;
+            return Some(format!("last_connection: {last} is before first_connection, {first}"));
+        }
+        if let Some(until) = self.until.filter(|until| *until <= self.from) {
+            let (until, from) = (until.as_millis(), self.from.as_millis());
+            return Some(format!("until_ms: {until} is not after from_ms, {from}"));
+        }
+        match &self.fault {
+            Fault::Refuse if self.until.is_none() => {
+                Some("fault: refuse needs until_ms: the port must open again".into())
+            }
+            Fault::Refuse if self.first_connection != 1 || self.last_connection.is_some() => {
+                Some("fault: refuse closes the port for all: it takes no first_connection or last_connection".into())
+            }
+            Fault::Status { code, headers, .. } => status_problem(*code, headers),
+            Fault::Close { code, reason, .. } => close_problem(*code, reason),
+            _ => None,
+        }
+    }
+}
+
+impl Fault {
+    /// The name in scripts and in the log.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Refuse => "refuse",
+            Self::Hang => "hang",
+            Self::Status { .. } => "status",
+            Self::Close { .. } => "close",
+            Self::Reset { .. } => "reset",
+            Self::Cut { .. } => "cut",
+            Self::Silence { .. } => "silence",
+            Self::HeartbeatsOnly { .. } => "heartbeats_only",
+            Self::Mute { .. } => "mute",
+            Self::NoAnswer => "no_answer",
+            Self::RejectSubscription => "reject_subscription",
+            Self::Flap => "flap",
+        }
+    }
+
+    /// How long after the answered subscription it begins; `None` for those that come before.
+    pub(super) const fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Close { after, .. }
+            | Self::Reset { after }
+            | Self::Cut { after }
+            | Self::Silence { after }
+            | Self::HeartbeatsOnly { after }
+            | Self::Mute { after } => Some(*after),
+            Self::Flap => Some(Duration::from_secs(1)),
+            Self::None
+            | Self::Refuse
+            | Self::Hang
+            | Self::Status { .. }
+            | Self::NoAnswer
+            | Self::RejectSubscription => None,
+        }
+    }
+}
+
+fn status_problem(code: u16, headers: &BTreeMap<String, String>) -> Option<String> {
+    if !(200..=599).contains(&code) {
+        return Some(format!("fault.status.code: must be from 200 to 599, not {code}"));
+    }
+    headers.iter().find_map(|(name, value)| {
+        let legal = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
+        (!legal).then(|| format!("fault.status.headers: {name:?} = {value:?} is not an HTTP header"))
+    })
+}
+
+fn close_problem(code: Option<u16>, reason: &str) -> Option<String> {
+    match (code, reason.len()) {
+        (_, 124..) => Some("fault.close.reason: must be at most 123 bytes".into()),
+        (None, 1..) => Some("fault.close.reason: a close frame without a code has no reason".into()),
+        _ => None,
+    }
+}
+
+fn error_at(text: &str, offset: usize, problem: String) -> ScriptError {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ScriptError {
+        line: before.matches('\n').count() + 1,
+        column: before.chars().count() - before.get(..line_start).map_or(0, |head| head.chars().count()) + 1,
+        problem,
+    }
+}
+
+const fn one() -> u64 {
+    1
+}
+
+fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    millis(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let script = Script {
+            rules: vec![
+                Rule::connections(2, 3, Fault::Hang),
+                Rule::during(seconds(5), seconds(9), Fault::NoAnswer),
+                Rule::connections(1, 3, Fault::Flap),
+            ],
+        };
+        assert_eq!(script.fault(1, seconds(0)), Fault::Flap);
+        assert_eq!(script.fault(1, seconds(5)), Fault::NoAnswer);
+        assert_eq!(script.fault(3, seconds(5)), Fault::Hang);
+        assert_eq!(script.fault(4, seconds(8)), Fault::NoAnswer);
+        assert_eq!(script.fault(4, seconds(9)), Fault::None);
+    }
+
+    #[test]
+    fn the_port_is_closed_within_its_windows_only() {
+        let script = Script {
+            rules: vec![
+                Rule::during(seconds(2), seconds(4), Fault::Refuse),
+                Rule::during(seconds(3), seconds(6), Fault::Refuse),
+            ],
+        };
+        assert_eq!(script.refused_until(seconds(1)), None);
+        assert_eq!(script.refused_until(seconds(2)), Some(seconds(4)));
+        assert_eq!(script.refused_until(seconds(3)), Some(seconds(6)));
+        assert_eq!(script.refused_until(seconds(6)), None);
+        assert_eq!(script.next_refusal(seconds(0)), Some(seconds(2)));
+        assert_eq!(script.next_refusal(seconds(3)), None);
+    }
+
+    #[test]
+    fn every_fault_can_be_written() {
+        let script = Script::from_toml(
+            r#"
+            rules = [
+                { fault = "none" }, { fault = "hang" }, { fault = "no_answer" }, { fault = "flap" },
+                { fault = "reject_subscription" }, { fault = "refuse", from_ms = 1, until_ms = 2 },
+                { fault.close = { after_ms = 7 } }, { fault.reset = { after_ms = 7 } }, { fault.cut = { after_ms = 7 } },
+                { fault.silence = { after_ms = 7 } }, { fault.heartbeats_only = { after_ms = 7 } },
+                { fault.mute = { after_ms = 7 } }, { fault.status = { code = 503, headers = { Retry-After = "2" } } },
+            ]"#,
+        )
+        .unwrap();
+        let mut names: Vec<_> = script.rules.iter().map(|rule| rule.fault.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 13);
+        let waits = script.rules.iter().filter_map(|rule| rule.fault.after());
+        assert_eq!(waits.filter(|after| *after == Duration::from_millis(7)).count(), 6);
+    }
+
+    #[test]
+    fn an_error_names_line_column_and_problem() {
+        for (text, message) in [
+            (
+                "[[rules]]\nfault = \"hang\"\nform_ms = 3",
+                "3:1: unknown field `form_ms`, expected one of `first_connection`, `last_connection`, `from_ms`, `until_ms`, `fault`",
+            ),
+            (
+                "[[rules]]\nfault = \"refuse\"",
+                "1:1: fault: refuse needs until_ms: the port must open again",
+            ),
+            (
+                "[[rules]]\nfirst_connection = 0\nfault = \"hang\"",
+                "1:1: first_connection: connections are counted from 1",
+            ),
+            (
+                "\n[[rules]]\nfrom_ms = 5\nuntil_ms = 5\nfault = \"hang\"",
+                "2:1: until_ms: 5 is not after from_ms, 5",
+            ),
+            (
+                "[[rules]]\nfault.status = { code = 101 }",
+                "1:1: fault.status.code: must be from 200 to 599, not 101",
+            ),
+            (
+                "[[rules]]\nfault.status = { code = 503, headers = { \"a b\" = \"1\" } }",
+                "1:1: fault.status.headers: \"a b\" = \"1\" is not an HTTP header",
+            ),
+            (
+                "[[rules]]\nfault.close = { reason = \"why\", after_ms = 0 }",
+                "1:1: fault.close.reason: a close frame without a code has no reason",
+            ),
+            (
+                "[[rules]]\nfault.mute = { after_ms = -1 }",
+                "2:27: invalid value: integer `-1`, expected u64",
+            ),
+        ] {
+            assert_eq!(Script::from_toml(text).unwrap_err().to_string(), message, "{text}");
+        }
+    }
+}
