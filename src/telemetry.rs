@@ -12,14 +12,25 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 /// Starts logging for the process. Once; a second call is an error.
 pub fn init(log: &LogConfig, own: Arc<OwnMetrics>) -> Result<(), TryInitError> {
     // Each layer is filtered for itself: a global filter would switch off spans that another layer wants.
-    let filter = || Targets::new().with_target("feedwatch", log.level).with_default(log.level.min(tracing::Level::WARN));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let filter = || {
+        Targets::new()
+            .with_target("feedwatch", log.level)
+            .with_default(log.level.min(tracing::Level::WARN))
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false);
     let lines = match log.format {
         LogFormat::Human => {
             let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             lines.with_ansi(colours).boxed()
         }
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
     };
     tracing_subscriber::registry()
         .with(lines.with_filter(filter()))

@@ -125,7 +125,7 @@ fn what_the_shipped_file_leaves_commented_is_valid() {
     assert_eq!(config.streams[0].ping_interval, Some(Duration::from_secs(10)));
     assert_eq!(config.streams[0].policy.on_stale, OnStale::Reconnect);
     assert_eq!(
-        config.streams[0].url,
+        config.streams[0].endpoint.to_string(),
         "wss://ws-subscriptions-clob.polymarket.com/ws/market"
     );
 }
@@ -228,7 +228,7 @@ fn a_stream_overrides_the_policy_key_by_key() {
         }
     );
     assert_eq!((a.pong_timeout, a.page_on_stale), (Duration::from_secs(9), true));
-    assert_eq!(a.url, a.venue.default_url());
+    assert_eq!(a.endpoint, Endpoint::parse(a.venue.default_url()).unwrap());
     assert_eq!(
         b.policy,
         Policy {
@@ -239,7 +239,7 @@ fn a_stream_overrides_the_policy_key_by_key() {
     );
     assert_eq!((b.pong_timeout, b.page_on_stale), (Duration::from_secs(20), false));
     assert_eq!(b.ping_interval, Some(Duration::from_secs(7)));
-    assert_eq!(b.url, "ws://127.0.0.1:9001/ws");
+    assert_eq!(b.endpoint.to_string(), "ws://127.0.0.1:9001/ws");
 }
 
 #[test]

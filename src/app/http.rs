@@ -19,12 +19,21 @@ pub(super) async fn get(address: SocketAddr, path: &str) -> Result<String, Error
     let exchange = async {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::get(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+        let request = Request::get(path)
+            .header(header::HOST, address.to_string())
+            .body(Empty::<Bytes>::new())?;
         let answer = async {
             let response = sender.send_request(request).await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_BYTES).collect().await?.to_bytes();
-            if status == StatusCode::OK { Ok(String::from_utf8(body.to_vec())?) } else { Err(Error::from(status.to_string())) }
+            let body = Limited::new(response.into_body(), MAX_BYTES)
+                .collect()
+                .await?
+                .to_bytes();
+            if status == StatusCode::OK {
+                Ok(String::from_utf8(body.to_vec())?)
+            } else {
+                Err(Error::from(status.to_string()))
+            }
         };
         tokio::pin!(connection, answer);
         // The connection does the work; it may end as soon as the answer is whole.

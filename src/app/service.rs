@@ -53,8 +53,12 @@ impl Service {
     pub async fn start(config: &Config, build: BuildInfo, own: Arc<OwnMetrics>) -> Result<Self, StartError> {
         let shown = Arc::new(Streams::new());
         let readiness = Arc::new(Readiness::new());
-        let state =
-            ExporterState { streams: shown.clone(), own: own.clone(), readiness: readiness.clone(), build };
+        let state = ExporterState {
+            streams: shown.clone(),
+            own: own.clone(),
+            readiness: readiness.clone(),
+            build,
+        };
         let listen = config.exporter.listen;
         let limits = Limits {
             scrapes: config.exporter.max_concurrent_scrapes,
@@ -70,7 +74,11 @@ impl Service {
 
         let needs_tls = config.streams.iter().any(|stream| stream.endpoint.is_tls());
         // Reading the system's certificates takes longer than all the rest of the start.
-        let trust = if needs_tls { TlsTrust::system()? } else { TlsTrust::only([])? };
+        let trust = if needs_tls {
+            TlsTrust::system()?
+        } else {
+            TlsTrust::only([])?
+        };
         own.set_streams(config.streams.len());
         own.set_config_hash(config.hash);
         let streams = TaskTracker::new();
@@ -82,7 +90,14 @@ impl Service {
         streams.close();
         readiness.set_ready();
         info!(%address, streams = config.streams.len(), "ready");
-        Ok(Self { address, readiness, streams, stop_streams, server, stop_server })
+        Ok(Self {
+            address,
+            readiness,
+            streams,
+            stop_streams,
+            server,
+            stop_server,
+        })
     }
 
     /// Where the HTTP server listens.
@@ -101,7 +116,10 @@ impl Service {
             let _ = self.server.await;
         };
         if tokio::time::timeout(grace, ending).await.is_err() {
-            warn!(grace_ms = grace.as_millis(), "not everything was closed within the grace period");
+            warn!(
+                grace_ms = grace.as_millis(),
+                "not everything was closed within the grace period"
+            );
         }
     }
 }
@@ -132,7 +150,14 @@ async fn assemble(config: &StreamConfig, transport: &TransportConfig, trust: Tls
         max_message_bytes: transport.max_message_bytes,
         read_buffer_bytes: transport.read_buffer_bytes,
     };
-    let socket = WebSocketStream::new(config.venue, config.endpoint.clone(), options, trust, cells.clone(), observer.clone());
+    let socket = WebSocketStream::new(
+        config.venue,
+        config.endpoint.clone(),
+        options,
+        trust,
+        cells.clone(),
+        observer.clone(),
+    );
     // A seed for each stream, or all would jitter alike.
     let mut stream = ReconnectingDataStream::with_observer(socket, config.policy.clone(), fastrand::u64(..), observer);
     // Neither fails: both record the wish.

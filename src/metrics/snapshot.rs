@@ -3,8 +3,8 @@
 use super::figures::Figures;
 use super::stream::Traffic;
 use crate::clock::Moment;
-use crate::supervise::later;
 use crate::market::Cause;
+use crate::supervise::later;
 use crate::supervise::{BreakerState, State};
 use std::time::{Duration, Instant};
 

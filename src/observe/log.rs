@@ -23,7 +23,13 @@ pub(super) fn write(cells: &StreamCells, memory: &mut Memory, fact: &Fact) {
         }
         Fact::Transport(TransportFact::Peer(address)) => debug!(stream, venue, %address, "reached"),
         Fact::Transport(TransportFact::Phase { phase, took }) => {
-            debug!(stream, venue, phase = phase.as_str(), took_ms = took.as_millis(), "phase over");
+            debug!(
+                stream,
+                venue,
+                phase = phase.as_str(),
+                took_ms = took.as_millis(),
+                "phase over"
+            );
         }
         Fact::Transport(TransportFact::Certificate { not_after }) => debug!(stream, venue, not_after, "certificate"),
         Fact::Transport(TransportFact::RoundTrip(took)) => debug!(stream, venue, took_ms = took.as_millis(), "pong"),
@@ -31,7 +37,13 @@ pub(super) fn write(cells: &StreamCells, memory: &mut Memory, fact: &Fact) {
             debug!(stream, venue, desired, active, "subscriptions");
         }
         Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
-            warn!(stream, venue, reason = reason.as_str(), instruments, "instruments not subscribed");
+            warn!(
+                stream,
+                venue,
+                reason = reason.as_str(),
+                instruments,
+                "instruments not subscribed"
+            );
         }
         Fact::Data(DataFact::Ended { instruments }) => info!(stream, venue, instruments, "instruments have ended"),
         Fact::Data(DataFact::ParseError(reason)) => {
@@ -48,7 +60,10 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
     match notice {
         Notice::Attempt { number, kind } => info!(stream, venue, number, kind = kind.as_str(), "dialling"),
         Notice::Connected => debug!(stream, venue, "connected, subscribing"),
-        Notice::AttemptFailed { cause: cause @ (Cause::Forced | Cause::Shutdown), .. } => {
+        Notice::AttemptFailed {
+            cause: cause @ (Cause::Forced | Cause::Shutdown),
+            ..
+        } => {
             info!(stream, venue, cause = cause.as_str(), "attempt given up");
         }
         Notice::AttemptFailed { stage, cause, detail } => {
@@ -56,7 +71,10 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
         }
         Notice::Up { accepted, refused } => info!(stream, venue, accepted, refused, "live"),
         Notice::Stable => info!(stream, venue, "stable"),
-        Notice::Lost { cause: cause @ (Cause::Planned | Cause::Forced | Cause::Shutdown), detail } => {
+        Notice::Lost {
+            cause: cause @ (Cause::Planned | Cause::Forced | Cause::Shutdown),
+            detail,
+        } => {
             info!(stream, venue, cause = cause.as_str(), %detail, "connection ended");
         }
         Notice::Lost { cause, detail } => warn!(stream, venue, cause = cause.as_str(), %detail, "connection lost"),
@@ -73,7 +91,12 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
 }
 
 fn breaker_line(stream: &str, venue: &str, transition: &Transition) {
-    let Transition { from, to, trigger, failures } = *transition;
+    let Transition {
+        from,
+        to,
+        trigger,
+        failures,
+    } = *transition;
     let trigger = trigger.as_str();
     match (from, to) {
         (BreakerState::Closed, BreakerState::Open { .. }) => {

@@ -25,7 +25,9 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
         // It names no metric: an address is nothing for a label.
         Fact::Transport(TransportFact::Peer(_)) => {}
         Fact::Transport(TransportFact::Phase { phase, took }) => cells.venue().connect_phase(*phase, *took),
-        Fact::Transport(TransportFact::Certificate { not_after }) => cells.venue().set_certificate_not_after(*not_after),
+        Fact::Transport(TransportFact::Certificate { not_after }) => {
+            cells.venue().set_certificate_not_after(*not_after)
+        }
         Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
             cells.update(at.mono, |writer| writer.subscriptions(*desired, *active));
@@ -45,12 +47,18 @@ fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, not
         Notice::BackingOff { delay, .. } => cells.venue().reconnect_delay.observe(*delay),
         Notice::Up { .. } => {
             if let Some(since) = memory.outage_since {
-                cells.venue().outage_duration.observe(now.saturating_duration_since(since));
+                cells
+                    .venue()
+                    .outage_duration
+                    .observe(now.saturating_duration_since(since));
             }
         }
         Notice::Lost { .. } => {
             if let Some(since) = memory.live_since.take() {
-                cells.venue().connection_duration.observe(now.saturating_duration_since(since));
+                cells
+                    .venue()
+                    .connection_duration
+                    .observe(now.saturating_duration_since(since));
             }
         }
         _ => {}

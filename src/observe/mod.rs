@@ -29,7 +29,10 @@ struct Memory {
 impl StreamObserver {
     /// An observer that counts in `cells`.
     pub fn new(cells: Arc<StreamCells>) -> Self {
-        Self { cells, memory: Mutex::default() }
+        Self {
+            cells,
+            memory: Mutex::default(),
+        }
     }
 }
 

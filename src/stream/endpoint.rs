@@ -61,14 +61,22 @@ impl Endpoint {
             return Err(InvalidEndpoint::Host);
         }
         let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Malformed)?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidEndpoint::Host)?;
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .ok_or(InvalidEndpoint::Host)?;
         let has_port = authority.len() > host.len();
         if has_port && uri.port_u16().is_none_or(|port| port == 0) {
             return Err(InvalidEndpoint::Port);
         }
         let tls = url.starts_with("wss");
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port, tls, uri })
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            tls,
+            uri,
+        })
     }
 
     /// The host, without brackets around an IPv6 address.
@@ -116,10 +124,19 @@ mod tests {
     #[test]
     fn an_address_is_taken_apart() {
         let endpoint = Endpoint::parse("wss://example.org/ws/market?key=secret").unwrap();
-        assert_eq!((endpoint.host(), endpoint.port(), endpoint.is_tls()), ("example.org", 443, true));
-        assert_eq!(format!("{endpoint} {endpoint:?}"), "wss://example.org/ws/market wss://example.org/ws/market");
+        assert_eq!(
+            (endpoint.host(), endpoint.port(), endpoint.is_tls()),
+            ("example.org", 443, true)
+        );
+        assert_eq!(
+            format!("{endpoint} {endpoint:?}"),
+            "wss://example.org/ws/market wss://example.org/ws/market"
+        );
         let endpoint = Endpoint::parse("ws://[::1]:9000/a?b=c&d=%20").unwrap();
-        assert_eq!((endpoint.host(), endpoint.port(), endpoint.is_tls()), ("::1", 9000, false));
+        assert_eq!(
+            (endpoint.host(), endpoint.port(), endpoint.is_tls()),
+            ("::1", 9000, false)
+        );
         assert!(Endpoint::parse("wss://venue.example?token=x@y").is_ok());
     }
 

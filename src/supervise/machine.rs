@@ -1,6 +1,8 @@
 //! The supervisor of one connection.
 
-use super::{AttemptKind, BreakerState, CircuitBreaker, Notice, Notices, OnStale, Policy, Stage, State, Transition, later};
+use super::{
+    AttemptKind, BreakerState, CircuitBreaker, Notice, Notices, OnStale, Policy, Stage, State, Transition, later,
+};
 use crate::market::{Cause, Failure};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};

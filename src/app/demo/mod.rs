@@ -41,8 +41,15 @@ struct Running {
 
 impl Running {
     fn start(feed: &'static Feed, seed: u64) -> io::Result<Self> {
-        let traffic = Traffic::Generated { events_per_second: 20.0 };
-        let venue = SimulatedVenue::start(SimOptions { traffic, script: feed.script(), seed, ..SimOptions::default() })?;
+        let traffic = Traffic::Generated {
+            events_per_second: 20.0,
+        };
+        let venue = SimulatedVenue::start(SimOptions {
+            traffic,
+            script: feed.script(),
+            seed,
+            ..SimOptions::default()
+        })?;
         Ok(Self { feed, venue })
     }
 }
@@ -50,8 +57,14 @@ impl Running {
 /// Runs a demo. Returns the figures that differ; none without `verify`.
 pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparison>, Error> {
     let scenario = options.scenario;
-    say(&format!("feedwatch demo, scenario `{}`: {}", scenario.name, scenario.about))?;
-    let feeds: Vec<_> = (0..).zip(scenario.feeds()).map(|(seed, feed)| Running::start(feed, seed)).collect::<Result<_, _>>()?;
+    say(&format!(
+        "feedwatch demo, scenario `{}`: {}",
+        scenario.name, scenario.about
+    ))?;
+    let feeds: Vec<_> = (0..)
+        .zip(scenario.feeds())
+        .map(|(seed, feed)| Running::start(feed, seed))
+        .collect::<Result<_, _>>()?;
     let config = config(&feeds, options.listen)?;
     let own = Arc::new(OwnMetrics::new(&build)?);
     telemetry::init(&config.log, own.clone()).map_err(StartError::Log)?;
@@ -60,7 +73,10 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
     for Running { feed, .. } in &feeds {
         say(&format!("  {:<9} {}", feed.name, feed.about))?;
     }
-    say(&format!("open     http://{0}/\nmetrics  http://{0}/metrics\nstreams  http://{0}/api/v1/streams", service.address()))?;
+    say(&format!(
+        "open     http://{0}/\nmetrics  http://{0}/metrics\nstreams  http://{0}/api/v1/streams",
+        service.address()
+    ))?;
     say(match options.duration {
         None => "Ctrl-C ends it; what happens follows, a line for each event",
         Some(_) => "what happens follows, a line for each event",
@@ -71,7 +87,11 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
         () = wait(options.duration) => {}
     }
     let end = async {
-        let compared = if options.verify { verify::compare(&feeds, &config, service.address()).await } else { Ok(Vec::new()) };
+        let compared = if options.verify {
+            verify::compare(&feeds, &config, service.address()).await
+        } else {
+            Ok(Vec::new())
+        };
         service.stop(config.shutdown_grace).await;
         for Running { venue, .. } in feeds {
             venue.shutdown().await;
@@ -82,9 +102,17 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
     for comparison in &comparisons {
         say(&comparison.to_string())?;
     }
-    let differences: Vec<_> = comparisons.iter().filter(|comparison| !comparison.agrees()).cloned().collect();
+    let differences: Vec<_> = comparisons
+        .iter()
+        .filter(|comparison| !comparison.agrees())
+        .cloned()
+        .collect();
     if options.verify {
-        say(&format!("verified: {} figures, {} different", comparisons.len(), differences.len()))?;
+        say(&format!(
+            "verified: {} figures, {} different",
+            comparisons.len(),
+            differences.len()
+        ))?;
     }
     Ok(differences)
 }
@@ -125,7 +153,11 @@ mod tests {
     #[tokio::test]
     async fn every_feed_has_a_valid_configuration() {
         for scenario in Scenario::ALL {
-            let feeds: Vec<_> = scenario.feeds().iter().map(|feed| Running::start(feed, 0).unwrap()).collect();
+            let feeds: Vec<_> = scenario
+                .feeds()
+                .iter()
+                .map(|feed| Running::start(feed, 0).unwrap())
+                .collect();
             let config = config(&feeds, (std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
             assert_eq!(config.streams.len(), feeds.len());
         }

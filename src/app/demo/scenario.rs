@@ -46,15 +46,31 @@ impl Scenario {
             about: "all of the following at once",
             feeds: &[STEADY, DROP, OUTAGE, STALE, FLAPPING],
         },
-        Self { name: "steady", about: "nothing goes wrong", feeds: &[STEADY] },
-        Self { name: "drop", about: "a connection is lost and comes back at the first redial", feeds: &[DROP] },
+        Self {
+            name: "steady",
+            about: "nothing goes wrong",
+            feeds: &[STEADY],
+        },
+        Self {
+            name: "drop",
+            about: "a connection is lost and comes back at the first redial",
+            feeds: &[DROP],
+        },
         Self {
             name: "outage",
             about: "the backoff ladder, a breaker trip, a failed probe, a recovery",
             feeds: &[OUTAGE],
         },
-        Self { name: "stale", about: "connected, answering pings, and without data", feeds: &[STALE] },
-        Self { name: "flapping", about: "a venue that accepts and closes again, until the breaker trips", feeds: &[FLAPPING] },
+        Self {
+            name: "stale",
+            about: "connected, answering pings, and without data",
+            feeds: &[STALE],
+        },
+        Self {
+            name: "flapping",
+            about: "a venue that accepts and closes again, until the breaker trips",
+            feeds: &[FLAPPING],
+        },
     ];
 
     /// The scenario of that name.
@@ -73,7 +89,12 @@ impl Feed {
     }
 }
 
-const STEADY: Feed = Feed { name: "steady", about: "never loses its connection", rules: Vec::new, reconnection: "" };
+const STEADY: Feed = Feed {
+    name: "steady",
+    about: "never loses its connection",
+    rules: Vec::new,
+    reconnection: "",
+};
 
 const DROP: Feed = Feed {
     name: "drop",
@@ -86,8 +107,15 @@ const OUTAGE: Feed = Feed {
     name: "outage",
     about: "drops after 3 s, three redials fail, the breaker trips, a probe fails, the next one recovers",
     rules: || {
-        let unavailable = Fault::Status { code: 503, headers: std::collections::BTreeMap::new(), body: "try later".into() };
-        vec![Rule::connections(1, 1, Fault::Cut { after: secs(3) }), Rule::connections(2, 5, unavailable)]
+        let unavailable = Fault::Status {
+            code: 503,
+            headers: std::collections::BTreeMap::new(),
+            body: "try later".into(),
+        };
+        vec![
+            Rule::connections(1, 1, Fault::Cut { after: secs(3) }),
+            Rule::connections(2, 5, unavailable),
+        ]
     },
     reconnection: "",
 };
@@ -107,7 +135,11 @@ const FLAPPING: Feed = Feed {
 };
 
 fn close(code: u16, reason: &str, after: Duration) -> Fault {
-    Fault::Close { code: Some(code), reason: reason.to_owned(), after }
+    Fault::Close {
+        code: Some(code),
+        reason: reason.to_owned(),
+        after,
+    }
 }
 
 const fn secs(secs: u64) -> Duration {
@@ -121,7 +153,11 @@ mod tests {
     #[test]
     fn every_scenario_makes_sense() {
         for scenario in Scenario::ALL {
-            assert!(std::ptr::eq(Scenario::find(scenario.name).unwrap(), scenario), "{} is there twice", scenario.name);
+            assert!(
+                std::ptr::eq(Scenario::find(scenario.name).unwrap(), scenario),
+                "{} is there twice",
+                scenario.name
+            );
             for feed in scenario.feeds() {
                 assert_eq!(feed.script().problem(), None, "{}", feed.name);
             }

@@ -37,8 +37,14 @@ impl Comparison {
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.agrees() { "ok" } else { "DIFFERENT" };
-        let metrics = self.metrics.map_or_else(|| "none".to_owned(), |metrics| metrics.to_string());
-        write!(f, "{:<10} {:<16} venue {:>8}  metrics {:>8}  {verdict}", self.stream, self.figure, self.venue, metrics)
+        let metrics = self
+            .metrics
+            .map_or_else(|| "none".to_owned(), |metrics| metrics.to_string());
+        write!(
+            f,
+            "{:<10} {:<16} venue {:>8}  metrics {:>8}  {verdict}",
+            self.stream, self.figure, self.venue, metrics
+        )
     }
 }
 
@@ -67,16 +73,35 @@ fn compare_feed(feed: &Running, policy: &Policy, text: &str) -> Vec<Comparison> 
     let expected = Expectation::of(&feed.venue.log(), policy, None);
     let figures = [
         ("attempts", "feedwatch_connect_attempts_total", expected.attempts),
-        ("failed attempts", "feedwatch_connect_failures_total", expected.failed_attempts),
+        (
+            "failed attempts",
+            "feedwatch_connect_failures_total",
+            expected.failed_attempts,
+        ),
         ("losses", "feedwatch_disconnects_total", expected.losses),
         ("trips", "feedwatch_breaker_trips_total", expected.trips),
         ("outages", "feedwatch_outages_total", expected.outages),
-        ("frames received", "feedwatch_frames_received_total", expected.frames_received),
-        ("bytes received", "feedwatch_received_bytes_total", expected.received_bytes),
+        (
+            "frames received",
+            "feedwatch_frames_received_total",
+            expected.frames_received,
+        ),
+        (
+            "bytes received",
+            "feedwatch_received_bytes_total",
+            expected.received_bytes,
+        ),
         ("frames sent", "feedwatch_frames_sent_total", expected.frames_sent),
         ("bytes sent", "feedwatch_sent_bytes_total", expected.sent_bytes),
     ];
-    figures.map(|(figure, name, venue)| Comparison { stream, figure, venue, metrics: sum(text, name, stream) }).into()
+    figures
+        .map(|(figure, name, venue)| Comparison {
+            stream,
+            figure,
+            venue,
+            metrics: sum(text, name, stream),
+        })
+        .into()
 }
 
 /// The sum of all series of a metric that belong to a stream; `None` where there is none.
@@ -103,9 +128,20 @@ mod tests {
 
     #[test]
     fn a_difference_is_seen() {
-        let same = Comparison { stream: "x", figure: "trips", venue: 1, metrics: Some(1.0) };
+        let same = Comparison {
+            stream: "x",
+            figure: "trips",
+            venue: 1,
+            metrics: Some(1.0),
+        };
         assert!(same.agrees());
-        assert!(!Comparison { metrics: Some(2.0), ..same.clone() }.agrees());
+        assert!(
+            !Comparison {
+                metrics: Some(2.0),
+                ..same.clone()
+            }
+            .agrees()
+        );
         assert!(!Comparison { metrics: None, ..same }.agrees());
     }
 }
