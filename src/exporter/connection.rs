@@ -40,12 +40,11 @@ pub(super) async fn serve(socket: TcpStream, routes: Arc<Routes>, limits: Limits
             ended = &mut connection => Some(ended),
             () = stop.cancelled() => None,
         };
-        match early {
-            Some(ended) => ended,
-            None => {
-                Pin::new(&mut connection).graceful_shutdown();
-                (&mut connection).await
-            }
+        if let Some(ended) = early {
+            ended
+        } else {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
     if ended.is_ok() {

@@ -388,7 +388,7 @@ async fn a_body_is_not_read_and_ends_the_connection_with_the_answer() {
         let mut socket = server.connect().await;
         let head = format!("{method} /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: {gibibyte}\r\n\r\n");
         socket.write_all(head.as_bytes()).await.unwrap();
-        socket.write_all(&[b'x'; 100_000]).await.unwrap();
+        socket.write_all(&vec![b'x'; 100_000]).await.unwrap();
         let reply = read_reply(&mut socket).await;
         assert_eq!((reply.status, reply.headers["connection"].as_str()), (status, "close"));
     }
@@ -434,6 +434,35 @@ async fn the_scrapers_own_timeout_is_honoured() {
         (reply.status, reply.body.as_str()),
         (503, "the time for the scrape is over\n")
     );
+}
+
+#[tokio::test]
+async fn a_scraper_that_does_not_read_is_cut_off() {
+    let limits = Limits {
+        write_time: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let mut server = Server::start(limits).await;
+    for stream in 0..1500 {
+        // More than the buffers of the sockets hold.
+        server.add_stream(&format!("a-rather-long-name-of-a-stream-{stream}"));
+    }
+    let mut socket = server.connect().await;
+    socket
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut begin = [0; 12];
+    socket.read_exact(&mut begin).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    let in_flight = server.state.own.scrapes_in_flight();
+    assert_eq!(in_flight.get(), 1, "it is being sent");
+    let freed = async {
+        while in_flight.get() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, freed).await.expect("its place is free again");
 }
 
 #[test]
