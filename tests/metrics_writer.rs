@@ -3,13 +3,17 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "tests may fail"
+    clippy::float_cmp,
+    clippy::too_many_lines,
+    reason = "tests may fail; figures are exact"
 )]
 
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, EventKind, StreamName};
 use feedwatch::metrics::catalogue::{self, Kind, Labels, Scope};
-use feedwatch::metrics::{Direction, Opcode, StreamCells, StreamCollector, StreamInfo, Streams, docs, text};
+use feedwatch::metrics::{
+    Direction, Opcode, StreamCells, StreamCollector, StreamInfo, StreamWriter, Streams, docs, text,
+};
 use feedwatch::stream::{DialPhase, SubscriptionFailure};
 use feedwatch::supervise::{AttemptKind, BreakerState, State, Trigger};
 use feedwatch::venue::DecodeError;
@@ -47,7 +51,7 @@ fn parse(text: &str) -> BTreeMap<String, Family> {
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect(line);
             assert_eq!(name, current, "TYPE follows HELP");
-            families.get_mut(name).unwrap().kind = kind.to_owned();
+            kind.clone_into(&mut families.get_mut(name).unwrap().kind);
         } else {
             let (name, labels, value) = sample(line);
             let family = families.get_mut(&current).expect(line);
@@ -193,10 +197,10 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
     let now = at.mono;
     match what % 16 {
         0 => cells.update(now, |w| {
-            w.attempt(AttemptKind::REDIALS.get(index % 5).map(|_| index % 5))
+            w.attempt(Some(index % 5).filter(|redial| *redial < AttemptKind::REDIALS.len()));
         }),
         1 => cells.update(now, |w| w.attempt_failed(cause)),
-        2 => cells.update(now, |w| w.live_made()),
+        2 => cells.update(now, StreamWriter::live_made),
         3 => cells.update(now, |w| w.lost(cause)),
         4 => cells.update(now, |w| {
             let until = now + seconds(300);
@@ -208,7 +212,7 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
             w.consecutive_failures(7);
         }),
         5 => cells.update(now, |w| w.outage_began(now)),
-        6 => cells.update(now, |w| w.outage_ended()),
+        6 => cells.update(now, StreamWriter::outage_ended),
         7 => cells.update(now, |w| w.set_stale(index % 2 == 0)),
         8 => cells.update(now, |w| {
             w.subscriptions(index, index / 2);
@@ -458,7 +462,7 @@ fn a_loss_is_told_from_its_beginning_to_its_end() {
     assert_eq!(value(&idle, "feedwatch_connections_desired", None), 0.0);
 
     cells.update(moment(10).mono, |w| w.attempt(None));
-    cells.update(moment(12).mono, |w| w.live_made());
+    cells.update(moment(12).mono, StreamWriter::live_made);
     cells.update(moment(20).mono, |w| w.set_stale(true));
     let stale = scrape(moment(25));
     assert_eq!(value(&stale, "feedwatch_stream_stale", None), 1.0);
@@ -561,7 +565,7 @@ fn a_scrape_with_an_older_reading_of_the_clock_is_never_negative() {
     let streams = Streams::new();
     let cells = add_stream(&streams, "v", "s", "host", after(start, seconds(100)));
     cells.update(after(start, seconds(200)).mono, |w| w.attempt(None));
-    cells.update(after(start, seconds(150)).mono, |w| w.live_made());
+    cells.update(after(start, seconds(150)).mono, StreamWriter::live_made);
     cells.data(start.mono);
     for at in [start, after(start, seconds(200)), after(start, seconds(201))] {
         let families = parse(&text::render(&streams, at));
@@ -616,7 +620,7 @@ fn the_identities_hold_at_every_scrape_in_the_middle_of_things() {
                     cells.update(now, |w| w.attempt_failed(Cause::Dns));
                 } else {
                     cells.update(now, |w| w.set_state(State::Subscribing));
-                    cells.update(now + Duration::from_micros(3), |w| w.live_made());
+                    cells.update(now + Duration::from_micros(3), StreamWriter::live_made);
                     cells.update(now + Duration::from_micros(6), |w| w.lost(Cause::Eof));
                 }
             }

@@ -37,16 +37,7 @@ pub fn markdown() -> String {
 
 /// The table: an array with an object for each metric.
 pub fn json() -> Value {
-    catalogue::all()
-        .map(|metric| {
-            let Kind::Histogram(bounds) = metric.kind else {
-                return entry(metric);
-            };
-            let mut entry = entry(metric);
-            entry["buckets"] = bounds.into();
-            entry
-        })
-        .collect()
+    catalogue::all().map(entry).collect()
 }
 
 fn entry(metric: &Metric) -> Value {
@@ -66,6 +57,7 @@ fn entry(metric: &Metric) -> Value {
         "type": metric.kind.as_str(),
         "scope": metric.scope().as_str(),
         "help": metric.help,
+        "buckets": if let Kind::Histogram(bounds) = metric.kind { bounds } else { &[] },
         "labels": labels,
         "series": series.into_iter().map(|values| named(metric, values)).collect::<Vec<_>>(),
     })

@@ -68,9 +68,14 @@ impl Figures {
         self.phase & Self::STALE != 0
     }
 
-    pub(super) fn pack(&mut self, state: State, breaker: u64, stale: bool) {
-        let stale = if stale { Self::STALE } else { 0 };
-        self.phase = state.index() as u64 | breaker << Self::BREAKER_SHIFT | stale;
+    /// Only a live stream is stale.
+    pub(super) fn pack(&mut self, state: State, breaker: u64, no_data: bool) {
+        let stale_bit = if no_data && state == State::Live {
+            Self::STALE
+        } else {
+            0
+        };
+        self.phase = state.index() as u64 | breaker << Self::BREAKER_SHIFT | stale_bit;
     }
 
     pub(super) fn is_observed(&self) -> bool {

@@ -78,6 +78,7 @@ impl Histogram {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "bounds and sums are exact here")]
     use super::*;
 
     #[test]

@@ -98,11 +98,13 @@ impl StreamCells {
     }
 
     /// Reports what changed at `now`, as one change: a scrape sees all of it or nothing.
-    pub fn update(&self, now: Instant, change: impl FnOnce(&mut StreamWriter<'_>)) {
+    pub fn update(&self, now: Instant, change: impl FnOnce(&mut StreamWriter)) {
         let now = nanos_between(self.origin, now);
         self.figures.write(|figures| {
             figures.settle(now);
-            change(&mut StreamWriter::new(figures, self.origin));
+            let mut writer = StreamWriter::new(figures.clone(), self.origin);
+            change(&mut writer);
+            *figures = writer.into_figures();
         });
     }
 

@@ -12,25 +12,28 @@ use std::time::{Duration, Instant};
 /// An attempt, its failure, going live and a loss bring their state with them, so that at every moment
 /// `attempts = losses + live + failures + the one in flight`.
 #[derive(Debug)]
-pub struct StreamWriter<'a> {
-    figures: &'a mut Figures,
+pub struct StreamWriter {
+    figures: Figures,
     origin: Instant,
 }
 
-impl<'a> StreamWriter<'a> {
+impl StreamWriter {
     /// The figures are settled: their clocks have run until now.
-    pub(super) const fn new(figures: &'a mut Figures, origin: Instant) -> Self {
+    pub(super) const fn new(figures: Figures, origin: Instant) -> Self {
         Self { figures, origin }
+    }
+
+    pub(super) fn into_figures(self) -> Figures {
+        self.figures
     }
 
     /// The stream does this from now on. Ends staleness unless live, and the wait unless waiting.
     pub fn set_state(&mut self, state: State) {
-        let figures = &mut *self.figures;
+        let figures = &mut self.figures;
         if figures.state() != state {
             figures.state_since = figures.settled;
         }
-        let stale = figures.is_stale() && state == State::Live;
-        figures.pack(state, figures.breaker(), stale);
+        figures.pack(state, figures.breaker(), figures.is_stale());
         if !figures.is_waiting() {
             self.set_wait(None);
         }
@@ -38,7 +41,7 @@ impl<'a> StreamWriter<'a> {
 
     /// The breaker is in this state from now on.
     pub fn set_breaker(&mut self, breaker: BreakerState) {
-        let figures = &mut *self.figures;
+        let figures = &mut self.figures;
         figures.open_until = match breaker {
             BreakerState::Open { until } => stamp(self.origin, until),
             BreakerState::Closed | BreakerState::HalfOpen => 0,
@@ -141,12 +144,12 @@ impl<'a> StreamWriter<'a> {
 
     /// Live without data for too long, or no longer so. Only a live stream is stale.
     pub fn set_stale(&mut self, stale: bool) {
-        let figures = &mut *self.figures;
-        let stale = stale && figures.state() == State::Live;
-        if stale && !figures.is_stale() {
+        let figures = &mut self.figures;
+        let was_stale = figures.is_stale();
+        figures.pack(figures.state(), figures.breaker(), stale);
+        if figures.is_stale() && !was_stale {
             add(&mut figures.stale_episodes, 1);
         }
-        figures.pack(figures.state(), figures.breaker(), stale);
     }
 
     /// For how long a live stream may be without data; `None` = for ever.

@@ -1,0 +1,93 @@
+//! `/api/v1/streams`: what each stream does, for programs.
+//!
+//! Each time is given twice: in RFC 3339, and as `_unix`, in seconds. What there is none of is null.
+
+use super::rfc3339::rfc3339;
+use crate::clock::Moment;
+use crate::metrics::{StreamCells, StreamSnapshot, Streams};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Answer {
+    streams: Vec<Stream>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    name: String,
+    venue: String,
+    state: &'static str,
+    connected: bool,
+    stale: bool,
+    since: String,
+    since_unix: f64,
+    breaker: Breaker,
+    last_cause: Option<&'static str>,
+    last_cause_at: Option<String>,
+    last_cause_at_unix: Option<f64>,
+    outage_since: Option<String>,
+    outage_since_unix: Option<f64>,
+    next_attempt: Option<String>,
+    next_attempt_unix: Option<f64>,
+    subscriptions: Subscriptions,
+    last_data: Option<String>,
+    last_data_unix: Option<f64>,
+    data_age_seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Breaker {
+    state: &'static str,
+    failures: u64,
+    threshold: u64,
+    open_until: Option<String>,
+    open_until_unix: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Subscriptions {
+    desired: u64,
+    active: u64,
+}
+
+/// The answer's JSON.
+pub(super) fn streams(streams: &Streams, at: Moment) -> serde_json::Result<Vec<u8>> {
+    let all = streams.all();
+    serde_json::to_vec(&Answer {
+        streams: all.iter().map(|cells| stream(cells, &cells.snapshot(at))).collect(),
+    })
+}
+
+fn stream(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
+    let (failures, threshold) = snapshot.failures();
+    let (desired, active) = snapshot.subscriptions();
+    let (last_cause, last_cause_at_unix) = snapshot.last_cause().unzip();
+    let open_until_unix = snapshot.breaker_open_until();
+    Stream {
+        name: cells.info().stream.to_string(),
+        venue: cells.venue().name().to_owned(),
+        state: snapshot.state().as_str(),
+        connected: snapshot.is_live(),
+        stale: snapshot.is_stale(),
+        since: rfc3339(snapshot.state_since()),
+        since_unix: snapshot.state_since(),
+        breaker: Breaker {
+            state: snapshot.breaker(),
+            failures,
+            threshold,
+            open_until: open_until_unix.map(rfc3339),
+            open_until_unix,
+        },
+        last_cause: last_cause.map(crate::market::Cause::as_str),
+        last_cause_at: last_cause_at_unix.map(rfc3339),
+        last_cause_at_unix,
+        outage_since: snapshot.outage_since().map(rfc3339),
+        outage_since_unix: snapshot.outage_since(),
+        next_attempt: snapshot.next_attempt().map(rfc3339),
+        next_attempt_unix: snapshot.next_attempt(),
+        subscriptions: Subscriptions { desired, active },
+        last_data: snapshot.last_data().map(rfc3339),
+        last_data_unix: snapshot.last_data(),
+        data_age_seconds: snapshot.data_age().map(|age| age.as_secs_f64()),
+    }
+}

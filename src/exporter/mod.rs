@@ -1,0 +1,179 @@
+//! The HTTP server: `/metrics`, health, the API and the landing page.
+//!
+//! It owns its listener and its connections, and bounds both: their number, the time for a request's headers and for writing
+//! an answer, the number of scrapes at once. It never waits for a venue. Figures are encoded away from the workers that
+//! carry the streams.
+
+mod api;
+mod connection;
+mod rfc3339;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod write_limit;
+
+pub use rfc3339::rfc3339;
+
+use crate::metrics::{BuildInfo, OwnMetrics, Streams};
+use routes::Routes;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long it waits after the system had no more sockets to give.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the server shows.
+#[derive(Clone, Debug)]
+pub struct ExporterState {
+    /// The streams.
+    pub streams: Arc<Streams>,
+    /// The program itself.
+    pub own: Arc<OwnMetrics>,
+    /// What `/-/ready` answers.
+    pub readiness: Arc<Readiness>,
+    /// Which build runs, for the landing page.
+    pub build: BuildInfo,
+}
+
+/// Whether the program is up: a matter of its own wiring, never of a venue.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    const READY: u8 = 1;
+    const DRAINING: u8 = 2;
+
+    /// Starting.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything is wired.
+    pub fn set_ready(&self) {
+        self.0.store(Self::READY, Release);
+    }
+
+    /// Going down.
+    pub fn set_draining(&self) {
+        self.0.store(Self::DRAINING, Release);
+    }
+
+    /// `None` when ready, or else why not.
+    fn obstacle(&self) -> Option<&'static str> {
+        match self.0.load(Acquire) {
+            Self::READY => None,
+            Self::DRAINING => Some("draining"),
+            _ => Some("starting"),
+        }
+    }
+}
+
+/// What clients may use up.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once; one more is closed at once.
+    pub connections: usize,
+    /// Scrapes that are encoded or sent at once; one more is answered with 503.
+    pub scrapes: usize,
+    /// The time for encoding a scrape, where the client does not name a shorter one.
+    pub scrape_time: Duration,
+    /// The time for a request's headers to come, counted from the connection or the answer before.
+    pub header_time: Duration,
+    /// The size of a request's headers: bytes, at least 8 KiB.
+    pub header_bytes: usize,
+    /// The time for an answer to be taken.
+    pub write_time: Duration,
+    /// The time for answers under way when the server ends.
+    pub drain_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            scrapes: 8,
+            scrape_time: Duration::from_secs(30),
+            header_time: Duration::from_secs(10),
+            header_bytes: 16 * 1024,
+            write_time: Duration::from_secs(30),
+            drain_time: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The server, bound to its address.
+#[derive(Debug)]
+pub struct Exporter {
+    listener: TcpListener,
+    address: SocketAddr,
+    state: ExporterState,
+    limits: Limits,
+}
+
+impl Exporter {
+    /// Binds to `address`; port 0 takes a free one. Nothing is answered before [`Exporter::serve`].
+    pub async fn bind(address: SocketAddr, state: ExporterState, limits: Limits) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            state,
+            limits,
+        })
+    }
+
+    /// Where it listens.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is cancelled, and then finishes the answers under way, for at most [`Limits::drain_time`].
+    pub async fn serve(self, stop: CancellationToken) {
+        let routes = Arc::new(Routes::new(self.state, &self.limits));
+        let slots = Arc::new(Semaphore::new(self.limits.connections));
+        let connections = TaskTracker::new();
+        // Ends every connection when this future ends, or is dropped.
+        let end = CancellationToken::new();
+        let _end_of_all = end.clone().drop_guard();
+
+        while let Some(socket) = accept(&self.listener, &stop).await {
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                continue;
+            };
+            let connection = connection::serve(socket, Arc::clone(&routes), self.limits.clone(), stop.clone());
+            let end = end.clone();
+            connections.spawn(async move {
+                let _slot = slot;
+                end.run_until_cancelled(connection).await;
+            });
+        }
+        drop(self.listener);
+        connections.close();
+        if timeout(self.limits.drain_time, connections.wait()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "HTTP answers were cut off at shutdown");
+        }
+    }
+}
+
+/// The next connection; `None` when it is time to stop.
+async fn accept(listener: &TcpListener, stop: &CancellationToken) -> Option<TcpStream> {
+    loop {
+        match stop.run_until_cancelled(listener.accept()).await? {
+            Ok((socket, _)) => return Some(socket),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept HTTP connections");
+                stop.run_until_cancelled(sleep(ACCEPT_PAUSE)).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What is answered to which request.
+
+use super::{ExporterState, Limits, api};
+use crate::clock::Moment;
+use crate::metrics::{Handler, text};
+use futures_util::FutureExt;
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use prometheus::IntGauge;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+const PATHS: [(&str, Handler); 5] = [
+    ("/", Handler::Landing),
+    ("/metrics", Handler::Metrics),
+    ("/-/healthy", Handler::Healthy),
+    ("/-/ready", Handler::Ready),
+    ("/api/v1/streams", Handler::ApiStreams),
+];
+/// How long the scraper gives up after. Source: <https://prometheus.io/docs/instrumenting/writing_exporters/>
+const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
+/// The share of that time for encoding; the rest is for the way back.
+const SCRAPE_TIMEOUT_SHARE: f64 = 0.9;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers requests.
+pub(super) struct Routes {
+    state: ExporterState,
+    scrapes: Arc<Semaphore>,
+    scrape_time: Duration,
+    landing: Bytes,
+}
+
+impl Routes {
+    pub(super) fn new(state: ExporterState, limits: &Limits) -> Self {
+        let landing = include_str!("landing.html")
+            .replace("{version}", &escape_html(&state.build.version))
+            .replace("{revision}", &escape_html(&state.build.revision));
+        Self {
+            state,
+            scrapes: Arc::new(Semaphore::new(limits.scrapes)),
+            scrape_time: limits.scrape_time,
+            landing: landing.into(),
+        }
+    }
+
+    /// The answer, counted. The request's body is not read; a panic becomes a 500.
+    pub(super) async fn answer<B: Body>(&self, request: Request<B>) -> Answer {
+        let began = Moment::now().mono;
+        let has_body = !request.body().is_end_stream();
+        let (head, _) = request.into_parts();
+        let path = head.uri.path();
+        let handler = PATHS
+            .iter()
+            .find(|(known, _)| *known == path)
+            .map(|(_, handler)| *handler);
+        let is_api = path.starts_with("/api/");
+
+        let answering = AssertUnwindSafe(self.route(handler, &head.method, &head.headers)).catch_unwind();
+        let outcome = answering
+            .await
+            .unwrap_or_else(|_| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "a defect: see the log")));
+        let mut answer = outcome.unwrap_or_else(|refusal| refusal.into_answer(is_api));
+
+        let headers = answer.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if is_api {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if has_body {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let took = Moment::now().mono.saturating_duration_since(began);
+        let handler = handler.unwrap_or(Handler::Other);
+        self.state.own.request(handler, answer.status().as_u16(), took);
+        answer
+    }
+
+    async fn route(&self, handler: Option<Handler>, method: &Method, headers: &HeaderMap) -> Result<Answer, Refusal> {
+        let Some(handler) = handler else {
+            let paths = PATHS.map(|(path, _)| path).join(" ");
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                format!("no such path; there are: {paths}"),
+            ));
+        };
+        if method != Method::GET && method != Method::HEAD {
+            return Err(
+                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD").with(header::ALLOW, "GET, HEAD")
+            );
+        }
+        match handler {
+            Handler::Metrics => self.scrape(headers).await,
+            Handler::Healthy => Ok(ok(PLAIN, "healthy\n")),
+            Handler::Ready => match self.state.readiness.obstacle() {
+                None => Ok(ok(PLAIN, "ready\n")),
+                Some(obstacle) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, obstacle)),
+            },
+            Handler::ApiStreams => self.api_streams().await,
+            Handler::Landing | Handler::Other => {
+                let mut answer = ok(HTML, self.landing.clone());
+                answer.headers_mut().insert(
+                    header::CONTENT_SECURITY_POLICY,
+                    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+                );
+                Ok(answer)
+            }
+        }
+    }
+
+    async fn api_streams(&self) -> Result<Answer, Refusal> {
+        let streams = Arc::clone(&self.state.streams);
+        match spawn_blocking(move || api::streams(&streams, Moment::now())).await {
+            Ok(Ok(json)) => Ok(ok(JSON, json)),
+            _ => Err(Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "cannot encode the streams",
+            )),
+        }
+    }
+
+    async fn scrape(&self, headers: &HeaderMap) -> Result<Answer, Refusal> {
+        let busy =
+            |reason: &'static str| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1");
+        let permit = Arc::clone(&self.scrapes)
+            .try_acquire_owned()
+            .map_err(|_| busy("too many scrapes at once"))?;
+        let scrape = Scrape::begin(self.state.own.scrapes_in_flight(), permit);
+        let state = self.state.clone();
+        let encoding = spawn_blocking(move || scrape.encode(&state));
+        let limit = asked_for(headers).map_or(self.scrape_time, |asked| asked.min(self.scrape_time));
+        match timeout(limit, encoding).await {
+            Ok(Ok(scrape)) => Ok(ok(text::CONTENT_TYPE, Bytes::from_owner(scrape))),
+            Ok(Err(_panicked)) => Err(Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "cannot encode the metrics: see the log",
+            )),
+            Err(_elapsed) => Err(busy("the time for the scrape is over")),
+        }
+    }
+}
+
+/// The time that the scraper leaves for encoding.
+pub(super) fn asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.parse().ok()?;
+    let limit = Duration::try_from_secs_f64(seconds * SCRAPE_TIMEOUT_SHARE).ok()?;
+    Some(limit).filter(|limit| !limit.is_zero())
+}
+
+/// A scrape under way: holds its place from the first figure read until the last byte is sent, since it fills memory so long.
+struct Scrape {
+    text: String,
+    in_flight: IntGauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Scrape {
+    fn begin(in_flight: &IntGauge, permit: OwnedSemaphorePermit) -> Self {
+        in_flight.inc();
+        Self {
+            text: String::new(),
+            in_flight: in_flight.clone(),
+            _permit: permit,
+        }
+    }
+
+    fn encode(mut self, state: &ExporterState) -> Self {
+        text::write_streams(&mut self.text, &state.streams, Moment::now());
+        state.own.set_streams(state.streams.all().len());
+        text::write_families(&mut self.text, &state.own.gather());
+        self
+    }
+}
+
+impl AsRef<[u8]> for Scrape {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl Drop for Scrape {
+    fn drop(&mut self) {
+        self.in_flight.dec();
+    }
+}
+
+/// A request that is not served.
+struct Refusal {
+    status: StatusCode,
+    reason: String,
+    header: Option<(HeaderName, &'static str)>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            header: None,
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    fn into_answer(self, is_api: bool) -> Answer {
+        let mut answer = if is_api {
+            ok(JSON, serde_json::json!({ "error": self.reason }).to_string())
+        } else {
+            ok(PLAIN, format!("{}\n", self.reason))
+        };
+        *answer.status_mut() = self.status;
+        if let Some((name, value)) = self.header {
+            answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        answer
+    }
+}
+
+fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    let content_type = HeaderValue::from_static(content_type);
+    answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    answer
+}
+
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
