@@ -65,7 +65,7 @@ fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, not
     }
 }
 
-fn write_notice(writer: &mut StreamWriter<'_>, memory: &mut Memory, now: Instant, notice: &Notice) {
+fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, now: Instant, notice: &Notice) {
     match notice {
         Notice::Attempt { kind, .. } => {
             memory.down_since.get_or_insert(now);
@@ -111,7 +111,7 @@ fn write_notice(writer: &mut StreamWriter<'_>, memory: &mut Memory, now: Instant
     }
 }
 
-fn write_transition(writer: &mut StreamWriter<'_>, now: Instant, transition: &Transition) {
+fn write_transition(writer: &mut StreamWriter, now: Instant, transition: &Transition) {
     writer.transition(transition.from, transition.to);
     writer.set_breaker(transition.to);
     writer.consecutive_failures(transition.failures);
@@ -123,7 +123,7 @@ fn write_transition(writer: &mut StreamWriter<'_>, now: Instant, transition: &Tr
     }
 }
 
-fn cool_down(writer: &mut StreamWriter<'_>, now: Instant, until: Instant) {
+fn cool_down(writer: &mut StreamWriter, now: Instant, until: Instant) {
     writer.set_state(State::CoolingDown);
     writer.set_wait(Some((until.saturating_duration_since(now), until)));
 }
@@ -133,14 +133,14 @@ const fn is_outage(cause: Cause) -> bool {
     !matches!(cause, Cause::Planned | Cause::Shutdown)
 }
 
-fn begin_outage(writer: &mut StreamWriter<'_>, memory: &mut Memory, since: Instant) {
+fn begin_outage(writer: &mut StreamWriter, memory: &mut Memory, since: Instant) {
     if memory.outage_since.is_none() {
         memory.outage_since = Some(since);
         writer.outage_began(since);
     }
 }
 
-fn end_outage(writer: &mut StreamWriter<'_>, memory: &mut Memory) {
+fn end_outage(writer: &mut StreamWriter, memory: &mut Memory) {
     memory.down_since = None;
     memory.outage_since = None;
     writer.outage_ended();
