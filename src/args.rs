@@ -1,5 +1,8 @@
 //! The command line.
 
+// The doc comments are help texts for a terminal, which shows no Markdown.
+#![allow(clippy::doc_markdown)]
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use feedwatch::app::Scenario;
 use std::net::SocketAddr;

@@ -1,5 +1,12 @@
 //! The directions of imports: a module knows only those below it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may fail"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

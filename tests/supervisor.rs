@@ -1,5 +1,12 @@
 //! The supervisor's promises: single steps first, then random walks that check invariants after each step.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may fail"
+)]
+
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, Failure};
 use feedwatch::supervise::{
@@ -567,8 +574,12 @@ impl Ledger {
                     );
                     assert_eq!(*due, now + *delay, "the due time is the delay from now");
                 }
-                Notice::Connected | Notice::Stale | Notice::Fresh | Notice::CoolingDown { .. } => {}
-                Notice::Idle | Notice::Stopped => {}
+                Notice::Connected
+                | Notice::Stale
+                | Notice::Fresh
+                | Notice::CoolingDown { .. }
+                | Notice::Idle
+                | Notice::Stopped => {}
             }
         }
         assert_eq!(breaker, after.breaker(), "every move of the breaker is told");

@@ -10,10 +10,10 @@ use std::time::Instant;
 #[derive(Default)]
 pub(super) struct Memory {
     /// Not live since then, and supposed to be.
-    down_since: Option<Instant>,
+    down: Option<Instant>,
     /// In an outage since then. A start is one only once an attempt has failed.
-    outage_since: Option<Instant>,
-    live_since: Option<Instant>,
+    outage: Option<Instant>,
+    live: Option<Instant>,
 }
 
 pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact) {
@@ -22,11 +22,11 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
             observe_durations(cells, memory, at.mono, notice);
             cells.update(at.mono, |writer| write_notice(writer, memory, at.mono, notice));
         }
-        // It names no metric: an address is nothing for a label.
-        Fact::Transport(TransportFact::Peer(_)) => {}
+        // An address is nothing for a label; what has ended is told by the subscriptions that are left.
+        Fact::Transport(TransportFact::Peer(_)) | Fact::Data(DataFact::Ended { .. }) => {}
         Fact::Transport(TransportFact::Phase { phase, took }) => cells.venue().connect_phase(*phase, *took),
         Fact::Transport(TransportFact::Certificate { not_after }) => {
-            cells.venue().set_certificate_not_after(*not_after)
+            cells.venue().set_certificate_not_after(*not_after);
         }
         Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
@@ -35,8 +35,6 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
         Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
             cells.update(at.mono, |writer| writer.subscription_failed(*reason, *instruments));
         }
-        // Told by the subscriptions that are left.
-        Fact::Data(DataFact::Ended { .. }) => {}
         Fact::Data(DataFact::ParseError(reason)) => cells.update(at.mono, |writer| writer.parse_error(*reason)),
     }
 }
@@ -46,7 +44,7 @@ fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, not
     match notice {
         Notice::BackingOff { delay, .. } => cells.venue().reconnect_delay.observe(*delay),
         Notice::Up { .. } => {
-            if let Some(since) = memory.outage_since {
+            if let Some(since) = memory.outage {
                 cells
                     .venue()
                     .outage_duration
@@ -54,7 +52,7 @@ fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, not
             }
         }
         Notice::Lost { .. } => {
-            if let Some(since) = memory.live_since.take() {
+            if let Some(since) = memory.live.take() {
                 cells
                     .venue()
                     .connection_duration
@@ -68,25 +66,25 @@ fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, not
 fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, now: Instant, notice: &Notice) {
     match notice {
         Notice::Attempt { kind, .. } => {
-            memory.down_since.get_or_insert(now);
+            memory.down.get_or_insert(now);
             writer.attempt(kind.redial_index());
         }
         Notice::Connected => writer.set_state(State::Subscribing),
         Notice::AttemptFailed { cause, .. } => {
             writer.attempt_failed(*cause);
-            if let (Some(since), true) = (memory.down_since, is_outage(*cause)) {
+            if let (Some(since), true) = (memory.down, is_outage(*cause)) {
                 begin_outage(writer, memory, since);
             }
         }
         Notice::Up { .. } => {
             writer.live_made();
             end_outage(writer, memory);
-            memory.live_since = Some(now);
+            memory.live = Some(now);
         }
         Notice::Stable => writer.consecutive_failures(0),
         Notice::Lost { cause, .. } => {
             writer.lost(*cause);
-            memory.down_since = Some(now);
+            memory.down = Some(now);
             if is_outage(*cause) {
                 begin_outage(writer, memory, now);
             }
@@ -134,14 +132,14 @@ const fn is_outage(cause: Cause) -> bool {
 }
 
 fn begin_outage(writer: &mut StreamWriter, memory: &mut Memory, since: Instant) {
-    if memory.outage_since.is_none() {
-        memory.outage_since = Some(since);
+    if memory.outage.is_none() {
+        memory.outage = Some(since);
         writer.outage_began(since);
     }
 }
 
 fn end_outage(writer: &mut StreamWriter, memory: &mut Memory) {
-    memory.down_since = None;
-    memory.outage_since = None;
+    memory.down = None;
+    memory.outage = None;
     writer.outage_ended();
 }

@@ -203,36 +203,41 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // What is there to read comes first: after a pause it may be the very thing that a clock misses.
         let read = match Pin::new(&mut self.socket).poll_next(cx) {
-            Poll::Ready(Some(Ok(message))) => Poll::Ready(self.on_message(message)),
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(self.end(failure::of_socket(&error))),
-            Poll::Ready(None) => return Poll::Ready(self.end(Cause::Eof.into())),
-            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(message))) => Some(self.on_message(message)),
+            Poll::Ready(Some(Err(error))) => {
+                self.end(failure::of_socket(&error));
+                return Poll::Ready(());
+            }
+            Poll::Ready(None) => {
+                self.end(Cause::Eof.into());
+                return Poll::Ready(());
+            }
+            Poll::Pending => None,
         };
         if self.clocks.unsent_since.is_some() {
             match Pin::new(&mut self.socket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.clocks.unsent_since = None,
-                Poll::Ready(Err(error)) => return Poll::Ready(self.end(failure::of_socket(&error))),
+                Poll::Ready(Err(error)) => {
+                    self.end(failure::of_socket(&error));
+                    return Poll::Ready(());
+                }
                 Poll::Pending => {}
             }
         }
         // A flood of messages must not keep the pings back, so the clocks are looked at in either case.
-        match read {
-            Poll::Ready(at) => {
-                if self.due() <= at {
-                    self.on_due(at, cx);
-                }
-                Poll::Ready(())
+        let due = self.due();
+        if let Some(at) = read {
+            if due <= at {
+                self.on_due(at, cx);
             }
-            Poll::Pending => {
-                let due = self.due();
-                if self.timer.deadline() != due.into() {
-                    self.timer.as_mut().reset(due.into());
-                }
-                ready!(self.timer.as_mut().poll(cx));
-                self.on_due(Moment::now().mono, cx);
-                Poll::Ready(())
+        } else {
+            if self.timer.deadline() != due.into() {
+                self.timer.as_mut().reset(due.into());
             }
+            ready!(self.timer.as_mut().poll(cx));
+            self.on_due(Moment::now().mono, cx);
         }
+        Poll::Ready(())
     }
 
     /// Counts a message and queues what it holds. Returns when it was read.
@@ -245,7 +250,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             Message::Text(text) => self.on_text(now, text.as_str(), text.clone().into()),
             Message::Binary(bytes) => match std::str::from_utf8(&bytes) {
                 Ok(text) => self.on_text(now, text, bytes.clone()),
-                Err(_) => self.tell(now, Fact::Data(DataFact::ParseError(DecodeError::Utf8))),
+                Err(_) => self.tell(now, &Fact::Data(DataFact::ParseError(DecodeError::Utf8))),
             },
             Message::Ping(_) => {
                 self.cells.control_frame(Opcode::Ping, Direction::Received);
@@ -301,7 +306,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.on_pong(now);
         }
         if let Err(error) = decoded {
-            self.tell(now, Fact::Data(DataFact::ParseError(error)));
+            self.tell(now, &Fact::Data(DataFact::ParseError(error)));
         }
         if self.session.is_pending()
             && let Some(answer) = self.session.answer(text)
@@ -345,7 +350,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn on_pong(&mut self, now: Moment) {
         if let Some(pinged_at) = self.clocks.pinged_at.take() {
             let took = now.mono.saturating_duration_since(pinged_at);
-            self.tell(now, Fact::Transport(TransportFact::RoundTrip(took)));
+            self.tell(now, &Fact::Transport(TransportFact::RoundTrip(took)));
         }
     }
 
@@ -425,8 +430,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
     }
 
-    fn tell(&self, at: Moment, fact: Fact) {
-        self.observer.observe(at, &fact);
+    fn tell(&self, at: Moment, fact: &Fact) {
+        self.observer.observe(at, fact);
     }
 }
 

@@ -104,11 +104,10 @@ impl CircuitBreaker {
     pub fn fail(&mut self, threshold: u32, fatal: bool, cooldown: Duration, now: Instant) -> Option<Transition> {
         self.failures = self.failures.saturating_add(1);
         let trigger = match self.state {
-            BreakerState::Open { .. } => return None,
             BreakerState::HalfOpen => Trigger::ProbeFailed,
             BreakerState::Closed if fatal => Trigger::FatalError,
             BreakerState::Closed if self.failures >= threshold => Trigger::ConsecutiveFailures,
-            BreakerState::Closed => return None,
+            BreakerState::Closed | BreakerState::Open { .. } => return None,
         };
         Some(self.go(
             BreakerState::Open {
@@ -193,7 +192,10 @@ mod tests {
     fn after_the_cooldown_exactly_one_probe_and_a_failed_one_reopens() {
         let (mut breaker, now) = (CircuitBreaker::new(), start());
         breaker.fail(1, false, COOLDOWN, now).unwrap();
-        assert_eq!(breaker.try_probe(now + COOLDOWN - Duration::from_nanos(1)), None);
+        assert_eq!(
+            breaker.try_probe(now + COOLDOWN.saturating_sub(Duration::from_nanos(1))),
+            None
+        );
         assert_eq!(breaker.try_probe(now + COOLDOWN).unwrap().to, BreakerState::HalfOpen);
         assert_eq!(breaker.try_probe(now + COOLDOWN * 9), None, "the second probe at once");
         assert_eq!(

@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for Events<'_, '_> {
         let mut event = Event::default();
         while let Some(key) = map.next_key()? {
             match key {
-                Key::EventType => event.event_type = Some(map.next_value::<Plain>()?.0),
+                Key::EventType => event.name = Some(map.next_value::<Plain>()?.0),
                 Key::AssetId => event.asset_id = Some(map.next_value::<Plain>()?.0),
                 Key::Timestamp => event.timestamp = map.next_value::<Millis>()?.0,
                 Key::PriceChanges => event.price_changes = Some(map.next_value()?),
@@ -135,7 +135,8 @@ enum Key {
 
 #[derive(Default)]
 struct Event<'de> {
-    event_type: Option<&'de str>,
+    /// Its `event_type`.
+    name: Option<&'de str>,
     asset_id: Option<&'de str>,
     timestamp: Option<i64>,
     price_changes: Option<&'de RawValue>,
@@ -144,7 +145,7 @@ struct Event<'de> {
 
 impl Event<'_> {
     fn visit(&self, visit: Visit<'_>) -> Result<(), DecodeError> {
-        let kind = match self.event_type.ok_or(DecodeError::Schema)? {
+        let kind = match self.name.ok_or(DecodeError::Schema)? {
             "book" => EventKind::BookSnapshot,
             "price_change" => {
                 let changes = self.price_changes.ok_or(DecodeError::Schema)?;
@@ -273,7 +274,7 @@ mod tests {
     fn read(frame: &str) -> (Vec<Seen>, Result<(), DecodeError>) {
         let mut seen = Vec::new();
         let result = decode(frame, &mut |e| {
-            seen.push((e.kind, e.instrument.map(String::from), e.venue_time_ms, e.ended))
+            seen.push((e.kind, e.instrument.map(String::from), e.venue_time_ms, e.ended));
         });
         (seen, result)
     }

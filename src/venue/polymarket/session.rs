@@ -111,13 +111,13 @@ mod tests {
         );
     }
 
-    fn settled(accepted: &[&str], refused: &[&str]) -> Option<Answer> {
+    fn settled(accepted: &[&str], refused: &[&str]) -> Answer {
         let (accepted, refused) = (instruments(accepted), instruments(refused));
-        Some(Answer::Settled(Subscribed {
+        Answer::Settled(Subscribed {
             accepted,
             refused,
             unanswered: vec![],
-        }))
+        })
     }
 
     #[test]
@@ -129,14 +129,14 @@ mod tests {
             "an object is no answer"
         );
         let answer = session.answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#);
-        assert_eq!(answer, settled(&["2"], &["1"]));
+        assert_eq!(answer, Some(settled(&["2"], &["1"])));
         assert!(!session.is_pending());
         assert_eq!(session.answer("[]"), None, "only an awaited answer is one");
     }
 
     #[test]
     fn an_empty_array_is_live_with_none_active() {
-        assert_eq!(asked(&["1"]).answer("[]\n"), settled(&[], &["1"]));
+        assert_eq!(asked(&["1"]).answer("[]\n"), Some(settled(&[], &["1"])));
     }
 
     #[test]
@@ -153,6 +153,6 @@ mod tests {
 
     #[test]
     fn nothing_new_means_all_in_effect() {
-        assert_eq!(asked(&["1"]).answer("NO NEW ASSETS"), settled(&["1"], &[]));
+        assert_eq!(asked(&["1"]).answer("NO NEW ASSETS"), Some(settled(&["1"], &[])));
     }
 }
