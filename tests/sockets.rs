@@ -1,0 +1,741 @@
+//! Faults over real sockets: the simulated venue does them, and the metrics and the next step are judged.
+
+#![cfg(feature = "service")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may fail"
+)]
+
+mod support;
+
+use feedwatch::clock::Moment;
+use feedwatch::market::{Instrument, MarketEvent, StreamName};
+use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
+use feedwatch::observe::StreamObserver;
+use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, Script, SimOptions, SimulatedVenue, Speed, Traffic, What};
+use feedwatch::stream::{
+    Dialler, Endpoint, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
+    WebSocketStream,
+};
+use feedwatch::supervise::{OnStale, Policy};
+use feedwatch::venue::Polymarket;
+use futures_util::{SinkExt, StreamExt};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::Scrape;
+use tokio::io::DuplexStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::WebSocketStream as Server;
+use tokio_tungstenite::tungstenite::Message;
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// No wait of these tests is longer.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn policy() -> Policy {
+    Policy {
+        initial_delay: millis(20),
+        max_delay: millis(100),
+        jitter: 0.0,
+        max_consecutive_failures: 99,
+        circuit_breaker_cooldown: Duration::from_secs(60),
+        stable_after: Duration::from_secs(60),
+        connect_timeout: millis(500),
+        subscribe_timeout: millis(500),
+        ..Policy::default()
+    }
+}
+
+fn options() -> TransportOptions {
+    TransportOptions {
+        ping_interval: Some(millis(100)),
+        pong_timeout: millis(300),
+        close_timeout: millis(500),
+        ..TransportOptions::default()
+    }
+}
+
+struct Rig<D: Dialler = TcpDialler> {
+    stream: ReconnectingDataStream<WebSocketStream<D>, Arc<StreamObserver>>,
+    shown: Streams,
+    events: Vec<MarketEvent>,
+}
+
+impl Rig {
+    async fn new(url: &str, policy: Policy) -> Self {
+        Self::with(url, policy, options(), TlsTrust::only([]).unwrap(), TcpDialler).await
+    }
+}
+
+impl<D: Dialler> Rig<D> {
+    async fn with(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
+        let endpoint = Endpoint::parse(url).unwrap();
+        let shown = Streams::new();
+        let info = StreamInfo {
+            stream: StreamName::new("test").unwrap(),
+            server_address: endpoint.host().into(),
+            transport: endpoint.scheme().into(),
+            page_on_stale: false,
+        };
+        let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), Moment::now().mono));
+        shown.add(&cells);
+        let observer = Arc::new(StreamObserver::new(cells.clone()));
+        let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+        let mut stream = ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer);
+        stream
+            .subscribe(&[Instrument::new("11"), Instrument::new("12")])
+            .await
+            .unwrap();
+        stream.connect().await.unwrap();
+        Self {
+            stream,
+            shown,
+            events: Vec::new(),
+        }
+    }
+
+    fn scrape(&self) -> Scrape {
+        Scrape::read(&text::render(&self.shown, Moment::now()))
+    }
+
+    /// Polls the stream until the scrape is as expected.
+    async fn until(&mut self, what: &str, expected: impl Fn(&Scrape) -> bool) -> Scrape {
+        let begun = Instant::now();
+        loop {
+            let scrape = self.scrape();
+            if expected(&scrape) {
+                return scrape;
+            }
+            assert!(
+                begun.elapsed() < LIMIT,
+                "not within {LIMIT:?}: {what}\n{}",
+                text::render(&self.shown, Moment::now())
+            );
+            // The slice only bounds the time between two looks; the stream loses nothing when it is not polled on.
+            if let Ok(event) = timeout(millis(10), self.stream.next_event()).await {
+                self.events.push(event.expect("the stream goes on"));
+            }
+        }
+    }
+
+    async fn until_live(&mut self) -> Scrape {
+        self.until("live", |scrape| scrape.sum("feedwatch_stream_connected", &[]) == 1.0)
+            .await
+    }
+}
+
+fn venue(rules: Vec<Rule>) -> SimulatedVenue {
+    SimulatedVenue::start(SimOptions {
+        script: Script { rules },
+        ..SimOptions::default()
+    })
+    .unwrap()
+}
+
+fn status(code: u16, headers: &[(&str, &str)]) -> Fault {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Fault::Status {
+        code,
+        headers: headers.collect::<BTreeMap<_, _>>(),
+        body: String::new(),
+    }
+}
+
+fn close(code: Option<u16>) -> Fault {
+    Fault::Close {
+        code,
+        reason: String::new(),
+        after: millis(50),
+    }
+}
+
+/// The first connection meets the fault, the second one does not: the attempt failed for this cause, and the stream is live
+/// after a redial.
+async fn fails_an_attempt(fault: Fault, cause: &str) {
+    let venue = venue(vec![Rule::connections(1, 1, fault)]);
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let scrape = rig.until_live().await;
+    assert_eq!(scrape.nonzero("feedwatch_connect_failures_total", "cause"), [cause]);
+    assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]), 1.0);
+    assert_eq!(
+        scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "backoff")]),
+        1.0
+    );
+    assert_eq!(
+        scrape.sum("feedwatch_outages_total", &[]),
+        1.0,
+        "a failed start is an outage"
+    );
+    assert_eq!(scrape.sum("feedwatch_outage_duration_seconds_count", &[]), 1.0);
+    rig.stream.close().await;
+    venue.shutdown().await;
+}
+
+/// The first connection is lost for this cause, and the stream is live again after a redial.
+async fn loses_the_connection(fault: Fault, cause: &str) {
+    let venue = venue(vec![Rule::connections(1, 1, fault)]);
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let live_again = |scrape: &Scrape| {
+        scrape.sum("feedwatch_disconnects_total", &[]) >= 1.0 && scrape.sum("feedwatch_stream_connected", &[]) == 1.0
+    };
+    let scrape = rig.until("live again", live_again).await;
+    assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), [cause]);
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 2.0);
+    let gaps: Vec<_> = rig
+        .events
+        .iter()
+        .filter(|event| !matches!(event, MarketEvent::Frame(_)))
+        .collect();
+    assert!(
+        matches!(gaps[..], [MarketEvent::Disconnected { cause: told, .. }, MarketEvent::Reconnected] if told.as_str() == cause),
+        "{gaps:?}"
+    );
+    rig.stream.close().await;
+    venue.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_venue_that_never_answers_the_upgrade() {
+    fails_an_attempt(Fault::Hang, "upgrade_timeout").await;
+}
+
+#[tokio::test]
+async fn http_errors_back_off() {
+    for code in [400, 404, 500, 502, 503] {
+        fails_an_attempt(status(code, &[]), "http_status").await;
+    }
+}
+
+#[tokio::test]
+async fn http_answers_that_are_no_upgrade() {
+    for code in [200, 302] {
+        fails_an_attempt(status(code, &[]), "upgrade").await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_never_answered() {
+    fails_an_attempt(Fault::NoAnswer, "subscribe_timeout").await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused() {
+    fails_an_attempt(Fault::RejectSubscription, "subscribe_rejected").await;
+}
+
+#[tokio::test]
+async fn http_401_and_451_trip_at_once() {
+    for code in [401, 451] {
+        let venue = venue(vec![Rule::always(status(code, &[]))]);
+        let mut rig = Rig::new(&venue.url(), policy()).await;
+        let scrape = rig
+            .until("tripped", |scrape| {
+                scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
+            })
+            .await;
+        assert_eq!(
+            scrape.sum("feedwatch_breaker_trips_total", &[("trigger", "fatal_error")]),
+            1.0
+        );
+        assert_eq!(
+            scrape.sum("feedwatch_connect_failures_total", &[("cause", "unauthorized")]),
+            1.0
+        );
+        assert_eq!(scrape.sum("feedwatch_breaker_state", &[("state", "open")]), 1.0);
+        assert_eq!(scrape.sum("feedwatch_stream_state", &[("state", "cooling_down")]), 1.0);
+    }
+}
+
+#[tokio::test]
+async fn the_third_http_403_in_a_row_trips() {
+    let venue = venue(vec![Rule::always(status(403, &[]))]);
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let scrape = rig
+        .until("tripped", |scrape| {
+            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
+        })
+        .await;
+    assert_eq!(
+        scrape.sum("feedwatch_connect_failures_total", &[("cause", "http_status")]),
+        2.0
+    );
+    assert_eq!(
+        scrape.sum("feedwatch_connect_failures_total", &[("cause", "unauthorized")]),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn a_rate_limit_waits_as_long_as_the_venue_says() {
+    let cases = [
+        (429, "rate_limited", ("Retry-After", "77")),
+        (418, "rate_limited", ("Retry-After", "77")),
+        (503, "http_status", ("Retry-After", "77")),
+    ];
+    for (code, cause, header) in cases {
+        let venue = venue(vec![Rule::always(status(code, &[header]))]);
+        let mut rig = Rig::new(&venue.url(), policy()).await;
+        let scrape = rig
+            .until("waiting", |s| {
+                s.sum("feedwatch_stream_state", &[("state", "backing_off")]) == 1.0
+            })
+            .await;
+        assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]), 1.0);
+        assert_eq!(scrape.sum("feedwatch_reconnect_current_delay_seconds", &[]), 77.0);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused_and_found_again_when_it_opens() {
+    let venue = venue(vec![Rule::during(Duration::ZERO, millis(300), Fault::Refuse)]);
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let scrape = rig.until_live().await;
+    assert_eq!(
+        scrape.nonzero("feedwatch_connect_failures_total", "cause"),
+        ["tcp_refused"]
+    );
+    assert_eq!(scrape.sum("feedwatch_outages_total", &[]), 1.0);
+}
+
+#[tokio::test]
+async fn each_close_code_has_its_cause() {
+    for (code, cause) in [
+        (Some(1000), "close_normal"),
+        (None, "close_normal"),
+        (Some(1001), "close_going_away"),
+        (Some(1008), "close_policy"),
+        (Some(1011), "close_server_error"),
+        (Some(4000), "close_other"),
+        (Some(1005), "protocol"),
+    ] {
+        loses_the_connection(close(code), cause).await;
+    }
+}
+
+#[tokio::test]
+async fn a_venue_that_restarts_is_left_alone_for_five_seconds() {
+    for (code, cause) in [(1012, "close_service_restart"), (1013, "close_try_again")] {
+        let venue = venue(vec![Rule::always(close(Some(code)))]);
+        let mut rig = Rig::new(&venue.url(), policy()).await;
+        let scrape = rig
+            .until("lost", |scrape| {
+                scrape.sum("feedwatch_disconnects_total", &[("cause", cause)]) == 1.0
+            })
+            .await;
+        assert_eq!(scrape.sum("feedwatch_reconnect_current_delay_seconds", &[]), 5.0);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_connection() {
+    loses_the_connection(Fault::Reset { after: millis(50) }, "tcp_reset").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_without_a_close_frame() {
+    loses_the_connection(Fault::Cut { after: millis(50) }, "eof").await;
+}
+
+#[tokio::test]
+async fn a_venue_that_says_nothing_any_more_not_even_a_pong() {
+    loses_the_connection(Fault::Mute { after: millis(50) }, "pong_timeout").await;
+}
+
+#[tokio::test]
+async fn heartbeats_do_not_hide_dead_data() {
+    for fault in [
+        Fault::HeartbeatsOnly { after: millis(50) },
+        Fault::Silence { after: millis(50) },
+    ] {
+        let venue = venue(vec![Rule::always(fault)]);
+        let watching = Policy {
+            stale_after: Some(millis(500)),
+            ..policy()
+        };
+        let mut rig = Rig::new(&venue.url(), watching).await;
+        let scrape = rig
+            .until("stale", |scrape| scrape.sum("feedwatch_stream_stale", &[]) == 1.0)
+            .await;
+        assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 1.0);
+        assert_eq!(
+            scrape.sum("feedwatch_stream_connected", &[]),
+            1.0,
+            "reported, and the connection is kept"
+        );
+        assert!(
+            scrape.sum("feedwatch_ping_rtt_seconds_count", &[]) > 0.0,
+            "it answered pings"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_venue_that_stays_dead_is_redialled_and_then_trips() {
+    let policy = Policy {
+        stale_after: Some(millis(200)),
+        on_stale: OnStale::Reconnect,
+        stable_after: millis(100),
+        max_consecutive_failures: 3,
+        ..policy()
+    };
+    // Nothing is active, so not even the answer holds data.
+    let silent = SimOptions {
+        traffic: Traffic::Silent,
+        unknown: ["11".into(), "12".into()].into(),
+        ..SimOptions::default()
+    };
+    let venue = SimulatedVenue::start(silent).unwrap();
+    let mut rig = Rig::new(&venue.url(), policy).await;
+    let scrape = rig
+        .until("tripped", |scrape| {
+            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
+        })
+        .await;
+    assert_eq!(scrape.sum("feedwatch_disconnects_total", &[("cause", "stale")]), 3.0);
+    assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 3.0);
+}
+
+#[tokio::test]
+async fn a_flapping_venue_trips_although_each_connection_goes_live() {
+    let venue = venue(vec![Rule::always(Fault::Close {
+        code: Some(1000),
+        reason: String::new(),
+        after: Duration::ZERO,
+    })]);
+    let mut rig = Rig::new(
+        &venue.url(),
+        Policy {
+            max_consecutive_failures: 4,
+            ..policy()
+        },
+    )
+    .await;
+    let scrape = rig
+        .until("tripped", |scrape| {
+            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
+        })
+        .await;
+    assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 4.0);
+    assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn unknown_tokens_are_told_and_the_others_go_on() {
+    let options = SimOptions {
+        unknown: ["12".into()].into(),
+        ..SimOptions::default()
+    };
+    let venue = SimulatedVenue::start(options).unwrap();
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let scrape = rig.until_live().await;
+    assert_eq!(scrape.sum("feedwatch_subscriptions_desired", &[]), 2.0);
+    assert_eq!(scrape.sum("feedwatch_subscriptions_active", &[]), 1.0);
+    assert_eq!(
+        scrape.sum("feedwatch_subscription_failures_total", &[("reason", "rejected")]),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn subscriptions_change_on_the_open_connection() {
+    let venue = venue(Vec::new());
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    rig.until_live().await;
+    rig.stream
+        .subscribe(&[Instrument::new("21"), Instrument::new("22")])
+        .await
+        .unwrap();
+    rig.stream.unsubscribe(&[Instrument::new("11")]).await.unwrap();
+    let scrape = rig
+        .until("three active", |s| s.sum("feedwatch_subscriptions_active", &[]) == 3.0)
+        .await;
+    assert_eq!(scrape.sum("feedwatch_subscriptions_desired", &[]), 3.0);
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0);
+    let changed = |entry: &feedwatch::sim::Entry| matches!(entry.what, What::SubscriptionChanged { removed: 1, .. });
+    assert!(venue.log().entries().iter().any(changed));
+}
+
+#[tokio::test]
+async fn a_market_that_ends_leaves_the_subscriptions_and_the_last_one_makes_the_stream_idle() {
+    let venue = venue(Vec::new());
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    rig.until_live().await;
+    venue.resolve(&["11", "12"]);
+    let scrape = rig
+        .until("idle", |s| s.sum("feedwatch_stream_state", &[("state", "idle")]) == 1.0)
+        .await;
+    assert_eq!(scrape.sum("feedwatch_subscriptions_desired", &[]), 0.0);
+    assert_eq!(scrape.sum("feedwatch_outages_total", &[]), 0.0);
+    assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), ["planned"]);
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_ends_the_connection() {
+    let big = format!(
+        r#"{{"event_type":"book","asset_id":"11","timestamp":"1","pad":"{}"}}"#,
+        "x".repeat(100_000)
+    );
+    let frames: Capture = [CapturedFrame::text(None, &big)].into_iter().collect();
+    let traffic = Traffic::Replay {
+        frames: Arc::new(frames),
+        speed: Speed::Factor(1.0),
+        repeat: false,
+    };
+    let venue = SimulatedVenue::start(SimOptions {
+        traffic,
+        ..SimOptions::default()
+    })
+    .unwrap();
+    let small = TransportOptions {
+        max_message_bytes: 50_000,
+        ..options()
+    };
+    let mut rig = Rig::with(&venue.url(), policy(), small, TlsTrust::only([]).unwrap(), TcpDialler).await;
+    rig.until("lost", |s| {
+        s.sum("feedwatch_disconnects_total", &[("cause", "too_big")]) >= 1.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn frames_that_are_not_understood_are_counted_and_the_connection_is_kept() {
+    let texts = [
+        "nonsense",
+        r#"{"event_type":"quake"}"#,
+        r#"{"event_type":7}"#,
+        r#"{"event_type":"book","asset_id":"11"}"#,
+    ];
+    let mut frames: Vec<_> = texts.iter().map(|text| CapturedFrame::text(None, text)).collect();
+    frames.push(CapturedFrame::binary(None, &[0xff, 0xfe]));
+    let traffic = Traffic::Replay {
+        frames: Arc::new(frames.into_iter().collect()),
+        speed: Speed::AsFastAsRead,
+        repeat: false,
+    };
+    let venue = SimulatedVenue::start(SimOptions {
+        traffic,
+        ..SimOptions::default()
+    })
+    .unwrap();
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let scrape = rig
+        .until("all read", |s| s.sum("feedwatch_parse_errors_total", &[]) == 4.0)
+        .await;
+    for reason in ["utf8", "json", "schema", "unknown_channel"] {
+        assert_eq!(
+            scrape.sum("feedwatch_parse_errors_total", &[("reason", reason)]),
+            1.0,
+            "{reason}"
+        );
+    }
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0);
+}
+
+#[tokio::test]
+async fn what_the_venue_sent_is_what_was_counted() {
+    let venue = venue(vec![Rule::connections(1, 3, close(Some(1001)))]);
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    rig.until("the fourth connection", |s| {
+        s.sum("feedwatch_connect_attempts_total", &[]) == 4.0 && s.sum("feedwatch_frames_received_total", &[]) > 30.0
+    })
+    .await;
+    venue.pause_traffic();
+    let log = venue.log();
+    let scrape = rig
+        .until("equal counts", |s| {
+            s.sum("feedwatch_frames_received_total", &[]) == log.totals().sent.frames() as f64
+        })
+        .await;
+    assert_eq!(
+        scrape.sum("feedwatch_received_bytes_total", &[]),
+        log.totals().sent.payload_bytes as f64
+    );
+}
+
+#[tokio::test]
+async fn closing_sends_a_close_frame_and_waits_for_its_answer() {
+    let venue = venue(Vec::new());
+    let mut rig = Rig::new(&venue.url(), policy()).await;
+    rig.until_live().await;
+    rig.stream.close().await;
+    let log = venue.log();
+    venue.shutdown().await;
+    assert!(
+        log.entries()
+            .iter()
+            .any(|entry| entry.what == What::ClosedByClient { code: Some(1000) })
+    );
+}
+
+/// A dialler whose name server or network is broken.
+#[derive(Clone, Copy)]
+enum Broken {
+    NoSuchName,
+    ResolverHangs,
+    SynSwallowed,
+    OutOfDescriptors,
+}
+
+impl Dialler for Broken {
+    type Io = tokio::net::TcpStream;
+
+    async fn resolve(&self, _host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            Self::NoSuchName => Err(io::Error::other("no such name")),
+            Self::ResolverHangs => std::future::pending().await,
+            Self::SynSwallowed | Self::OutOfDescriptors => Ok(vec![([127, 0, 0, 1], port).into()]),
+        }
+    }
+
+    async fn connect(&self, _address: SocketAddr) -> io::Result<Self::Io> {
+        match self {
+            Self::OutOfDescriptors => Err(io::Error::from_raw_os_error(24)),
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_phase_of_a_dial_has_its_cause() {
+    for (broken, cause) in [
+        (Broken::NoSuchName, "dns"),
+        (Broken::ResolverHangs, "dns_timeout"),
+        (Broken::SynSwallowed, "tcp_timeout"),
+        (Broken::OutOfDescriptors, "resource_limit"),
+    ] {
+        let trust = TlsTrust::only([]).unwrap();
+        let mut rig = Rig::with("ws://venue.example/ws", policy(), options(), trust, broken).await;
+        rig.until(cause, |s| {
+            s.sum("feedwatch_connect_failures_total", &[("cause", cause)]) >= 1.0
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_pauses_finds_its_data_and_no_false_alarm() {
+    let venue = venue(Vec::new());
+    let watching = Policy {
+        stale_after: Some(millis(400)),
+        ..policy()
+    };
+    let mut rig = Rig::new(&venue.url(), watching).await;
+    rig.until_live().await;
+    // Longer than the pong time-out and the staleness limit; the venue goes on sending meanwhile.
+    sleep(millis(900)).await;
+    let before = rig.scrape().sum("feedwatch_frames_received_total", &[]);
+    let scrape = rig
+        .until("data", |s| s.sum("feedwatch_frames_received_total", &[]) > before + 3.0)
+        .await;
+    assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 0.0);
+    assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0);
+}
+
+const BOOK: &str = r#"[{"event_type":"book","asset_id":"11","timestamp":"1"}]"#;
+
+/// A venue at the other end of a pipe, which answers the first subscription and then does as it likes.
+struct Pipe(Mutex<Option<DuplexStream>>);
+
+impl Pipe {
+    fn new() -> (Self, DuplexStream) {
+        let (client, server) = tokio::io::duplex(4096);
+        (Self(Mutex::new(Some(client))), server)
+    }
+}
+
+impl Dialler for Pipe {
+    type Io = DuplexStream;
+
+    async fn resolve(&self, _host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![([127, 0, 0, 1], port).into()])
+    }
+
+    async fn connect(&self, _address: SocketAddr) -> io::Result<DuplexStream> {
+        self.0
+            .lock()
+            .unwrap()
+            .take()
+            .ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
+    }
+}
+
+async fn serve_first_subscription(pipe: DuplexStream) -> Server<DuplexStream> {
+    let mut server = tokio_tungstenite::accept_async(pipe).await.unwrap();
+    server.next().await.unwrap().unwrap();
+    server.send(Message::text(BOOK)).await.unwrap();
+    server
+}
+
+#[tokio::test]
+async fn a_venue_that_stops_reading_is_lost_although_it_goes_on_sending() {
+    let (pipe, end) = Pipe::new();
+    let venue = tokio::spawn(async move {
+        let mut server = serve_first_subscription(end).await;
+        // A write never reads here, so what the client sends piles up.
+        while server.send(Message::text(BOOK)).await.is_ok() {
+            sleep(millis(20)).await;
+        }
+    });
+    let options = TransportOptions {
+        ping_interval: Some(millis(1)),
+        send_timeout: millis(300),
+        ..options()
+    };
+    let mut rig = Rig::with(
+        "ws://venue.example/ws",
+        policy(),
+        options,
+        TlsTrust::only([]).unwrap(),
+        pipe,
+    )
+    .await;
+    rig.until("lost", |s| {
+        s.sum("feedwatch_disconnects_total", &[("cause", "send_timeout")]) == 1.0
+    })
+    .await;
+    drop(rig);
+    venue.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_later_subscription_that_is_not_answered_is_told_and_the_connection_is_kept() {
+    let (pipe, end) = Pipe::new();
+    let venue = tokio::spawn(async move {
+        let mut server = serve_first_subscription(end).await;
+        while let Some(Ok(_)) = server.next().await {}
+    });
+    let options = TransportOptions {
+        subscribe_timeout: millis(200),
+        ping_interval: None,
+        ..options()
+    };
+    let mut rig = Rig::with(
+        "ws://venue.example/ws",
+        policy(),
+        options,
+        TlsTrust::only([]).unwrap(),
+        pipe,
+    )
+    .await;
+    rig.until_live().await;
+    rig.stream.subscribe(&[Instrument::new("77")]).await.unwrap();
+    let scrape = rig
+        .until("told", |s| {
+            s.sum("feedwatch_subscription_failures_total", &[("reason", "timeout")]) == 1.0
+        })
+        .await;
+    assert_eq!(scrape.sum("feedwatch_stream_connected", &[]), 1.0);
+    assert_eq!(scrape.sum("feedwatch_subscriptions_active", &[]), 1.0);
+    drop(rig);
+    venue.await.unwrap();
+}

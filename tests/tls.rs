@@ -1,0 +1,207 @@
+//! `wss` over real sockets: a proxy that ends TLS, with certificates made for the test, in front of the simulated venue.
+
+#![cfg(feature = "service")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may fail"
+)]
+
+mod support;
+
+use feedwatch::clock::Moment;
+use feedwatch::market::{Instrument, StreamName};
+use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
+use feedwatch::observe::StreamObserver;
+use feedwatch::sim::{SimOptions, SimulatedVenue};
+use feedwatch::stream::{
+    Endpoint, MarketDataStream, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream,
+};
+use feedwatch::supervise::Policy;
+use feedwatch::venue::Polymarket;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use support::Scrape;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// 2100-01-01.
+const NOT_AFTER: i64 = 4_102_444_800;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A server's configuration with a certificate for `host` that ends in January of `year`.
+fn server(authority: &Authority, host: &str, year: i32) -> Arc<ServerConfig> {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(year, 1, 1);
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    Arc::new(config)
+}
+
+/// What stands in front of the venue.
+enum Front {
+    Tls(Arc<ServerConfig>),
+    /// Accepts, and never says a word.
+    Silent,
+    /// Answers the handshake with something else.
+    Garbage,
+}
+
+/// Runs until the set is dropped.
+async fn front(front: Front, venue: SocketAddr) -> (u16, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            match &front {
+                Front::Tls(config) => {
+                    let acceptor = TlsAcceptor::from(config.clone());
+                    connections.spawn(async move {
+                        // A client that does not like the certificate goes away: its own test judges that.
+                        if let Ok(mut secured) = acceptor.accept(socket).await {
+                            let mut plain = TcpStream::connect(venue).await.unwrap();
+                            let _ = copy_bidirectional(&mut secured, &mut plain).await;
+                        }
+                    });
+                }
+                Front::Silent => drop(connections.spawn(async move {
+                    let _socket = socket;
+                    std::future::pending::<()>().await;
+                })),
+                Front::Garbage => drop(connections.spawn(async move {
+                    let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+                })),
+            }
+        }
+    });
+    (port, tasks)
+}
+
+/// A stream that dials `wss://HOST:port`, polled until the scrape is as expected.
+async fn dial(host: &str, port: u16, trust: TlsTrust, expected: impl Fn(&Scrape) -> bool) -> Scrape {
+    let endpoint = Endpoint::parse(&format!("wss://{host}:{port}/ws/market")).unwrap();
+    let shown = Streams::new();
+    let info = StreamInfo {
+        stream: StreamName::new("test").unwrap(),
+        server_address: host.into(),
+        transport: "wss".into(),
+        page_on_stale: false,
+    };
+    let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), Moment::now().mono));
+    shown.add(&cells);
+    let observer = Arc::new(StreamObserver::new(cells.clone()));
+    let options = TransportOptions::default();
+    let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+    let policy = Policy {
+        connect_timeout: Duration::from_millis(700),
+        ..Policy::default()
+    };
+    let mut stream = ReconnectingDataStream::with_observer(socket, policy, 1, observer);
+    stream.subscribe(&[Instrument::new("11")]).await.unwrap();
+    stream.connect().await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let text = text::render(&shown, Moment::now());
+        let scrape = Scrape::read(&text);
+        if expected(&scrape) {
+            return scrape;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "not in time\n{text}");
+        let _ = timeout(Duration::from_millis(10), stream.next_event()).await;
+    }
+}
+
+fn trusting(authority: &Authority) -> TlsTrust {
+    TlsTrust::only([authority.der().to_vec()]).unwrap()
+}
+
+fn tripped(scrape: &Scrape) -> bool {
+    scrape.sum("feedwatch_breaker_trips_total", &[("trigger", "fatal_error")]) == 1.0
+}
+
+#[tokio::test]
+async fn a_venue_with_a_good_certificate_goes_live_and_its_end_is_told() {
+    let (authority, venue) = (authority(), SimulatedVenue::start(SimOptions::default()).unwrap());
+    let (port, _front) = front(Front::Tls(server(&authority, "localhost", 2100)), venue.address()).await;
+    let live = |scrape: &Scrape| scrape.sum("feedwatch_stream_connected", &[]) == 1.0;
+    let scrape = dial("localhost", port, trusting(&authority), live).await;
+    assert_eq!(
+        scrape.sum("feedwatch_tls_certificate_not_after_timestamp_seconds", &[]),
+        NOT_AFTER as f64
+    );
+    assert_eq!(
+        scrape.sum("feedwatch_connect_duration_seconds_count", &[("phase", "tls")]),
+        1.0
+    );
+    assert_eq!(scrape.sum("feedwatch_stream_info", &[("transport", "wss")]), 1.0);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_trips_at_once() {
+    let (authority, stranger) = (authority(), authority());
+    let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
+    for (what, server, trust) in [
+        ("expired", server(&authority, "localhost", 2001), trusting(&authority)),
+        (
+            "of another host",
+            server(&authority, "venue.example", 2100),
+            trusting(&authority),
+        ),
+        (
+            "of an unknown authority",
+            server(&authority, "localhost", 2100),
+            trusting(&stranger),
+        ),
+    ] {
+        let (port, _front) = front(Front::Tls(server), venue.address()).await;
+        let scrape = dial("localhost", port, trust, tripped).await;
+        assert_eq!(
+            scrape.nonzero("feedwatch_connect_failures_total", "cause"),
+            ["tls_certificate"],
+            "{what}"
+        );
+        assert_eq!(
+            scrape.sum("feedwatch_connect_attempts_total", &[]),
+            1.0,
+            "{what}: redialling cannot heal it"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_or_is_none_backs_off() {
+    for (kind, cause) in [(Front::Silent, "tls_timeout"), (Front::Garbage, "tls")] {
+        let (port, _front) = front(kind, ([127, 0, 0, 1], 1).into()).await;
+        let trust = TlsTrust::only([]).unwrap();
+        let failed = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]) == 1.0;
+        let scrape = dial("localhost", port, trust, failed).await;
+        assert_eq!(scrape.sum("feedwatch_breaker_state", &[("state", "closed")]), 1.0);
+    }
+}
