@@ -95,7 +95,8 @@ fn capture_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Every frame of the market channel and every control text decodes to what it is. Returns how many there were.
+/// Every frame of the market channel and every control text decodes to what it is, and no other frame does any harm.
+/// Returns how many there were of the former.
 fn check_decoder(folder: &Path) -> usize {
     let mut frames = 0;
     for path in capture_files(folder) {
@@ -113,7 +114,7 @@ fn check_decoder(folder: &Path) -> usize {
                 frames += 1;
             } else if name.starts_with("user__") {
                 assert_eq!((result, seen[0].0), (Ok(()), EventKind::Other), "{name}:{index}");
-            } else {
+            } else if name.starts_with("sports__") {
                 assert_eq!((result, seen.len()), (Err(DecodeError::Schema), 0), "{name}:{index}");
             }
         }

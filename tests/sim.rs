@@ -434,7 +434,7 @@ async fn generated_events_have_the_venues_shapes() {
 
 #[tokio::test]
 async fn recorded_frames_are_played_byte_for_byte_on_each_connection() {
-    for name in ["market__session.jsonl", "market__untimed-and-binary.jsonl"] {
+    for name in ["market__session.jsonl", "odd__untimed-and-binary.jsonl"] {
         for speed in [Speed::AsFastAsRead, Speed::Factor(20.0)] {
             let (frames, options) = replay(&fixture(name), speed, false);
             let venue = start(options);
