@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "tests may fail"
+    clippy::float_cmp,
+    reason = "tests may fail, and counts are exact"
 )]
 
 mod support;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use support::Scrape;
+use support::{Scrape, capture_files};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -80,19 +81,6 @@ fn decode(frame: &str) -> (Vec<Seen>, Result<(), DecodeError>) {
     let mut visit = |e: Envelope<'_>| seen.push((e.kind, e.instrument.map(str::to_owned), e.venue_time_ms, e.ended));
     let result = Polymarket.decode(frame, &mut visit);
     (seen, result)
-}
-
-fn capture_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.retain(|path| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        (name.ends_with(".jsonl") || name.ends_with(".jsonl.zst")) && !name.ends_with(".sent.jsonl")
-    });
-    files.sort();
-    files
 }
 
 /// Every frame of the market channel and every control text decodes to what it is, and no other frame does any harm.
@@ -257,12 +245,7 @@ async fn every_fixture_frame_is_counted_and_none_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs recorded captures"]
 async fn every_recorded_frame_is_counted_and_none_is_lost() {
-    let venues = fs::read_dir(support::captures())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir());
-    let mut files: Vec<_> = venues.flat_map(|folder| capture_files(&folder)).collect();
-    files.sort();
+    let files = capture_files(&support::captures());
     assert!(files.len() > 30, "{} files", files.len());
     through_the_program(&files).await;
 }

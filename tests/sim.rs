@@ -8,6 +8,8 @@
     reason = "tests: helpers may fail the test, too"
 )]
 
+mod support;
+
 use feedwatch::sim::{
     Capture, Counts, Entry, Expectation, Fault, FrameCounts, Rule, Script, SimLog, SimOptions, SimulatedVenue, Speed,
     Traffic, What,
@@ -785,36 +787,11 @@ async fn the_log_tells_what_a_correct_client_must_have_counted() {
     venue.shutdown().await;
 }
 
-/// Where recorded frames are; they are not part of this repository.
-fn captures() -> PathBuf {
-    let directory = std::env::var_os("FEEDWATCH_CAPTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures"),
-        PathBuf::from,
-    );
-    assert!(directory.is_dir(), "no captures at {}", directory.display());
-    directory
-}
-
-fn capture_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            files.extend(capture_files(&path));
-        } else if name.contains(".jsonl") && !name.contains(".sent.") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
-
 #[test]
 #[ignore = "needs recorded captures"]
 fn every_recorded_capture_can_be_read() {
     let mut kinds = BTreeMap::<(bool, bool), usize>::new();
-    let files = capture_files(&captures());
+    let files = support::capture_files(&support::captures());
     for path in &files {
         for frame in Capture::read(path).unwrap().frames() {
             *kinds.entry((frame.is_text(), frame.at().is_some())).or_default() += 1;
@@ -827,7 +804,7 @@ fn every_recorded_capture_can_be_read() {
 #[tokio::test]
 #[ignore = "needs recorded captures"]
 async fn recorded_polymarket_frames_are_played_byte_for_byte() {
-    let files = capture_files(&captures().join("polymarket"));
+    let files = support::capture_files(&support::captures().join("polymarket"));
     assert!(!files.is_empty());
     for path in files {
         let (frames, options) = replay(&path, Speed::AsFastAsRead, false);

@@ -5,7 +5,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "tests may fail"
+    clippy::float_cmp,
+    reason = "tests may fail, and counts are exact"
 )]
 
 mod support;

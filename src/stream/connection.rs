@@ -3,13 +3,13 @@
 //! Three clocks run apart, since one that heartbeats feed would never notice dead data: the transport's (any frame, judged
 //! here against the pings), the data's (data frames, judged by the supervisor), and the venue's lag (in the metrics).
 
+use super::clocks::{Clocks, Due, Limits};
 use super::failure;
 use super::tls::MaybeTls;
-use super::{DataFact, Fact, Observer, TransportFact};
+use super::{DataFact, Fact, Observer, TransportFact, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode, StreamCells};
-use crate::supervise::later;
 use crate::venue::{Answer, Ping, Session, Venue};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
@@ -26,23 +26,15 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// The limits of one connection.
-pub(super) struct Limits {
-    pub(super) ping_interval: Duration,
-    pub(super) pong_timeout: Duration,
-    pub(super) subscribe_timeout: Duration,
-    pub(super) send_timeout: Duration,
-    pub(super) close_timeout: Duration,
-    /// What may wait for the consumer while the first subscription is not answered.
-    pub(super) queue_bytes: usize,
-}
-
 pub(super) struct Connection<Io> {
     socket: Socket<MaybeTls<Io>>,
     venue: &'static dyn Venue,
     ping: Ping,
     session: Box<dyn Session>,
-    limits: Limits,
+    send_timeout: Duration,
+    close_timeout: Duration,
+    /// What may wait for the consumer while the first subscription is not answered.
+    queue_limit: usize,
     cells: Arc<StreamCells>,
     observer: Arc<dyn Observer>,
     /// Read, and not yet yielded.
@@ -63,32 +55,30 @@ enum FirstAnswer {
     Taken,
 }
 
-struct Clocks {
-    ping_due: Instant,
-    /// A ping left then, and no frame of any kind has come since.
-    silent_since: Option<Instant>,
-    /// A ping left then, and its pong has not come.
-    pinged_at: Option<Instant>,
-    /// Something waits to leave since then.
-    unsent_since: Option<Instant>,
-    answer_due: Option<Instant>,
-}
-
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     pub(super) fn new(
         socket: Socket<MaybeTls<Io>>,
         venue: &'static dyn Venue,
-        limits: Limits,
+        options: &TransportOptions,
         cells: Arc<StreamCells>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let ping_due = later(Moment::now().mono, limits.ping_interval);
+        let heartbeat = venue.heartbeat();
+        let limits = Limits {
+            ping_interval: options.ping_interval.unwrap_or(heartbeat.interval),
+            pong_timeout: options.pong_timeout,
+            subscribe_timeout: options.subscribe_timeout,
+            send_timeout: options.send_timeout,
+        };
+        let clocks = Clocks::new(limits, Moment::now().mono);
         Self {
             socket,
             venue,
-            ping: venue.heartbeat().ping,
+            ping: heartbeat.ping,
             session: venue.session(),
-            limits,
+            send_timeout: options.send_timeout,
+            close_timeout: options.close_timeout,
+            queue_limit: options.max_message_bytes,
             cells,
             observer,
             queue: VecDeque::new(),
@@ -96,14 +86,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             ended: None,
             closed_by_venue: false,
             first_answer: FirstAnswer::Awaited,
-            clocks: Clocks {
-                ping_due,
-                silent_since: None,
-                pinged_at: None,
-                unsent_since: None,
-                answer_due: None,
-            },
-            timer: Box::pin(sleep_until(ping_due.into())),
+            timer: Box::pin(sleep_until(clocks.next().into())),
+            clocks,
         }
     }
 
@@ -113,7 +97,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.send(request).await?;
         }
         if matches!(self.first_answer, FirstAnswer::Taken) {
-            self.clocks.answer_due = Some(later(Moment::now().mono, self.limits.subscribe_timeout));
+            self.clocks.asked(Moment::now().mono);
             return Ok(Subscribed::default());
         }
         poll_fn(|cx| self.poll_first_answer(cx)).await
@@ -184,12 +168,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
         };
         // Past its time the connection is dropped as it is.
-        let _ = timeout(self.limits.close_timeout, closing).await;
+        let _ = timeout(self.close_timeout, closing).await;
     }
 
     async fn send(&mut self, text: String) -> Result<(), Failure> {
         let bytes = text.len();
-        match timeout(self.limits.send_timeout, self.socket.send(Message::text(text))).await {
+        match timeout(self.send_timeout, self.socket.send(Message::text(text))).await {
             Ok(Ok(())) => {
                 self.cells.frame_sent(bytes);
                 Ok(())
@@ -214,9 +198,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
             Poll::Pending => None,
         };
-        if self.clocks.unsent_since.is_some() {
+        if self.clocks.is_unsent() {
             match Pin::new(&mut self.socket).poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.clocks.unsent_since = None,
+                Poll::Ready(Ok(())) => self.clocks.flushed(),
                 Poll::Ready(Err(error)) => {
                     self.end(failure::of_socket(&error));
                     return Poll::Ready(());
@@ -225,7 +209,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
         }
         // A flood of messages must not keep the pings back, so the clocks are looked at in either case.
-        let due = self.due();
+        let due = self.clocks.next();
         if let Some(at) = read {
             if due <= at {
                 self.on_due(at, cx);
@@ -243,7 +227,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// Counts a message and queues what it holds. Returns when it was read.
     fn on_message(&mut self, message: Message) -> Instant {
         let now = Moment::now();
-        self.clocks.silent_since = None;
+        self.clocks.received();
         let bytes = payload_bytes(&message);
         self.cells.frame_received(bytes, now.mono);
         match message {
@@ -274,7 +258,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     /// tungstenite has queued an answer with the same payload; it leaves with the next flush.
     fn answered_in_kind(&mut self, opcode: Opcode, bytes: usize, now: Instant) {
-        self.clocks.unsent_since.get_or_insert(now);
+        self.clocks.queued(now);
         self.cells.control_frame(opcode, Direction::Sent);
         self.cells.frame_sent(bytes);
     }
@@ -320,7 +304,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 received: now,
                 is_data,
             }));
-            if self.queued_bytes > self.limits.queue_bytes {
+            if self.queued_bytes > self.queue_limit {
                 self.end(Failure::new(Cause::TooBig).with_detail("too much came before the subscription was answered"));
             }
         }
@@ -330,7 +314,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     fn on_answer(&mut self, answer: Answer) {
-        self.clocks.answer_due = None;
+        self.clocks.answered();
         if matches!(self.first_answer, FirstAnswer::Taken) {
             self.queue.push_back(MarketEvent::Subscribed(match answer {
                 Answer::Settled(subscribed) => subscribed,
@@ -348,50 +332,27 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     fn on_pong(&mut self, now: Moment) {
-        if let Some(pinged_at) = self.clocks.pinged_at.take() {
-            let took = now.mono.saturating_duration_since(pinged_at);
+        if let Some(took) = self.clocks.ponged(now.mono) {
             self.tell(now, &Fact::Transport(TransportFact::RoundTrip(took)));
         }
     }
 
-    /// The first time at which a clock needs a look.
-    fn due(&self) -> Instant {
-        let Clocks {
-            ping_due,
-            silent_since,
-            unsent_since,
-            answer_due,
-            ..
-        } = self.clocks;
-        let pong_due = silent_since.map(|since| later(since, self.limits.pong_timeout));
-        let sent_due = unsent_since.map(|since| later(since, self.limits.send_timeout));
-        [pong_due, sent_due, answer_due]
-            .into_iter()
-            .flatten()
-            .fold(ping_due, Instant::min)
-    }
-
     fn on_due(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let over = |since: Option<Instant>, limit| since.is_some_and(|since| later(since, limit) <= now);
-        if over(self.clocks.silent_since, self.limits.pong_timeout) {
-            let detail = "nothing came in time after a ping, not even its pong";
-            return self.end(Failure::new(Cause::PongTimeout).with_detail(detail));
-        }
-        if over(self.clocks.unsent_since, self.limits.send_timeout) {
-            return self.end(Failure::new(Cause::SendTimeout).with_detail("the venue stopped reading"));
-        }
-        if self.clocks.answer_due.is_some_and(|due| due <= now) {
-            self.clocks.answer_due = None;
-            let unanswered = self.session.give_up();
-            self.queue.push_back(MarketEvent::Subscribed(Subscribed {
-                unanswered,
-                ..Subscribed::default()
-            }));
-        }
-        if self.clocks.ping_due <= now {
-            self.clocks.ping_due = later(now, self.limits.ping_interval);
-            if let Err(error) = self.send_ping(now, cx) {
-                self.end(failure::of_socket(&error));
+        while let Some(due) = self.clocks.due(now) {
+            match due {
+                Due::Lost(cause, detail) => return self.end(Failure::new(cause).with_detail(detail)),
+                Due::AnswerOver => {
+                    let unanswered = self.session.give_up();
+                    self.queue.push_back(MarketEvent::Subscribed(Subscribed {
+                        unanswered,
+                        ..Subscribed::default()
+                    }));
+                }
+                Due::Ping => {
+                    if let Err(error) = self.send_ping(now, cx) {
+                        return self.end(failure::of_socket(&error));
+                    }
+                }
             }
         }
     }
@@ -415,9 +376,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
         };
         self.cells.frame_sent(bytes);
-        self.clocks.unsent_since.get_or_insert(now);
-        self.clocks.silent_since.get_or_insert(now);
-        self.clocks.pinged_at = Some(now);
+        self.clocks.pinged(now);
         Ok(())
     }
 

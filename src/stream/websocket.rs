@@ -1,6 +1,6 @@
 //! The transport: one venue over WebSocket.
 
-use super::connection::{Connection, Limits};
+use super::connection::Connection;
 use super::dial::{Dialler, TcpDialler};
 use super::endpoint::Endpoint;
 use super::failure;
@@ -159,19 +159,10 @@ impl<D: Dialler> WebSocketStream<D> {
         };
         self.leave(begun);
         let (socket, _response) = upgraded.map_err(|error| failure::of_upgrade(error, Moment::now().wall))?;
-        let heartbeat = self.venue.heartbeat();
-        let limits = Limits {
-            ping_interval: self.options.ping_interval.unwrap_or(heartbeat.interval),
-            pong_timeout: self.options.pong_timeout,
-            subscribe_timeout: self.options.subscribe_timeout,
-            send_timeout: self.options.send_timeout,
-            close_timeout: self.options.close_timeout,
-            queue_bytes: self.options.max_message_bytes,
-        };
         Ok(Connection::new(
             socket,
             self.venue,
-            limits,
+            &self.options,
             self.cells.clone(),
             self.observer.clone(),
         ))

@@ -1,7 +1,8 @@
 //! The supervisor of one connection.
 
 use super::{
-    AttemptKind, BreakerState, CircuitBreaker, Notice, Notices, OnStale, Policy, Stage, State, Transition, later,
+    Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State,
+    Transition, later,
 };
 use crate::market::{Cause, Failure};
 use std::borrow::Cow;
@@ -11,67 +12,6 @@ use std::time::{Duration, Instant};
 const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
 /// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
 const FORBIDDEN_IN_A_ROW: u32 = 3;
-
-/// What to do next. Derived from the phase: asking twice changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Nothing, until an input comes.
-    Idle,
-    /// Dial, and say [`Input::Connected`] or [`Input::Failed`] by the deadline.
-    Connect {
-        /// When the dial has failed.
-        deadline: Instant,
-    },
-    /// Subscribe, and say [`Input::Subscribed`] or [`Input::Failed`] by the deadline.
-    Subscribe {
-        /// When the subscription has failed.
-        deadline: Instant,
-    },
-    /// Receive; say [`Input::Data`] for data, and [`Input::Elapsed`] at the deadline.
-    Receive {
-        /// When something is due even without data.
-        deadline: Option<Instant>,
-    },
-    /// Wait, then say [`Input::Elapsed`].
-    Wait {
-        /// When the next dial is due.
-        due: Instant,
-    },
-    /// Close and end.
-    Stop,
-}
-
-/// What happened outside.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// There is something to subscribe to. No effect unless idle.
-    Start,
-    /// There is nothing (left) to subscribe to.
-    Idle,
-    /// The upgrade was answered.
-    Connected,
-    /// The subscriptions were answered.
-    Subscribed {
-        /// Instruments in effect.
-        accepted: usize,
-        /// Instruments left out or refused.
-        refused: usize,
-    },
-    /// Market data came.
-    Data,
-    /// The attempt failed, or the connection was lost.
-    Failed(Failure),
-    /// The deadline of the action may have passed. Too early is harmless.
-    Elapsed,
-    /// From now on another policy. Deadlines of what is under way follow it; a wait that has begun does not.
-    Policy(Box<Policy>),
-    /// Reconnect now. No effect unless the breaker is closed: reset it first.
-    Reconnect,
-    /// Close the breaker and clear the failure count; if it was open, dial now.
-    ResetBreaker,
-    /// End for good.
-    Stop,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {

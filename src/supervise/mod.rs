@@ -6,13 +6,15 @@
 
 mod backoff;
 mod breaker;
+mod dialogue;
 mod machine;
 mod notice;
 mod policy;
 
 pub use backoff::Backoff;
 pub use breaker::{BreakerState, CircuitBreaker, Transition, Trigger};
-pub use machine::{Action, Input, Supervisor};
+pub use dialogue::{Action, Input};
+pub use machine::Supervisor;
 pub use notice::{AttemptKind, Notice, Notices, Stage, State};
 pub use policy::{OnStale, Policy, PolicyError};
 

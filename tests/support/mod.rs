@@ -8,10 +8,47 @@
     reason = "tests may fail"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A scrape, read back.
-pub(crate) struct Scrape(Vec<(String, Vec<(String, String)>, f64)>);
+pub(crate) struct Scrape(Vec<Sample>);
+
+struct Sample {
+    name: String,
+    labels: Vec<(String, String)>,
+    value: f64,
+}
+
+impl Sample {
+    fn read(line: &str) -> Option<Self> {
+        let (series, value) = line.rsplit_once(' ')?;
+        let value = value.parse().ok()?;
+        let Some((name, labels)) = series.split_once('{') else {
+            return Some(Self {
+                name: series.to_owned(),
+                labels: Vec::new(),
+                value,
+            });
+        };
+        // No label value of these tests holds a comma or a quote.
+        let labels = labels.strip_suffix('}')?.split(',').map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            Some((key.to_owned(), value.trim_matches('"').to_owned()))
+        });
+        Some(Self {
+            name: name.to_owned(),
+            labels: labels.collect::<Option<_>>()?,
+            value,
+        })
+    }
+
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels
+            .iter()
+            .find(|label| label.0 == key)
+            .map(|label| label.1.as_str())
+    }
+}
 
 impl Scrape {
     /// Reads text of the exposition format 0.0.4.
@@ -19,51 +56,31 @@ impl Scrape {
         let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         Self(
             samples
-                .map(|line| sample(line).unwrap_or_else(|| panic!("not a sample: {line}")))
+                .map(|line| Sample::read(line).unwrap_or_else(|| panic!("not a sample: {line}")))
                 .collect(),
         )
     }
 
     /// The sum of the series of a metric that have all these labels. Panics where there is none.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let fits = |sample: &&(String, Vec<(String, String)>, f64)| {
-            sample.0 == name
-                && labels
-                    .iter()
-                    .all(|(k, v)| sample.1.iter().any(|(key, value)| key == k && value == v))
+        let fits = |sample: &&Sample| {
+            sample.name == name && labels.iter().all(|(key, value)| sample.label(key) == Some(*value))
         };
-        let values: Vec<f64> = self.0.iter().filter(fits).map(|sample| sample.2).collect();
+        let values: Vec<f64> = self.0.iter().filter(fits).map(|sample| sample.value).collect();
         assert!(!values.is_empty(), "no series {name}{labels:?}");
         values.iter().sum()
     }
 
     /// The values of `label` in the series of a metric that are not 0.
     pub(crate) fn nonzero(&self, name: &str, label: &str) -> Vec<String> {
-        let of_metric = self.0.iter().filter(|sample| sample.0 == name && sample.2 != 0.0);
+        let of_metric = self
+            .0
+            .iter()
+            .filter(|sample| sample.name == name && sample.value != 0.0);
         of_metric
-            .flat_map(|sample| {
-                sample
-                    .1
-                    .iter()
-                    .filter(|(key, _)| key == label)
-                    .map(|(_, value)| value.clone())
-            })
+            .filter_map(|sample| sample.label(label).map(str::to_owned))
             .collect()
     }
-}
-
-fn sample(line: &str) -> Option<(String, Vec<(String, String)>, f64)> {
-    let (series, value) = line.rsplit_once(' ')?;
-    let value = value.parse().ok()?;
-    let Some((name, labels)) = series.split_once('{') else {
-        return Some((series.into(), Vec::new(), value));
-    };
-    // No label value of these tests holds a comma or a quote.
-    let labels = labels.strip_suffix('}')?.split(',').map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        Some((key.to_owned(), value.trim_matches('"').to_owned()))
-    });
-    Some((name.into(), labels.collect::<Option<_>>()?, value))
 }
 
 /// The folder of recorded frames; a test that needs them fails where they are not.
@@ -78,4 +95,20 @@ pub(crate) fn captures() -> PathBuf {
         folder.display()
     );
     folder
+}
+
+/// Every capture file in a folder and those below it, in the order of their names.
+pub(crate) fn capture_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy();
+        if path.is_dir() {
+            files.extend(capture_files(&path));
+        } else if name.contains(".jsonl") && !name.contains(".sent.") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
 }

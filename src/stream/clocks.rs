@@ -1,0 +1,211 @@
+//! The transport's clocks of one connection: when to ping, and when silence or a frame that does not leave ends it. Pure.
+
+use crate::market::Cause;
+use crate::supervise::later;
+use std::time::{Duration, Instant};
+
+/// The time limits of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) ping_interval: Duration,
+    pub(super) pong_timeout: Duration,
+    pub(super) subscribe_timeout: Duration,
+    pub(super) send_timeout: Duration,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The connection is lost.
+    Lost(Cause, &'static str),
+    /// The answer to a change of subscriptions is awaited no longer.
+    AnswerOver,
+    /// A ping.
+    Ping,
+}
+
+#[derive(Debug)]
+pub(super) struct Clocks {
+    limits: Limits,
+    ping_due: Instant,
+    /// A ping left then, and no frame of any kind has come since: pongs queue behind data.
+    silent_since: Option<Instant>,
+    /// A ping left then, and its pong has not come.
+    pinged_at: Option<Instant>,
+    /// Something waits to leave since then.
+    unsent_since: Option<Instant>,
+    answer_due: Option<Instant>,
+}
+
+impl Clocks {
+    pub(super) fn new(limits: Limits, now: Instant) -> Self {
+        let ping_due = later(now, limits.ping_interval);
+        Self {
+            limits,
+            ping_due,
+            silent_since: None,
+            pinged_at: None,
+            unsent_since: None,
+            answer_due: None,
+        }
+    }
+
+    /// A frame of any kind came.
+    pub(super) const fn received(&mut self) {
+        self.silent_since = None;
+    }
+
+    /// Something was queued, and leaves with the next flush.
+    pub(super) fn queued(&mut self, now: Instant) {
+        self.unsent_since.get_or_insert(now);
+    }
+
+    /// Everything has left.
+    pub(super) const fn flushed(&mut self) {
+        self.unsent_since = None;
+    }
+
+    pub(super) const fn is_unsent(&self) -> bool {
+        self.unsent_since.is_some()
+    }
+
+    /// A ping was queued.
+    pub(super) fn pinged(&mut self, now: Instant) {
+        self.queued(now);
+        self.silent_since.get_or_insert(now);
+        self.pinged_at = Some(now);
+    }
+
+    /// A pong came; the time since its ping.
+    pub(super) fn ponged(&mut self, now: Instant) -> Option<Duration> {
+        self.pinged_at
+            .take()
+            .map(|pinged_at| now.saturating_duration_since(pinged_at))
+    }
+
+    /// A change of subscriptions was asked for.
+    pub(super) fn asked(&mut self, now: Instant) {
+        self.answer_due = Some(later(now, self.limits.subscribe_timeout));
+    }
+
+    /// It was answered.
+    pub(super) const fn answered(&mut self) {
+        self.answer_due = None;
+    }
+
+    /// When the clocks want to be looked at next.
+    pub(super) fn next(&self) -> Instant {
+        [self.pong_due(), self.sent_due(), self.answer_due]
+            .into_iter()
+            .flatten()
+            .fold(self.ping_due, Instant::min)
+    }
+
+    /// What is due at `now`; call it until nothing is. A ping or an answer is due once.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
+        let over = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        if over(self.pong_due()) {
+            return Some(Due::Lost(
+                Cause::PongTimeout,
+                "nothing came in time after a ping, not even its pong",
+            ));
+        }
+        if over(self.sent_due()) {
+            return Some(Due::Lost(Cause::SendTimeout, "the venue stopped reading"));
+        }
+        if over(self.answer_due) {
+            self.answer_due = None;
+            return Some(Due::AnswerOver);
+        }
+        (self.ping_due <= now).then(|| {
+            self.ping_due = later(now, self.limits.ping_interval);
+            Due::Ping
+        })
+    }
+
+    fn pong_due(&self) -> Option<Instant> {
+        self.silent_since.map(|since| later(since, self.limits.pong_timeout))
+    }
+
+    fn sent_due(&self) -> Option<Instant> {
+        self.unsent_since.map(|since| later(since, self.limits.send_timeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    fn clocks() -> (Clocks, Instant) {
+        let limits = Limits {
+            ping_interval: secs(10),
+            pong_timeout: secs(20),
+            subscribe_timeout: secs(7),
+            send_timeout: secs(5),
+        };
+        let now = Moment::now().mono;
+        (Clocks::new(limits, now), now)
+    }
+
+    #[test]
+    fn a_ping_is_due_once_an_interval() {
+        let (mut clocks, now) = clocks();
+        assert_eq!((clocks.next(), clocks.due(now)), (now + secs(10), None));
+        assert_eq!(clocks.due(now + secs(10)), Some(Due::Ping));
+        assert_eq!((clocks.next(), clocks.due(now + secs(10))), (now + secs(20), None));
+    }
+
+    #[test]
+    fn a_ping_that_nothing_follows_ends_the_connection_and_any_frame_saves_it() {
+        let (mut clocks, now) = clocks();
+        for ping in [10, 20] {
+            assert_eq!(clocks.due(now + secs(ping)), Some(Due::Ping));
+            clocks.pinged(now + secs(ping));
+            clocks.flushed();
+        }
+        assert!(
+            matches!(clocks.due(now + secs(30)), Some(Due::Lost(Cause::PongTimeout, _))),
+            "from the first ping on"
+        );
+        clocks.received();
+        assert_eq!(clocks.due(now + secs(30)), Some(Due::Ping));
+    }
+
+    #[test]
+    fn a_frame_that_does_not_leave_ends_the_connection() {
+        let (mut clocks, now) = clocks();
+        clocks.queued(now);
+        clocks.queued(now + secs(3));
+        assert_eq!(clocks.next(), now + secs(5), "counted from the first that waits");
+        assert!(matches!(
+            clocks.due(now + secs(5)),
+            Some(Due::Lost(Cause::SendTimeout, _))
+        ));
+        clocks.flushed();
+        assert_eq!(clocks.due(now + secs(5)), None);
+    }
+
+    #[test]
+    fn an_answer_is_awaited_so_long_and_given_up_once() {
+        let (mut clocks, now) = clocks();
+        clocks.asked(now);
+        assert_eq!(clocks.due(now + secs(7)), Some(Due::AnswerOver));
+        assert_eq!(clocks.due(now + secs(7)), None);
+        clocks.asked(now);
+        clocks.answered();
+        assert_eq!(clocks.due(now + secs(7)), None);
+    }
+
+    #[test]
+    fn a_round_trip_is_measured_from_the_last_ping_and_once() {
+        let (mut clocks, now) = clocks();
+        clocks.pinged(now);
+        assert_eq!(clocks.ponged(now + secs(2)), Some(secs(2)));
+        assert_eq!(clocks.ponged(now + secs(3)), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! What the supervisor and its driver say to each other.
+
+use super::Policy;
+use crate::market::Failure;
+use std::time::Instant;
+
+/// What to do next. Derived from the phase: asking twice changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing, until an input comes.
+    Idle,
+    /// Dial, and say [`Input::Connected`] or [`Input::Failed`] by the deadline.
+    Connect {
+        /// When the dial has failed.
+        deadline: Instant,
+    },
+    /// Subscribe, and say [`Input::Subscribed`] or [`Input::Failed`] by the deadline.
+    Subscribe {
+        /// When the subscription has failed.
+        deadline: Instant,
+    },
+    /// Receive; say [`Input::Data`] for data, and [`Input::Elapsed`] at the deadline.
+    Receive {
+        /// When something is due even without data.
+        deadline: Option<Instant>,
+    },
+    /// Wait, then say [`Input::Elapsed`].
+    Wait {
+        /// When the next dial is due.
+        due: Instant,
+    },
+    /// Close and end.
+    Stop,
+}
+
+/// What happened outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// There is something to subscribe to. No effect unless idle.
+    Start,
+    /// There is nothing (left) to subscribe to.
+    Idle,
+    /// The upgrade was answered.
+    Connected,
+    /// The subscriptions were answered.
+    Subscribed {
+        /// Instruments in effect.
+        accepted: usize,
+        /// Instruments left out or refused.
+        refused: usize,
+    },
+    /// Market data came.
+    Data,
+    /// The attempt failed, or the connection was lost.
+    Failed(Failure),
+    /// The deadline of the action may have passed. Too early is harmless.
+    Elapsed,
+    /// From now on another policy. Deadlines of what is under way follow it; a wait that has begun does not.
+    Policy(Box<Policy>),
+    /// Reconnect now. No effect unless the breaker is closed: reset it first.
+    Reconnect,
+    /// Close the breaker and clear the failure count; if it was open, dial now.
+    ResetBreaker,
+    /// End for good.
+    Stop,
+}
