@@ -11,17 +11,10 @@
 
 mod support;
 
-use feedwatch::clock::Moment;
-use feedwatch::market::{Instrument, MarketEvent, StreamName};
-use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
-use feedwatch::observe::StreamObserver;
+use feedwatch::market::{Instrument, MarketEvent};
 use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, Script, SimOptions, SimulatedVenue, Speed, Traffic, What};
-use feedwatch::stream::{
-    Dialler, Endpoint, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
-    WebSocketStream,
-};
+use feedwatch::stream::{Dialler, MarketDataStream, TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::{OnStale, Policy};
-use feedwatch::venue::Polymarket;
 use futures_util::{SinkExt, StreamExt};
 use std::collections::BTreeMap;
 use std::io;
@@ -29,17 +22,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::Scrape;
+use support::rig::Rig;
 use tokio::io::DuplexStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream as Server;
 use tokio_tungstenite::tungstenite::Message;
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
-
-/// No wait of these tests is longer.
-const LIMIT: Duration = Duration::from_secs(20);
 
 fn policy() -> Policy {
     Policy {
@@ -64,73 +55,8 @@ fn options() -> TransportOptions {
     }
 }
 
-struct Rig<D: Dialler = TcpDialler> {
-    stream: ReconnectingDataStream<WebSocketStream<D>, Arc<StreamObserver>>,
-    shown: Streams,
-    events: Vec<MarketEvent>,
-}
-
-impl Rig {
-    async fn new(url: &str, policy: Policy) -> Self {
-        Self::with(url, policy, options(), TlsTrust::only([]).unwrap(), TcpDialler).await
-    }
-}
-
-impl<D: Dialler> Rig<D> {
-    async fn with(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
-        let endpoint = Endpoint::parse(url).unwrap();
-        let shown = Streams::new();
-        let info = StreamInfo {
-            stream: StreamName::new("test").unwrap(),
-            server_address: endpoint.host().into(),
-            transport: endpoint.scheme().into(),
-            page_on_stale: false,
-        };
-        let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), Moment::now().mono));
-        shown.add(&cells);
-        let observer = Arc::new(StreamObserver::new(cells.clone()));
-        let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
-        let mut stream = ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer);
-        stream
-            .subscribe(&[Instrument::new("11"), Instrument::new("12")])
-            .await
-            .unwrap();
-        stream.connect().await.unwrap();
-        Self {
-            stream,
-            shown,
-            events: Vec::new(),
-        }
-    }
-
-    fn scrape(&self) -> Scrape {
-        Scrape::read(&text::render(&self.shown, Moment::now()))
-    }
-
-    /// Polls the stream until the scrape is as expected.
-    async fn until(&mut self, what: &str, expected: impl Fn(&Scrape) -> bool) -> Scrape {
-        let begun = Instant::now();
-        loop {
-            let scrape = self.scrape();
-            if expected(&scrape) {
-                return scrape;
-            }
-            assert!(
-                begun.elapsed() < LIMIT,
-                "not within {LIMIT:?}: {what}\n{}",
-                text::render(&self.shown, Moment::now())
-            );
-            // The slice only bounds the time between two looks; the stream loses nothing when it is not polled on.
-            if let Ok(event) = timeout(millis(10), self.stream.next_event()).await {
-                self.events.push(event.expect("the stream goes on"));
-            }
-        }
-    }
-
-    async fn until_live(&mut self) -> Scrape {
-        self.until("live", |scrape| scrape.sum("feedwatch_stream_connected", &[]) == 1.0)
-            .await
-    }
+async fn dial(url: &str, policy: Policy) -> Rig {
+    Rig::new(url, policy, options(), TlsTrust::only([]).unwrap(), TcpDialler).await
 }
 
 fn venue(rules: Vec<Rule>) -> SimulatedVenue {
@@ -164,7 +90,7 @@ fn close(code: Option<u16>) -> Fault {
 /// after a redial.
 async fn fails_an_attempt(fault: Fault, cause: &str) {
     let venue = venue(vec![Rule::connections(1, 1, fault)]);
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     let scrape = rig.until_live().await;
     assert_eq!(scrape.nonzero("feedwatch_connect_failures_total", "cause"), [cause]);
     assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]), 1.0);
@@ -185,7 +111,7 @@ async fn fails_an_attempt(fault: Fault, cause: &str) {
 /// The first connection is lost for this cause, and the stream is live again after a redial.
 async fn loses_the_connection(fault: Fault, cause: &str) {
     let venue = venue(vec![Rule::connections(1, 1, fault)]);
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     let live_again = |scrape: &Scrape| {
         scrape.sum("feedwatch_disconnects_total", &[]) >= 1.0 && scrape.sum("feedwatch_stream_connected", &[]) == 1.0
     };
@@ -238,7 +164,7 @@ async fn a_subscription_that_is_refused() {
 async fn http_401_and_451_trip_at_once() {
     for code in [401, 451] {
         let venue = venue(vec![Rule::always(status(code, &[]))]);
-        let mut rig = Rig::new(&venue.url(), policy()).await;
+        let mut rig = dial(&venue.url(), policy()).await;
         let scrape = rig
             .until("tripped", |scrape| {
                 scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
@@ -260,7 +186,7 @@ async fn http_401_and_451_trip_at_once() {
 #[tokio::test]
 async fn the_third_http_403_in_a_row_trips() {
     let venue = venue(vec![Rule::always(status(403, &[]))]);
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     let scrape = rig
         .until("tripped", |scrape| {
             scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
@@ -285,7 +211,7 @@ async fn a_rate_limit_waits_as_long_as_the_venue_says() {
     ];
     for (code, cause, header) in cases {
         let venue = venue(vec![Rule::always(status(code, &[header]))]);
-        let mut rig = Rig::new(&venue.url(), policy()).await;
+        let mut rig = dial(&venue.url(), policy()).await;
         let scrape = rig
             .until("waiting", |s| {
                 s.sum("feedwatch_stream_state", &[("state", "backing_off")]) == 1.0
@@ -299,7 +225,7 @@ async fn a_rate_limit_waits_as_long_as_the_venue_says() {
 #[tokio::test]
 async fn a_closed_port_is_refused_and_found_again_when_it_opens() {
     let venue = venue(vec![Rule::during(Duration::ZERO, millis(300), Fault::Refuse)]);
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     let scrape = rig.until_live().await;
     assert_eq!(
         scrape.nonzero("feedwatch_connect_failures_total", "cause"),
@@ -327,7 +253,7 @@ async fn each_close_code_has_its_cause() {
 async fn a_venue_that_restarts_is_left_alone_for_five_seconds() {
     for (code, cause) in [(1012, "close_service_restart"), (1013, "close_try_again")] {
         let venue = venue(vec![Rule::always(close(Some(code)))]);
-        let mut rig = Rig::new(&venue.url(), policy()).await;
+        let mut rig = dial(&venue.url(), policy()).await;
         let scrape = rig
             .until("lost", |scrape| {
                 scrape.sum("feedwatch_disconnects_total", &[("cause", cause)]) == 1.0
@@ -363,7 +289,7 @@ async fn heartbeats_do_not_hide_dead_data() {
             stale_after: Some(millis(500)),
             ..policy()
         };
-        let mut rig = Rig::new(&venue.url(), watching).await;
+        let mut rig = dial(&venue.url(), watching).await;
         let scrape = rig
             .until("stale", |scrape| scrape.sum("feedwatch_stream_stale", &[]) == 1.0)
             .await;
@@ -396,7 +322,7 @@ async fn a_venue_that_stays_dead_is_redialled_and_then_trips() {
         ..SimOptions::default()
     };
     let venue = SimulatedVenue::start(silent).unwrap();
-    let mut rig = Rig::new(&venue.url(), policy).await;
+    let mut rig = dial(&venue.url(), policy).await;
     let scrape = rig
         .until("tripped", |scrape| {
             scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
@@ -413,7 +339,7 @@ async fn a_flapping_venue_trips_although_each_connection_goes_live() {
         reason: String::new(),
         after: Duration::ZERO,
     })]);
-    let mut rig = Rig::new(
+    let mut rig = dial(
         &venue.url(),
         Policy {
             max_consecutive_failures: 4,
@@ -437,7 +363,7 @@ async fn unknown_tokens_are_told_and_the_others_go_on() {
         ..SimOptions::default()
     };
     let venue = SimulatedVenue::start(options).unwrap();
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     let scrape = rig.until_live().await;
     assert_eq!(scrape.sum("feedwatch_subscriptions_desired", &[]), 2.0);
     assert_eq!(scrape.sum("feedwatch_subscriptions_active", &[]), 1.0);
@@ -450,7 +376,7 @@ async fn unknown_tokens_are_told_and_the_others_go_on() {
 #[tokio::test]
 async fn subscriptions_change_on_the_open_connection() {
     let venue = venue(Vec::new());
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     rig.until_live().await;
     rig.stream
         .subscribe(&[Instrument::new("21"), Instrument::new("22")])
@@ -469,7 +395,7 @@ async fn subscriptions_change_on_the_open_connection() {
 #[tokio::test]
 async fn a_market_that_ends_leaves_the_subscriptions_and_the_last_one_makes_the_stream_idle() {
     let venue = venue(Vec::new());
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     rig.until_live().await;
     venue.resolve(&["11", "12"]);
     let scrape = rig
@@ -501,7 +427,7 @@ async fn a_message_over_the_limit_ends_the_connection() {
         max_message_bytes: 50_000,
         ..options()
     };
-    let mut rig = Rig::with(&venue.url(), policy(), small, TlsTrust::only([]).unwrap(), TcpDialler).await;
+    let mut rig = Rig::new(&venue.url(), policy(), small, TlsTrust::only([]).unwrap(), TcpDialler).await;
     rig.until("lost", |s| {
         s.sum("feedwatch_disconnects_total", &[("cause", "too_big")]) >= 1.0
     })
@@ -528,7 +454,7 @@ async fn frames_that_are_not_understood_are_counted_and_the_connection_is_kept()
         ..SimOptions::default()
     })
     .unwrap();
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     let scrape = rig
         .until("all read", |s| s.sum("feedwatch_parse_errors_total", &[]) == 4.0)
         .await;
@@ -545,7 +471,7 @@ async fn frames_that_are_not_understood_are_counted_and_the_connection_is_kept()
 #[tokio::test]
 async fn what_the_venue_sent_is_what_was_counted() {
     let venue = venue(vec![Rule::connections(1, 3, close(Some(1001)))]);
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     rig.until("the fourth connection", |s| {
         s.sum("feedwatch_connect_attempts_total", &[]) == 4.0 && s.sum("feedwatch_frames_received_total", &[]) > 30.0
     })
@@ -566,7 +492,7 @@ async fn what_the_venue_sent_is_what_was_counted() {
 #[tokio::test]
 async fn closing_sends_a_close_frame_and_waits_for_its_answer() {
     let venue = venue(Vec::new());
-    let mut rig = Rig::new(&venue.url(), policy()).await;
+    let mut rig = dial(&venue.url(), policy()).await;
     rig.until_live().await;
     rig.stream.close().await;
     let log = venue.log();
@@ -615,7 +541,7 @@ async fn each_phase_of_a_dial_has_its_cause() {
         (Broken::OutOfDescriptors, "resource_limit"),
     ] {
         let trust = TlsTrust::only([]).unwrap();
-        let mut rig = Rig::with("ws://venue.example/ws", policy(), options(), trust, broken).await;
+        let mut rig = Rig::new("ws://venue.example/ws", policy(), options(), trust, broken).await;
         rig.until(cause, |s| {
             s.sum("feedwatch_connect_failures_total", &[("cause", cause)]) >= 1.0
         })
@@ -630,7 +556,7 @@ async fn a_consumer_that_pauses_finds_its_data_and_no_false_alarm() {
         stale_after: Some(millis(400)),
         ..policy()
     };
-    let mut rig = Rig::new(&venue.url(), watching).await;
+    let mut rig = dial(&venue.url(), watching).await;
     rig.until_live().await;
     // Longer than the pong time-out and the staleness limit; the venue goes on sending meanwhile.
     sleep(millis(900)).await;
@@ -692,7 +618,7 @@ async fn a_venue_that_stops_reading_is_lost_although_it_goes_on_sending() {
         send_timeout: millis(300),
         ..options()
     };
-    let mut rig = Rig::with(
+    let mut rig = Rig::new(
         "ws://venue.example/ws",
         policy(),
         options,
@@ -720,7 +646,7 @@ async fn a_later_subscription_that_is_not_answered_is_told_and_the_connection_is
         ping_interval: None,
         ..options()
     };
-    let mut rig = Rig::with(
+    let mut rig = Rig::new(
         "ws://venue.example/ws",
         policy(),
         options,

@@ -11,25 +11,18 @@
 
 mod support;
 
-use feedwatch::clock::Moment;
-use feedwatch::market::{Instrument, StreamName};
-use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
-use feedwatch::observe::StreamObserver;
 use feedwatch::sim::{SimOptions, SimulatedVenue};
-use feedwatch::stream::{
-    Endpoint, MarketDataStream, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream,
-};
+use feedwatch::stream::{TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::Policy;
-use feedwatch::venue::Polymarket;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use support::Scrape;
+use support::rig::Rig;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -105,38 +98,14 @@ async fn front(front: Front, venue: SocketAddr) -> (u16, JoinSet<()>) {
     (port, tasks)
 }
 
-/// A stream that dials `wss://HOST:port`, polled until the scrape is as expected.
-async fn dial(host: &str, port: u16, trust: TlsTrust, expected: impl Fn(&Scrape) -> bool) -> Scrape {
-    let endpoint = Endpoint::parse(&format!("wss://{host}:{port}/ws/market")).unwrap();
-    let shown = Streams::new();
-    let info = StreamInfo {
-        stream: StreamName::new("test").unwrap(),
-        server_address: host.into(),
-        transport: "wss".into(),
-        page_on_stale: false,
-    };
-    let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), Moment::now().mono));
-    shown.add(&cells);
-    let observer = Arc::new(StreamObserver::new(cells.clone()));
-    let options = TransportOptions::default();
-    let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+/// A stream that dials `wss://HOST:port`.
+async fn dial(host: &str, port: u16, trust: TlsTrust) -> Rig {
     let policy = Policy {
         connect_timeout: Duration::from_millis(700),
         ..Policy::default()
     };
-    let mut stream = ReconnectingDataStream::with_observer(socket, policy, 1, observer);
-    stream.subscribe(&[Instrument::new("11")]).await.unwrap();
-    stream.connect().await.unwrap();
-    let begun = Instant::now();
-    loop {
-        let text = text::render(&shown, Moment::now());
-        let scrape = Scrape::read(&text);
-        if expected(&scrape) {
-            return scrape;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "not in time\n{text}");
-        let _ = timeout(Duration::from_millis(10), stream.next_event()).await;
-    }
+    let url = format!("wss://{host}:{port}/ws/market");
+    Rig::new(&url, policy, TransportOptions::default(), trust, TcpDialler).await
 }
 
 fn trusting(authority: &Authority) -> TlsTrust {
@@ -151,8 +120,7 @@ fn tripped(scrape: &Scrape) -> bool {
 async fn a_venue_with_a_good_certificate_goes_live_and_its_end_is_told() {
     let (authority, venue) = (authority(), SimulatedVenue::start(SimOptions::default()).unwrap());
     let (port, _front) = front(Front::Tls(server(&authority, "localhost", 2100)), venue.address()).await;
-    let live = |scrape: &Scrape| scrape.sum("feedwatch_stream_connected", &[]) == 1.0;
-    let scrape = dial("localhost", port, trusting(&authority), live).await;
+    let scrape = dial("localhost", port, trusting(&authority)).await.until_live().await;
     assert_eq!(
         scrape.sum("feedwatch_tls_certificate_not_after_timestamp_seconds", &[]),
         NOT_AFTER as f64
@@ -182,7 +150,7 @@ async fn a_certificate_that_is_not_valid_trips_at_once() {
         ),
     ] {
         let (port, _front) = front(Front::Tls(server), venue.address()).await;
-        let scrape = dial("localhost", port, trust, tripped).await;
+        let scrape = dial("localhost", port, trust).await.until("tripped", tripped).await;
         assert_eq!(
             scrape.nonzero("feedwatch_connect_failures_total", "cause"),
             ["tls_certificate"],
@@ -202,7 +170,7 @@ async fn a_handshake_that_hangs_or_is_none_backs_off() {
         let (port, _front) = front(kind, ([127, 0, 0, 1], 1).into()).await;
         let trust = TlsTrust::only([]).unwrap();
         let failed = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]) == 1.0;
-        let scrape = dial("localhost", port, trust, failed).await;
+        let scrape = dial("localhost", port, trust).await.until(cause, failed).await;
         assert_eq!(scrape.sum("feedwatch_breaker_state", &[("state", "closed")]), 1.0);
     }
 }

@@ -5,8 +5,11 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "tests may fail"
+    clippy::float_cmp,
+    reason = "tests may fail, and counts are exact"
 )]
+
+pub(crate) mod rig;
 
 use std::path::{Path, PathBuf};
 

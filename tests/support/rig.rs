@@ -1,0 +1,85 @@
+//! A stream as the service builds it, and its metrics.
+
+use super::Scrape;
+use feedwatch::clock::Moment;
+use feedwatch::market::{Instrument, MarketEvent, StreamName};
+use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
+use feedwatch::observe::StreamObserver;
+use feedwatch::stream::{
+    Dialler, Endpoint, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
+    WebSocketStream,
+};
+use feedwatch::supervise::Policy;
+use feedwatch::venue::Polymarket;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// No wait for a scrape is longer.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A stream of the instruments 11 and 12.
+pub(crate) struct Rig<D: Dialler = TcpDialler> {
+    pub(crate) stream: ReconnectingDataStream<WebSocketStream<D>, Arc<StreamObserver>>,
+    pub(crate) shown: Streams,
+    /// What the consumer was told.
+    pub(crate) events: Vec<MarketEvent>,
+}
+
+impl<D: Dialler> Rig<D> {
+    pub(crate) async fn new(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
+        let endpoint = Endpoint::parse(url).unwrap();
+        let shown = Streams::new();
+        let info = StreamInfo {
+            stream: StreamName::new("test").unwrap(),
+            server_address: endpoint.host().into(),
+            transport: endpoint.scheme().into(),
+            page_on_stale: false,
+        };
+        let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), Moment::now().mono));
+        shown.add(&cells);
+        let observer = Arc::new(StreamObserver::new(cells.clone()));
+        let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+        let mut stream = ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer);
+        stream
+            .subscribe(&[Instrument::new("11"), Instrument::new("12")])
+            .await
+            .unwrap();
+        stream.connect().await.unwrap();
+        Self {
+            stream,
+            shown,
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn scrape(&self) -> Scrape {
+        Scrape::read(&text::render(&self.shown, Moment::now()))
+    }
+
+    /// Polls the stream until the scrape is as expected.
+    pub(crate) async fn until(&mut self, what: &str, expected: impl Fn(&Scrape) -> bool) -> Scrape {
+        let begun = Instant::now();
+        loop {
+            let scrape = self.scrape();
+            if expected(&scrape) {
+                return scrape;
+            }
+            let in_time = begun.elapsed() < LIMIT;
+            assert!(
+                in_time,
+                "not within {LIMIT:?}: {what}\n{}",
+                text::render(&self.shown, Moment::now())
+            );
+            // The slice only bounds the time between two looks; the stream loses nothing when it is not polled on.
+            if let Ok(event) = timeout(Duration::from_millis(10), self.stream.next_event()).await {
+                self.events.push(event.expect("the stream goes on"));
+            }
+        }
+    }
+
+    pub(crate) async fn until_live(&mut self) -> Scrape {
+        self.until("live", |scrape| scrape.sum("feedwatch_stream_connected", &[]) == 1.0)
+            .await
+    }
+}
