@@ -378,6 +378,38 @@ fn label_values_are_those_of_the_types_that_report_them() {
     assert_eq!(values("feedwatch_connect_failures_total"), causes);
 }
 
+/// A registry that hashes label values without a separator takes these for one series.
+#[test]
+fn streams_whose_names_run_together_alike_keep_their_own_series() {
+    let streams = Arc::new(Streams::new());
+    let start = Moment::now();
+    let first = add_stream(&streams, "okx", "1btc", "host", start);
+    let second = add_stream(&streams, "okx1", "btc", "host", start);
+    first.frame_sent(1);
+    second.frame_sent(10);
+    second.frame_sent(10);
+    let text = text::render(&streams, start);
+    assert!(
+        text.contains("feedwatch_frames_sent_total{venue=\"okx\",stream=\"1btc\"} 1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("feedwatch_frames_sent_total{venue=\"okx1\",stream=\"btc\"} 2\n"),
+        "{text}"
+    );
+    let gathered = StreamCollector::new(streams).unwrap().collect_at(start);
+    let sent = gathered
+        .iter()
+        .find(|family| family.name() == "feedwatch_frames_sent_total")
+        .unwrap();
+    let values: Vec<_> = sent
+        .get_metric()
+        .iter()
+        .map(|metric| metric.get_counter().get_value())
+        .collect();
+    assert_eq!(values, [1.0, 2.0]);
+}
+
 #[test]
 fn each_report_reaches_its_own_series() {
     let start = Moment::now();

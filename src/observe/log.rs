@@ -67,7 +67,14 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
             info!(stream, venue, cause = cause.as_str(), "attempt given up");
         }
         Notice::AttemptFailed { stage, cause, detail } => {
-            warn!(stream, venue, cause = cause.as_str(), stage = stage.as_str(), %detail, "attempt failed");
+            warn!(
+                stream,
+                venue,
+                cause = cause.as_str(),
+                stage = stage.as_str(),
+                detail = told(detail),
+                "attempt failed"
+            );
         }
         Notice::Up { accepted, refused } => info!(stream, venue, accepted, refused, "live"),
         Notice::Stable => info!(stream, venue, "stable"),
@@ -75,9 +82,21 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
             cause: cause @ (Cause::Planned | Cause::Forced | Cause::Shutdown),
             detail,
         } => {
-            info!(stream, venue, cause = cause.as_str(), %detail, "connection ended");
+            info!(
+                stream,
+                venue,
+                cause = cause.as_str(),
+                detail = told(detail),
+                "connection ended"
+            );
         }
-        Notice::Lost { cause, detail } => warn!(stream, venue, cause = cause.as_str(), %detail, "connection lost"),
+        Notice::Lost { cause, detail } => warn!(
+            stream,
+            venue,
+            cause = cause.as_str(),
+            detail = told(detail),
+            "connection lost"
+        ),
         Notice::Stale => warn!(stream, venue, "stale: live, but no data"),
         Notice::Fresh => info!(stream, venue, "data again"),
         Notice::BackingOff { delay, failures, .. } => {
@@ -88,6 +107,11 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
         Notice::Idle => info!(stream, venue, "idle: nothing to subscribe to"),
         Notice::Stopped => info!(stream, venue, "stopped"),
     }
+}
+
+/// No field at all where there is nothing to tell.
+fn told(detail: &str) -> Option<&str> {
+    Some(detail).filter(|detail| !detail.is_empty())
 }
 
 fn breaker_line(stream: &str, venue: &str, transition: &Transition) {
