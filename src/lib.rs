@@ -1,4 +1,14 @@
 //! Keeps market-data WebSocket streams connected, and shows when, why and for how long they were not.
+//!
+//! For programs that embed a stream: [`stream::ReconnectingDataStream`] wraps a [`stream::WebSocketStream`] (or any other
+//! [`stream::MarketDataStream`]), redials it as its [`ReconnectionConfig`] says, and never hides a gap. Give it an
+//! [`observe::StreamObserver`], and register a [`metrics::StreamCollector`] to have its figures in a `prometheus::Registry`.
+//! `examples/embed.rs` is a whole bot.
+//!
+//! The feature `service`, on by default, adds the exporter service and the simulated venue. A program that embeds the stream
+//! turns it off. Both run inside a tokio runtime with its I/O and its timers enabled.
+//!
+//! `docs/architecture.md` tells how the parts work together.
 #[macro_use]
 pub mod market;
 
