@@ -27,10 +27,10 @@ type Stream = ReconnectingDataStream<WebSocketStream, Arc<StreamObserver>>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, frames, tokens @ ..] = arguments.as_slice() else {
+    let [url, frames, _, ..] = arguments.as_slice() else {
         return Err("usage: embed URL FRAMES TOKEN...    ends after so many frames, or with Ctrl-C".into());
     };
-    let instruments: Vec<_> = tokens.iter().map(|token| Instrument::new(token)).collect();
+    let instruments: Vec<_> = arguments.iter().skip(2).map(|token| Instrument::new(token)).collect();
     let policy = ReconnectionConfig {
         max_delay: Duration::from_secs(5),
         stale_after: Some(Polymarket.stale_after()),
