@@ -1,6 +1,6 @@
 //! The one place where a fact becomes what people see of it: metrics and a log line.
 //!
-//! Each of [`meter`] and [`log`] matches exhaustively, so a new fact does not compile before both are decided.
+//! Each of `meter` and `log` matches exhaustively, so a new fact does not compile before both are decided.
 
 mod log;
 mod meter;
