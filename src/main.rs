@@ -65,13 +65,9 @@ fn run(path: &Path, listen: Option<std::net::SocketAddr>) -> Result<ExitCode, Fa
 }
 
 fn check(path: &Path) -> Result<ExitCode, Failure> {
-    let config = load(path)?;
-    writeln!(
-        io::stdout(),
-        "{}: valid, {} streams",
-        path.display(),
-        config.streams.len()
-    )?;
+    let streams = load(path)?.streams.len();
+    let plural = if streams == 1 { "" } else { "s" };
+    writeln!(io::stdout(), "{}: valid, {streams} stream{plural}", path.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
