@@ -8,7 +8,11 @@ use tokio::sync::broadcast::error::RecvError;
 /// Runs a simulated venue until a signal ends it; prints its log to stdout, one JSON object a line.
 pub async fn simulate(options: SimOptions) -> io::Result<()> {
     let mut signals = Signals::listen()?;
-    let venue = SimulatedVenue::start(options)?;
+    let listen = options.listen;
+    let venue = SimulatedVenue::start(options).map_err(|error| {
+        let told = format!("cannot listen on {listen}: {error}; choose another with --listen");
+        io::Error::new(error.kind(), told)
+    })?;
     let mut news = venue.log().subscribe();
     writeln!(io::stderr(), "simulated venue at {}", venue.url())?;
     loop {
