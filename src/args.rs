@@ -103,7 +103,7 @@ pub(crate) struct Simulate {
     #[arg(long, requires = "capture")]
     pub(crate) repeat: bool,
     /// Generated events per second on each connection
-    #[arg(long, default_value_t = 10.0, conflicts_with = "capture")]
+    #[arg(long, default_value_t = 10.0, conflicts_with = "capture", value_parser = rate)]
     pub(crate) rate: f64,
     /// Faults (TOML)
     #[arg(long, value_name = "FILE")]
@@ -172,6 +172,13 @@ fn speed(text: &str) -> Result<feedwatch::sim::Speed, String> {
     match text.trim_end_matches('x').parse() {
         Ok(factor) if factor > 0.0 && f64::is_finite(factor) => Ok(feedwatch::sim::Speed::Factor(factor)),
         _ => Err("write a number more than 0, or `max`".into()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.0..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("write a number from 0 to 1000000".into()),
     }
 }
 

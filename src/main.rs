@@ -60,18 +60,14 @@ fn load(path: &Path) -> Result<Config, Failure> {
 fn run(path: &Path, listen: Option<std::net::SocketAddr>) -> Result<ExitCode, Failure> {
     let mut config = load(path)?;
     config.exporter.listen = listen.unwrap_or(config.exporter.listen);
-    runtime()?.block_on(app::run(config, build_info()))?;
+    block_on(app::run(config, build_info()))??;
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(path: &Path) -> Result<ExitCode, Failure> {
-    let config = load(path)?;
-    writeln!(
-        io::stdout(),
-        "{}: valid, {} streams",
-        path.display(),
-        config.streams.len()
-    )?;
+    let streams = load(path)?.streams.len();
+    let plural = if streams == 1 { "" } else { "s" };
+    writeln!(io::stdout(), "{}: valid, {streams} stream{plural}", path.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,7 +106,7 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
         seed: simulate.seed,
         unknown,
     };
-    runtime()?.block_on(app::simulate(options))?;
+    block_on(app::simulate(options))??;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -133,7 +129,7 @@ fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
         duration: demo.duration,
         verify: demo.verify,
     };
-    let differences = runtime()?.block_on(app::demo(options, build_info()))?;
+    let differences = block_on(app::demo(options, build_info()))??;
     Ok(if differences.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -149,8 +145,12 @@ fn build_info() -> BuildInfo {
     }
 }
 
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+/// Does `work`. A thread that is still blocked afterwards is left behind: a name look-up may take longer than any grace.
+fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let output = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(output)
 }
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -1,0 +1,19 @@
+//! The program as a user runs it: the built binary, with its arguments, its output, its signals and its HTTP server.
+#![cfg(feature = "service")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::float_cmp,
+    reason = "tests: helpers may fail the test, too; figures of metrics are whole numbers and compared exactly"
+)]
+
+mod command_line;
+mod demo;
+mod exporter;
+mod exposition;
+mod harness;
+mod identities;
+mod signals;
+mod simulate;

@@ -1,0 +1,172 @@
+//! `feedwatch simulate`.
+
+use crate::harness::{LIMIT, Program, TempFile, json, run_to_end};
+use feedwatch::sim::Capture;
+use futures_util::{SinkExt, StreamExt};
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+const SUBSCRIBE: &str = r#"{"assets_ids":["11","22"],"type":"market"}"#;
+
+fn simulate(arguments: &[&str]) -> Program {
+    Program::start(&[&["simulate", "--listen", "127.0.0.1:0"], arguments].concat())
+}
+
+/// Connects to the URL that the program prints.
+async fn client(program: &mut Program) -> WebSocketStream<TcpStream> {
+    let url = |line: &str| Some(line.strip_prefix("simulated venue at ")?.to_owned());
+    let url = program.err.find("URL", url).await;
+    let address: SocketAddr = url
+        .strip_prefix("ws://")
+        .and_then(|rest| rest.strip_suffix("/ws/market"))
+        .unwrap_or_else(|| panic!("{url}"))
+        .parse()
+        .unwrap();
+    let dial = async { tokio_tungstenite::client_async(&url, TcpStream::connect(address).await.unwrap()).await };
+    let (mut socket, _) = timeout(LIMIT, dial).await.unwrap().unwrap();
+    socket.send(Message::text(SUBSCRIBE)).await.unwrap();
+    socket
+}
+
+async fn next(socket: &mut WebSocketStream<TcpStream>) -> Message {
+    timeout(LIMIT, socket.next())
+        .await
+        .expect("in time")
+        .expect("open")
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_client_is_served_and_the_log_is_json_on_stdout() {
+    let mut program = simulate(&["--unknown", "33", "--rate", "200"]);
+    let mut socket = client(&mut program).await;
+    let books: serde_json::Value = serde_json::from_str(next(&mut socket).await.to_text().unwrap()).unwrap();
+    let tokens: Vec<_> = books
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|book| book["asset_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(tokens, ["11", "22"]);
+    for _ in 0..10 {
+        assert!(
+            next(&mut socket).await.to_text().unwrap().contains("event_type"),
+            "events follow"
+        );
+    }
+    socket
+        .send(Message::text(r#"{"assets_ids":["33"],"operation":"subscribe"}"#))
+        .await
+        .unwrap();
+    program
+        .out
+        .find("a refused token", |line| (json(line)["refused"] == 1).then_some(()))
+        .await;
+    socket.close(None).await.unwrap();
+    program
+        .out
+        .find("the end", |line| (json(line)["what"] == "ended").then_some(()))
+        .await;
+
+    program.signal("TERM");
+    let ended = program.end().await;
+    assert_eq!((ended.code, ended.err.len()), (Some(0), 1), "{ended:#?}");
+    let entries: Vec<_> = ended.out.iter().map(|line| json(line)).collect();
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry["connection"] == 1 && entry["elapsed_seconds"].is_number())
+    );
+    let story: Vec<_> = entries.iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    let expected = [
+        "accepted",
+        "upgraded",
+        "subscribed",
+        "subscription_changed",
+        "closed_by_client",
+        "ended",
+    ];
+    assert_eq!(story, expected);
+}
+
+#[tokio::test]
+async fn a_capture_is_played_byte_for_byte() {
+    let file = "tests/fixtures/polymarket/market__session.jsonl";
+    let mut program = simulate(&["--capture", file, "--speed", "max"]);
+    let mut socket = client(&mut program).await;
+    assert!(
+        next(&mut socket).await.to_text().unwrap().starts_with('['),
+        "the answer comes first"
+    );
+    for frame in Capture::read(file).unwrap().frames() {
+        assert_eq!(next(&mut socket).await.into_data(), frame.payload());
+    }
+}
+
+#[tokio::test]
+async fn a_script_decides_what_a_client_meets_and_the_end_is_logged() {
+    let script = TempFile::new("toml", "[[rules]]\nfault = { close = { code = 1012, after_ms = 0 } }\n");
+    let mut program = simulate(&["--script", script.name()]);
+    let mut first = client(&mut program).await;
+    let closed = loop {
+        if let Message::Close(frame) = next(&mut first).await {
+            break frame.unwrap();
+        }
+    };
+    assert_eq!(u16::from(closed.code), 1012);
+    let entry = program
+        .out
+        .find("close", |line| {
+            Some(json(line)).filter(|line| line["what"] == "closed_by_venue")
+        })
+        .await;
+    assert_eq!(entry["code"], 1012);
+}
+
+#[tokio::test]
+async fn the_end_of_open_connections_is_logged() {
+    let mut program = simulate(&[]);
+    let mut socket = client(&mut program).await;
+    next(&mut socket).await;
+    program.signal("INT");
+    let closed = loop {
+        if let Message::Close(frame) = next(&mut socket).await {
+            break frame.unwrap();
+        }
+    };
+    assert_eq!(u16::from(closed.code), 1001);
+    let _ = timeout(LIMIT, socket.next()).await.expect("in time");
+    let ended = program.end().await;
+    assert_eq!(ended.code, Some(0));
+    let story: Vec<_> = ended
+        .out
+        .iter()
+        .map(|line| json(line)["what"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(story[story.len() - 2..], ["closed_by_venue", "ended"], "{story:?}");
+}
+
+#[tokio::test]
+async fn bad_files_are_refused_with_the_place() {
+    let script = TempFile::new(
+        "toml",
+        "[[rules]]\nfault = \"hang\"\n\n[[rules]]\nfault = \"explode\"\n",
+    );
+    let window = TempFile::new("toml", "rules = [\n  { fault = \"refuse\" },\n]\n");
+    let capture = TempFile::new("jsonl", "{\"t\":1,\"frame\":\"PONG\"}\n{\"t\":2}\n");
+    for (option, file, place) in [
+        ("--script", &script, ":5:9: "),
+        ("--script", &window, ":2:3: "),
+        ("--capture", &capture, ":2: "),
+    ] {
+        let ended = run_to_end(&["simulate", option, file.name()]).await;
+        assert_eq!((ended.code, ended.out.len()), (Some(2), 0), "{ended:#?}");
+        assert!(
+            ended.stderr().starts_with(&format!("{}{place}", file.name())),
+            "{ended:#?}"
+        );
+    }
+}
