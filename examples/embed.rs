@@ -65,15 +65,14 @@ pub(crate) fn build(url: &str, policy: ReconnectionConfig, registry: &Registry) 
         transport: endpoint.scheme().to_owned(),
         page_on_stale: false,
     };
-    let now = Moment::now().mono;
-    let cells = Arc::new(StreamCells::new(info, streams.venue(Polymarket.name()), now));
-    cells.update(now, |writer| {
-        writer.threshold(policy.max_consecutive_failures);
-        writer.stale_after(policy.stale_after);
-    });
+    let cells = Arc::new(StreamCells::new(
+        info,
+        streams.venue(Polymarket.name()),
+        Moment::now().mono,
+    ));
     streams.add(&cells);
 
-    let observer = Arc::new(StreamObserver::new(cells.clone()));
+    let observer = Arc::new(StreamObserver::new(cells.clone(), &policy));
     let options = TransportOptions::default();
     let socket = WebSocketStream::new(
         &Polymarket,

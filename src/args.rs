@@ -19,7 +19,7 @@ Examples:
   curl http://127.0.0.1:9885/metrics               scrape it
 
 Exit codes:
-  0    done, or shut down in an orderly way by SIGTERM or SIGINT
+  0    done, or shut down in an orderly way by SIGTERM, SIGINT or SIGHUP
   1    failed while running; `demo --verify` found a difference
   2    the command line or the configuration is wrong
   130  a second signal came before the shutdown was over";

@@ -133,14 +133,13 @@ async fn assemble(config: &StreamConfig, transport: &TransportConfig, trust: Tls
         transport: config.endpoint.scheme().to_owned(),
         page_on_stale: config.page_on_stale,
     };
-    let now = Moment::now().mono;
-    let cells = Arc::new(StreamCells::new(info, shown.venue(config.venue.name()), now));
-    cells.update(now, |writer| {
-        writer.threshold(config.policy.max_consecutive_failures);
-        writer.stale_after(config.policy.stale_after);
-    });
+    let cells = Arc::new(StreamCells::new(
+        info,
+        shown.venue(config.venue.name()),
+        Moment::now().mono,
+    ));
     shown.add(&cells);
-    let observer = Arc::new(StreamObserver::new(cells.clone()));
+    let observer = Arc::new(StreamObserver::new(cells.clone(), &config.policy));
     let options = TransportOptions {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,

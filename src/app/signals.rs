@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first one asks for an orderly end, the second one ends at once.
+//! SIGTERM, SIGINT and SIGHUP: the first one asks for an orderly end, the second one ends at once.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,6 +10,7 @@ const IMPATIENT: i32 = 130;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -18,6 +19,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -26,6 +28,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 

@@ -110,8 +110,9 @@ impl StreamCells {
 
     /// All figures at `at`, those that grow with time included.
     pub fn snapshot(&self, at: Moment) -> StreamSnapshot {
-        let mut figures = self.figures.read();
-        figures.settle(nanos_between(self.origin, at.mono));
+        // Kept: a change that was stamped before `at` and is reported after it must not take back what was shown.
+        self.update(at.mono, |_| {});
+        let figures = self.figures.read();
         StreamSnapshot {
             at,
             origin: self.origin,

@@ -1,5 +1,6 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
+use crate::clock::Moment;
 use crate::market::Cause;
 use crate::metrics::StreamCells;
 use crate::stream::{DataFact, Fact, TransportFact};
@@ -12,14 +13,14 @@ pub(super) struct Memory {
     told_parse_error: bool,
 }
 
-pub(super) fn write(cells: &StreamCells, memory: &mut Memory, fact: &Fact) {
+pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact) {
     let (stream, venue) = (cells.info().stream.as_str(), cells.venue().name());
     match fact {
         Fact::Supervisor(notice) => {
             if matches!(notice, Notice::Attempt { .. }) {
                 memory.told_parse_error = false;
             }
-            notice_line(stream, venue, notice);
+            notice_line(stream, venue, at, notice);
         }
         Fact::Transport(TransportFact::Peer(address)) => debug!(stream, venue, %address, "reached"),
         Fact::Transport(TransportFact::Phase { phase, took }) => {
@@ -56,7 +57,7 @@ pub(super) fn write(cells: &StreamCells, memory: &mut Memory, fact: &Fact) {
     }
 }
 
-fn notice_line(stream: &str, venue: &str, notice: &Notice) {
+fn notice_line(stream: &str, venue: &str, at: Moment, notice: &Notice) {
     match notice {
         Notice::Attempt { number, kind } => info!(stream, venue, number, kind = kind.as_str(), "dialling"),
         Notice::Connected => debug!(stream, venue, "connected, subscribing"),
@@ -74,6 +75,15 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
                 stage = stage.as_str(),
                 detail = told(detail),
                 "attempt failed"
+            );
+        }
+        Notice::Up { accepted: 0, refused } => {
+            warn!(
+                stream,
+                venue,
+                accepted = 0,
+                refused,
+                "live, but the venue knows none of the instruments"
             );
         }
         Notice::Up { accepted, refused } => info!(stream, venue, accepted, refused, "live"),
@@ -103,7 +113,7 @@ fn notice_line(stream: &str, venue: &str, notice: &Notice) {
             info!(stream, venue, delay_ms = delay.as_millis(), failures, "backing off");
         }
         Notice::CoolingDown { .. } => info!(stream, venue, "the breaker is still open"),
-        Notice::Breaker(transition) => breaker_line(stream, venue, transition),
+        Notice::Breaker(transition) => breaker_line(stream, venue, at, transition),
         Notice::Idle => info!(stream, venue, "idle: nothing to subscribe to"),
         Notice::Stopped => info!(stream, venue, "stopped"),
     }
@@ -114,7 +124,7 @@ fn told(detail: &str) -> Option<&str> {
     Some(detail).filter(|detail| !detail.is_empty())
 }
 
-fn breaker_line(stream: &str, venue: &str, transition: &Transition) {
+fn breaker_line(stream: &str, venue: &str, at: Moment, transition: &Transition) {
     let Transition {
         from,
         to,
@@ -123,10 +133,14 @@ fn breaker_line(stream: &str, venue: &str, transition: &Transition) {
     } = *transition;
     let trigger = trigger.as_str();
     match (from, to) {
-        (BreakerState::Closed, BreakerState::Open { .. }) => {
-            error!(stream, venue, trigger, failures, "breaker tripped");
+        (BreakerState::Closed, BreakerState::Open { until }) => {
+            let probe_in_ms = until.saturating_duration_since(at.mono).as_millis();
+            error!(stream, venue, trigger, failures, probe_in_ms, "breaker tripped");
         }
-        (_, BreakerState::Open { .. }) => warn!(stream, venue, trigger, failures, "breaker open again"),
+        (_, BreakerState::Open { until }) => {
+            let probe_in_ms = until.saturating_duration_since(at.mono).as_millis();
+            warn!(stream, venue, trigger, failures, probe_in_ms, "breaker open again");
+        }
         (_, BreakerState::HalfOpen) => info!(stream, venue, trigger, failures, "breaker half-open: one probe"),
         (_, BreakerState::Closed) => info!(stream, venue, trigger, "breaker closed"),
     }

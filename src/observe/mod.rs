@@ -8,6 +8,7 @@ mod meter;
 use crate::clock::Moment;
 use crate::metrics::StreamCells;
 use crate::stream::{Fact, Observer};
+use crate::supervise::Policy;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Observes one stream: counts in its cells and logs.
@@ -27,8 +28,12 @@ struct Memory {
 }
 
 impl StreamObserver {
-    /// An observer that counts in `cells`.
-    pub fn new(cells: Arc<StreamCells>) -> Self {
+    /// An observer that counts in `cells`, for a stream that is supervised by `policy`.
+    pub fn new(cells: Arc<StreamCells>, policy: &Policy) -> Self {
+        cells.update(Moment::now().mono, |writer| {
+            writer.threshold(policy.max_consecutive_failures);
+            writer.stale_after(policy.stale_after);
+        });
         Self {
             cells,
             memory: Mutex::default(),
@@ -41,6 +46,6 @@ impl Observer for StreamObserver {
         // The guarded figures are valid after any panic: each is set at once.
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         meter::record(&self.cells, &mut memory.meter, at, fact);
-        log::write(&self.cells, &mut memory.log, fact);
+        log::write(&self.cells, &mut memory.log, at, fact);
     }
 }

@@ -12,15 +12,6 @@ const SCRAPES: usize = 150;
 const RESTLESS: &str = "initial_delay_ms = 10, max_delay_ms = 40, max_consecutive_failures = 3, \
                         circuit_breaker_cooldown_ms = 60, stable_after_ms = 60, connect_timeout_ms = 50, \
                         subscribe_timeout_ms = 50";
-/// A change is stamped before it is counted. A scrape in between has let the clocks of the old state run on, by so much at
-/// most (seconds), and the next one takes that back.
-const LATE: f64 = 0.25;
-/// The counters that this can happen to.
-const CLOCKS: [&str; 3] = [
-    "feedwatch_stream_up_seconds_total",
-    "feedwatch_breaker_open_seconds_total",
-    "feedwatch_stream_stale_seconds_total",
-];
 const STATES: [&str; 7] = [
     "idle",
     "connecting",
@@ -187,7 +178,7 @@ impl Seen {
             observed >= least - rounding && observed <= most + rounding,
             "{observed} s of {least} to {most}"
         );
-        assert!(up <= observed + LATE, "{stream}: {up} s up of {observed}");
+        assert!(up <= observed + rounding, "{stream}: {up} s up of {observed}");
         let [up, observed] =
             ["up", "observed"].map(|what| self.of(stream, &format!("feedwatch_stream_{what}_seconds_total")));
         assert!(up <= observed, "{stream}: {up} s up of {observed}");
@@ -198,9 +189,8 @@ impl Seen {
         let later: BTreeMap<_, _> = self.exposition.growing().collect();
         assert!(earlier.keys().eq(later.keys()), "series come or go");
         for (series, value) in later {
-            let slack = if CLOCKS.contains(&series.0) { LATE } else { 0.0 };
             assert!(
-                value >= earlier[&series] - slack,
+                value >= earlier[&series],
                 "{series:?} went from {} to {value}",
                 earlier[&series]
             );

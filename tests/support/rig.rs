@@ -38,7 +38,7 @@ impl<D: Dialler> Rig<D> {
         };
         let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), Moment::now().mono));
         shown.add(&cells);
-        let observer = Arc::new(StreamObserver::new(cells.clone()));
+        let observer = Arc::new(StreamObserver::new(cells.clone(), &policy));
         let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
         let mut stream = ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer);
         stream
