@@ -56,7 +56,14 @@ fn options() -> TransportOptions {
 }
 
 async fn dial(url: &str, policy: Policy) -> Rig {
-    Rig::new(url, policy, options(), TlsTrust::only([]).unwrap(), TcpDialler).await
+    Rig::new(
+        url,
+        policy,
+        options(),
+        TlsTrust::only([]).unwrap(),
+        TcpDialler::default(),
+    )
+    .await
 }
 
 fn venue(rules: Vec<Rule>) -> SimulatedVenue {
@@ -427,7 +434,14 @@ async fn a_message_over_the_limit_ends_the_connection() {
         max_message_bytes: 50_000,
         ..options()
     };
-    let mut rig = Rig::new(&venue.url(), policy(), small, TlsTrust::only([]).unwrap(), TcpDialler).await;
+    let mut rig = Rig::new(
+        &venue.url(),
+        policy(),
+        small,
+        TlsTrust::only([]).unwrap(),
+        TcpDialler::default(),
+    )
+    .await;
     rig.until("lost", |s| {
         s.sum("feedwatch_disconnects_total", &[("cause", "too_big")]) >= 1.0
     })
@@ -501,6 +515,27 @@ async fn closing_sends_a_close_frame_and_waits_for_its_answer() {
         log.entries()
             .iter()
             .any(|entry| entry.what == What::ClosedByClient { code: Some(1000) })
+    );
+    let (scrape, counts) = (rig.scrape(), log.totals());
+    for direction in ["sent", "received"] {
+        let labels = [("opcode", "close"), ("direction", direction)];
+        assert_eq!(
+            scrape.sum("feedwatch_control_frames_total", &labels),
+            1.0,
+            "{direction}"
+        );
+    }
+    assert_eq!(
+        scrape.sum("feedwatch_frames_received_total", &[]),
+        counts.sent.frames() as f64
+    );
+    assert_eq!(
+        scrape.sum("feedwatch_received_bytes_total", &[]),
+        counts.sent.payload_bytes as f64
+    );
+    assert_eq!(
+        scrape.sum("feedwatch_sent_bytes_total", &[]),
+        counts.received.payload_bytes as f64
     );
 }
 

@@ -384,22 +384,67 @@ fn a_reset_restores_all() {
         }
     }
     let notices = bench.apply(Input::ResetBreaker);
-    assert!(matches!(
+    let expected = matches!(
         notices[..],
         [
             Notice::Breaker(_),
+            Notice::Reset,
             Notice::Attempt {
                 kind: AttemptKind::Forced,
                 ..
             }
         ]
-    ));
+    );
+    assert!(expected, "{notices:?}");
     assert_eq!(
         (bench.supervisor.breaker(), bench.supervisor.failures()),
         (BreakerState::Closed, 0)
     );
     bench.fail(Cause::Eof);
     assert_eq!(bench.wait(), millis(10), "the ladder starts again");
+}
+
+#[test]
+fn a_reset_of_a_closed_breaker_clears_the_count_and_the_wait_goes_on() {
+    let forbidden = || {
+        Input::Failed(Failure {
+            status: Some(403),
+            ..Cause::HttpStatus.into()
+        })
+    };
+    let mut bench = Bench::new(policy());
+    for _ in 0..2 {
+        bench.apply(forbidden());
+        bench.apply(Input::ResetBreaker);
+        assert_eq!(bench.supervisor.failures(), 0);
+        assert_eq!(bench.wait(), millis(10));
+        bench.elapse();
+    }
+    assert_eq!(
+        tripped(&bench.apply(forbidden())),
+        None,
+        "403 is counted from the reset on"
+    );
+}
+
+#[test]
+fn an_idle_stream_does_not_forget_how_long_the_venue_asked_to_be_left_alone() {
+    let mut bench = Bench::new(policy());
+    bench.apply(Input::Failed(Failure {
+        retry_after: Some(secs(600)),
+        ..Cause::RateLimited.into()
+    }));
+    bench.apply(Input::Idle);
+    bench.now += secs(60);
+    let notices = bench.apply(Input::Start);
+    assert!(matches!(notices[..], [Notice::BackingOff { .. }]), "{notices:?}");
+    assert_eq!(bench.wait(), secs(540));
+    bench.apply(Input::Idle);
+    bench.now += secs(600);
+    assert!(
+        matches!(bench.apply(Input::Start)[..], [Notice::Attempt { .. }]),
+        "it is over by now"
+    );
 }
 
 #[test]
@@ -541,7 +586,7 @@ impl Ledger {
                         "a connection is lost only for a cause of losses: {cause}"
                     );
                 }
-                Notice::Stable => cleared = true,
+                Notice::Stable | Notice::Reset => cleared = true,
                 Notice::Breaker(transition) => {
                     assert_eq!(
                         transition.from, breaker,
@@ -562,7 +607,6 @@ impl Ledger {
                     if transition.to == BreakerState::HalfOpen {
                         self.probes_of_this_half_open = 0;
                     }
-                    cleared |= transition.trigger == Trigger::Reset;
                     breaker = transition.to;
                 }
                 Notice::BackingOff { delay, due, failures } => {
@@ -578,6 +622,7 @@ impl Ledger {
                 | Notice::Stale
                 | Notice::Fresh
                 | Notice::CoolingDown { .. }
+                | Notice::Policy { .. }
                 | Notice::Idle
                 | Notice::Stopped => {}
             }
@@ -625,11 +670,6 @@ proptest! {
                 Step::ToDeadline => {
                     now = now.max(deadline(supervisor.action()).unwrap_or(now));
                     Input::Elapsed
-                }
-                // A reset also clears a count that had not tripped, which no notice tells.
-                Step::Input(Input::ResetBreaker) => {
-                    ledger.failures_at_last_look = 0;
-                    Input::ResetBreaker
                 }
                 Step::Input(input) => input,
             };

@@ -105,7 +105,7 @@ async fn dial(host: &str, port: u16, trust: TlsTrust) -> Rig {
         ..Policy::default()
     };
     let url = format!("wss://{host}:{port}/ws/market");
-    Rig::new(&url, policy, TransportOptions::default(), trust, TcpDialler).await
+    Rig::new(&url, policy, TransportOptions::default(), trust, TcpDialler::default()).await
 }
 
 fn trusting(authority: &Authority) -> TlsTrust {

@@ -121,12 +121,20 @@ impl Cause {
         matches!(self, Self::Unauthorized | Self::TlsCertificate)
     }
 
+    /// This side did it on purpose.
+    pub const fn is_on_purpose(self) -> bool {
+        matches!(self, Self::Planned | Self::Forced | Self::Shutdown)
+    }
+
     /// Whether it counts as a failure of the venue. What this side did on purpose or ran out of does not.
     pub const fn is_failure(self) -> bool {
-        !matches!(
-            self,
-            Self::Planned | Self::Forced | Self::Shutdown | Self::ResourceLimit
-        )
+        !self.is_on_purpose() && !matches!(self, Self::ResourceLimit)
+    }
+
+    /// Whether it begins an outage. What this side ends because nothing is wanted any more does not; a reconnect that was
+    /// asked for does, since it is a gap in the data.
+    pub const fn is_outage(self) -> bool {
+        !matches!(self, Self::Planned | Self::Shutdown)
     }
 
     /// The least time before the next dial: a venue that says "restarting" or "try again later" is left alone for a while.

@@ -1,6 +1,6 @@
 //! Values that many read whole and few write, without a reader ever holding up a writer: a sequence lock over atomics.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, fence};
 use std::sync::{Mutex, PoisonError};
 
@@ -133,19 +133,34 @@ impl<T: Plain> SeqLock<T> {
     /// Changes the value; readers see all of the change or nothing. A panic in `change` leaves the value as it was.
     pub(super) fn write(&self, change: impl FnOnce(&mut T)) {
         let _turn = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let _odd = Odd::begin(&self.version);
         let mut value = T::load(&self.twin);
         change(&mut value);
-        let version = self.version.load(Relaxed);
-        self.version.store(version.wrapping_add(1), Relaxed);
-        // A reader that sees one of the new figures sees the odd version too.
-        fence(Release);
         value.store(&self.twin);
-        self.version.store(version.wrapping_add(2), Release);
     }
 
     /// The twin, for single figures that are read on their own.
     pub(super) const fn twin(&self) -> &T::Atomic {
         &self.twin
+    }
+}
+
+/// The version is odd as long as this lives, also through a panic.
+struct Odd<'v>(&'v AtomicU64);
+
+impl<'v> Odd<'v> {
+    fn begin(version: &'v AtomicU64) -> Self {
+        version.store(version.load(Relaxed).wrapping_add(1), Relaxed);
+        // A reader that sees one of the new figures sees the odd version too. And what the change reads besides is no older
+        // than what a reader left, behind a fence of its own, before it saw the even version.
+        fence(SeqCst);
+        Self(version)
+    }
+}
+
+impl Drop for Odd<'_> {
+    fn drop(&mut self) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(1), Release);
     }
 }
 

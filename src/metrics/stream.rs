@@ -13,7 +13,8 @@ use crate::clock::{Moment, unix_seconds};
 use crate::market::{EventKind, StreamName};
 use crate::supervise::State;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU64, fence};
 use std::time::{Duration, Instant};
 
 /// What a lag of the past still weighs after this long: 1/e.
@@ -60,6 +61,8 @@ pub struct StreamCells {
     pub(super) identity: LabelSet,
     pub(super) info_labels: LabelSet,
     figures: SeqLock<Figures>,
+    /// Until when the clocks have been shown: nanoseconds since the origin.
+    shown: AtomicU64,
     traffic: TrafficCells,
 }
 
@@ -78,6 +81,7 @@ impl StreamCells {
             venue,
             origin,
             figures: SeqLock::new(&Figures::ZERO),
+            shown: AtomicU64::new(0),
             traffic: Traffic::ZERO.to_atomic(),
         }
     }
@@ -101,7 +105,8 @@ impl StreamCells {
     pub fn update(&self, now: Instant, change: impl FnOnce(&mut StreamWriter)) {
         let now = nanos_between(self.origin, now);
         self.figures.write(|figures| {
-            figures.settle(now);
+            // A change that was stamped before a scrape and is reported after it must not take back what was shown.
+            figures.settle(now.max(self.shown.load(Relaxed)));
             let mut writer = StreamWriter::new(figures.clone(), self.origin);
             change(&mut writer);
             *figures = writer.into_figures();
@@ -110,9 +115,11 @@ impl StreamCells {
 
     /// All figures at `at`, those that grow with time included.
     pub fn snapshot(&self, at: Moment) -> StreamSnapshot {
-        // Kept: a change that was stamped before `at` and is reported after it must not take back what was shown.
-        self.update(at.mono, |_| {});
-        let figures = self.figures.read();
+        let until = nanos_between(self.origin, at.mono);
+        self.shown.fetch_max(until, Relaxed);
+        fence(SeqCst);
+        let mut figures = self.figures.read();
+        figures.settle(until);
         StreamSnapshot {
             at,
             origin: self.origin,

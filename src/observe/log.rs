@@ -1,7 +1,6 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
 use crate::clock::Moment;
-use crate::market::Cause;
 use crate::metrics::StreamCells;
 use crate::stream::{DataFact, Fact, TransportFact};
 use crate::supervise::{BreakerState, Notice, Transition};
@@ -61,10 +60,7 @@ fn notice_line(stream: &str, venue: &str, at: Moment, notice: &Notice) {
     match notice {
         Notice::Attempt { number, kind } => info!(stream, venue, number, kind = kind.as_str(), "dialling"),
         Notice::Connected => debug!(stream, venue, "connected, subscribing"),
-        Notice::AttemptFailed {
-            cause: cause @ (Cause::Forced | Cause::Shutdown),
-            ..
-        } => {
+        Notice::AttemptFailed { cause, .. } if cause.is_on_purpose() => {
             info!(stream, venue, cause = cause.as_str(), "attempt given up");
         }
         Notice::AttemptFailed { stage, cause, detail } => {
@@ -88,10 +84,7 @@ fn notice_line(stream: &str, venue: &str, at: Moment, notice: &Notice) {
         }
         Notice::Up { accepted, refused } => info!(stream, venue, accepted, refused, "live"),
         Notice::Stable => info!(stream, venue, "stable"),
-        Notice::Lost {
-            cause: cause @ (Cause::Planned | Cause::Forced | Cause::Shutdown),
-            detail,
-        } => {
+        Notice::Lost { cause, detail } if cause.is_on_purpose() => {
             info!(
                 stream,
                 venue,
@@ -114,6 +107,8 @@ fn notice_line(stream: &str, venue: &str, at: Moment, notice: &Notice) {
         }
         Notice::CoolingDown { .. } => info!(stream, venue, "the breaker is still open"),
         Notice::Breaker(transition) => breaker_line(stream, venue, at, transition),
+        Notice::Reset => info!(stream, venue, "failure count cleared by hand"),
+        Notice::Policy { threshold, .. } => info!(stream, venue, threshold, "another policy is in force"),
         Notice::Idle => info!(stream, venue, "idle: nothing to subscribe to"),
         Notice::Stopped => info!(stream, venue, "stopped"),
     }

@@ -1,7 +1,6 @@
 //! What a fact changes in the metrics.
 
 use crate::clock::Moment;
-use crate::market::Cause;
 use crate::metrics::{StreamCells, StreamWriter};
 use crate::stream::{DataFact, Fact, TransportFact};
 use crate::supervise::{BreakerState, Notice, State, Transition};
@@ -72,7 +71,7 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, now: Instant, no
         Notice::Connected => writer.set_state(State::Subscribing),
         Notice::AttemptFailed { cause, .. } => {
             writer.attempt_failed(*cause);
-            if let (Some(since), true) = (memory.down, is_outage(*cause)) {
+            if let (Some(since), true) = (memory.down, cause.is_outage()) {
                 begin_outage(writer, memory, since);
             }
         }
@@ -81,22 +80,30 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, now: Instant, no
             end_outage(writer, memory);
             memory.live = Some(now);
         }
-        Notice::Stable => writer.consecutive_failures(0),
+        Notice::Stable | Notice::Reset => writer.consecutive_failures(0),
+        Notice::Policy { threshold, stale_after } => {
+            writer.threshold(*threshold);
+            writer.stale_after(*stale_after);
+        }
         Notice::Lost { cause, .. } => {
             writer.lost(*cause);
             memory.down = Some(now);
-            if is_outage(*cause) {
+            if cause.is_outage() {
                 begin_outage(writer, memory, now);
             }
         }
         Notice::Stale => writer.set_stale(true),
         Notice::Fresh => writer.set_stale(false),
         Notice::BackingOff { delay, due, failures } => {
+            memory.down.get_or_insert(now);
             writer.set_state(State::BackingOff);
             writer.consecutive_failures(*failures);
             writer.set_wait(Some((*delay, *due)));
         }
-        Notice::CoolingDown { due } => cool_down(writer, now, *due),
+        Notice::CoolingDown { due } => {
+            memory.down.get_or_insert(now);
+            cool_down(writer, now, *due);
+        }
         Notice::Breaker(transition) => write_transition(writer, now, transition),
         Notice::Idle => {
             writer.set_state(State::Idle);
@@ -124,11 +131,6 @@ fn write_transition(writer: &mut StreamWriter, now: Instant, transition: &Transi
 fn cool_down(writer: &mut StreamWriter, now: Instant, until: Instant) {
     writer.set_state(State::CoolingDown);
     writer.set_wait(Some((until.saturating_duration_since(now), until)));
-}
-
-/// What this side does on purpose is no outage, except for a reconnect that was asked for: that is a gap in the data.
-const fn is_outage(cause: Cause) -> bool {
-    !matches!(cause, Cause::Planned | Cause::Shutdown)
 }
 
 fn begin_outage(writer: &mut StreamWriter, memory: &mut Memory, since: Instant) {

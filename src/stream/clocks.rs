@@ -88,11 +88,6 @@ impl Clocks {
         self.answer_due = Some(later(now, self.limits.subscribe_timeout));
     }
 
-    /// It was answered.
-    pub(super) const fn answered(&mut self) {
-        self.answer_due = None;
-    }
-
     /// When the clocks want to be looked at next.
     pub(super) fn next(&self) -> Instant {
         [self.pong_due(), self.sent_due(), self.answer_due]
@@ -195,9 +190,6 @@ mod tests {
         let (mut clocks, now) = clocks();
         clocks.asked(now);
         assert_eq!(clocks.due(now + secs(7)), Some(Due::AnswerOver));
-        assert_eq!(clocks.due(now + secs(7)), None);
-        clocks.asked(now);
-        clocks.answered();
         assert_eq!(clocks.due(now + secs(7)), None);
     }
 

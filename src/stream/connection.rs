@@ -3,6 +3,8 @@
 //! Three clocks run apart, since one that heartbeats feed would never notice dead data: the transport's (any frame, judged
 //! here against the pings), the data's (data frames, judged by the supervisor), and the venue's lag (in the metrics).
 
+mod close;
+
 use super::clocks::{Clocks, Due, Limits};
 use super::failure;
 use super::tls::MaybeTls;
@@ -12,7 +14,7 @@ use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, M
 use crate::metrics::{Direction, Opcode, StreamCells};
 use crate::venue::{Answer, Ping, Session, Venue};
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use futures_util::{Sink, SinkExt, Stream};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,8 +24,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream as Socket;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 pub(super) struct Connection<Io> {
@@ -42,10 +42,17 @@ pub(super) struct Connection<Io> {
     queued_bytes: usize,
     /// Why it ended. Nothing is read any more.
     ended: Option<Failure>,
-    closed_by_venue: bool,
+    /// Who sent the first close frame, once there was one.
+    closed_by: Option<Side>,
     first_answer: FirstAnswer,
     clocks: Clocks,
     timer: Pin<Box<Sleep>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Venue,
+    Us,
 }
 
 /// Before a connection is live, the answer is what `subscribe` waits for; later it is an event.
@@ -84,7 +91,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             queue: VecDeque::new(),
             queued_bytes: 0,
             ended: None,
-            closed_by_venue: false,
+            closed_by: None,
             first_answer: FirstAnswer::Awaited,
             timer: Box::pin(sleep_until(clocks.next().into())),
             clocks,
@@ -115,7 +122,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         loop {
             if let Some(event) = self.queue.pop_front() {
                 if let MarketEvent::Frame(frame) = &event {
-                    self.queued_bytes = self.queued_bytes.saturating_sub(frame.payload.len());
+                    self.queued_bytes = self.queued_bytes.saturating_sub(queue_cost(&frame.payload));
                 }
                 return Poll::Ready(Some(event));
             }
@@ -137,38 +144,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
             ready!(self.poll_progress(cx));
         }
-    }
-
-    /// Closes: with a close frame that says why, and time for the peer to answer one that is friendly.
-    pub(super) async fn close(mut self) {
-        let code = match self.ended.as_ref().map(|failure| failure.cause) {
-            None => CloseCode::Normal,
-            Some(Cause::TooBig) => CloseCode::Size,
-            Some(Cause::InvalidUtf8) => CloseCode::Invalid,
-            Some(Cause::Protocol) => CloseCode::Protocol,
-            Some(_) => CloseCode::Away,
-        };
-        let ended = self.ended.is_some();
-        let closing = async {
-            // After the peer's close frame this sends its answer, and no second one.
-            if self
-                .socket
-                .close(Some(CloseFrame {
-                    code,
-                    reason: "".into(),
-                }))
-                .await
-                .is_ok()
-            {
-                self.cells.control_frame(Opcode::Close, Direction::Sent);
-                self.cells.frame_sent(2);
-            }
-            while !ended && let Some(Ok(message)) = self.socket.next().await {
-                self.cells.frame_received(message.len(), Moment::now().mono);
-            }
-        };
-        // Past its time the connection is dropped as it is.
-        let _ = timeout(self.close_timeout, closing).await;
     }
 
     async fn send(&mut self, text: String) -> Result<(), Failure> {
@@ -232,10 +207,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         self.cells.frame_received(bytes, now.mono);
         match message {
             Message::Text(text) => self.on_text(now, text.as_str(), text.clone().into()),
-            Message::Binary(bytes) => match std::str::from_utf8(&bytes) {
-                Ok(text) => self.on_text(now, text, bytes.clone()),
-                Err(_) => self.tell(now, &Fact::Data(DataFact::ParseError(DecodeError::Utf8))),
-            },
+            Message::Binary(payload) => {
+                if let Ok(text) = std::str::from_utf8(&payload) {
+                    self.on_text(now, text, payload.clone());
+                } else {
+                    self.tell(now, &Fact::Data(DataFact::ParseError(DecodeError::Utf8)));
+                    self.queue_frame(payload, now, false);
+                }
+            }
             Message::Ping(_) => {
                 self.cells.control_frame(Opcode::Ping, Direction::Received);
                 self.answered_in_kind(Opcode::Pong, bytes, now.mono);
@@ -246,8 +225,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
             Message::Close(frame) => {
                 self.cells.control_frame(Opcode::Close, Direction::Received);
-                self.closed_by_venue = true;
-                self.answered_in_kind(Opcode::Close, bytes, now.mono);
+                if self.closed_by.is_none() {
+                    self.closed_by = Some(Side::Venue);
+                    self.answered_in_kind(Opcode::Close, bytes, now.mono);
+                }
                 self.end(failure::of_close(frame.as_ref()));
             }
             // Only ever returned by a raw frame reader.
@@ -298,23 +279,27 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.on_answer(answer);
         }
         if is_news || decoded.is_err() {
-            self.queued_bytes += payload.len();
-            self.queue.push_back(MarketEvent::Frame(Frame {
-                payload,
-                received: now,
-                is_data,
-            }));
-            if self.queued_bytes > self.queue_limit {
-                self.end(Failure::new(Cause::TooBig).with_detail("too much came before the subscription was answered"));
-            }
+            self.queue_frame(payload, now, is_data);
         }
         if !ended.is_empty() {
             self.queue.push_back(MarketEvent::Ended { instruments: ended });
         }
     }
 
+    fn queue_frame(&mut self, payload: Bytes, received: Moment, is_data: bool) {
+        self.queued_bytes += queue_cost(&payload);
+        self.queue.push_back(MarketEvent::Frame(Frame {
+            payload,
+            received,
+            is_data,
+        }));
+        // One frame is always taken: its size has a limit of its own.
+        if self.queue.len() > 1 && self.queued_bytes > self.queue_limit {
+            self.end(Failure::new(Cause::TooBig).with_detail("too much came before the subscription was answered"));
+        }
+    }
+
     fn on_answer(&mut self, answer: Answer) {
-        self.clocks.answered();
         if matches!(self.first_answer, FirstAnswer::Taken) {
             self.queue.push_back(MarketEvent::Subscribed(match answer {
                 Answer::Settled(subscribed) => subscribed,
@@ -343,6 +328,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 Due::Lost(cause, detail) => return self.end(Failure::new(cause).with_detail(detail)),
                 Due::AnswerOver => {
                     let unanswered = self.session.give_up();
+                    if unanswered.is_empty() {
+                        continue;
+                    }
                     self.queue.push_back(MarketEvent::Subscribed(Subscribed {
                         unanswered,
                         ..Subscribed::default()
@@ -358,6 +346,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     fn send_ping(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), tungstenite::Error> {
+        if self.closed_by.is_some() {
+            return Ok(());
+        }
         let mut socket = Pin::new(&mut self.socket);
         match socket.as_mut().poll_ready(cx) {
             Poll::Ready(ready) => ready?,
@@ -392,6 +383,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn tell(&self, at: Moment, fact: &Fact) {
         self.observer.observe(at, fact);
     }
+}
+
+/// What a frame costs while it waits for the consumer: an empty one is not free.
+const fn queue_cost(payload: &Bytes) -> usize {
+    payload.len() + size_of::<MarketEvent>()
 }
 
 /// The payload of a close frame is its code and its reason (RFC 6455, section 5.5.1).

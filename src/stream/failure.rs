@@ -2,6 +2,7 @@
 
 use crate::market::{Cause, Failure};
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 use tokio_rustls::rustls;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -10,8 +11,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, http::StatusCode};
 
-/// `EMFILE` and `ENFILE`, for which `std` has no kind.
-const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
+/// `EMFILE`, `ENFILE` and `ENOBUFS`, for which `std` has no kind.
+const OUT_OF_RESOURCES: [i32; 3] = [24, 23, 105];
 
 /// Name look-up.
 pub(super) fn of_resolve(error: &io::Error) -> Failure {
@@ -23,6 +24,15 @@ pub(super) fn of_resolve(error: &io::Error) -> Failure {
     Failure::new(cause).with_detail(error.to_string())
 }
 
+/// TCP connect to an address. Without an address of its own of that family (IPv6 is off) the host cannot reach it; otherwise
+/// it has run out of ports.
+pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Failure {
+    if error.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv6() {
+        return Failure::new(Cause::TcpUnreachable).with_detail(error.to_string());
+    }
+    of_io(error)
+}
+
 /// TCP, and what runs on it.
 pub(super) fn of_io(error: &io::Error) -> Failure {
     let cause = match error.kind() {
@@ -32,9 +42,11 @@ pub(super) fn of_io(error: &io::Error) -> Failure {
             Cause::TcpReset
         }
         io::ErrorKind::TimedOut => Cause::TcpTimeout,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
-            Cause::TcpUnreachable
-        }
+        // A firewall of this host says "permission denied".
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::PermissionDenied => Cause::TcpUnreachable,
         io::ErrorKind::UnexpectedEof => Cause::Eof,
         _ if tls_error(error).is_some() => Cause::Tls,
         _ => Cause::Internal,
@@ -128,7 +140,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 fn is_resource_limit(error: &io::Error) -> bool {
     error
         .raw_os_error()
-        .is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
+        .is_some_and(|code| OUT_OF_RESOURCES.contains(&code))
         || matches!(
             error.kind(),
             io::ErrorKind::OutOfMemory | io::ErrorKind::AddrNotAvailable
@@ -201,13 +213,27 @@ mod tests {
 
     #[test]
     fn an_error_of_the_system_has_its_cause() {
-        for (code, cause) in [(24, Cause::ResourceLimit), (23, Cause::ResourceLimit)] {
-            assert_eq!(of_io(&io::Error::from_raw_os_error(code)).cause, cause);
+        for code in [24, 23, 105, 99] {
+            assert_eq!(
+                of_io(&io::Error::from_raw_os_error(code)).cause,
+                Cause::ResourceLimit,
+                "{code}"
+            );
         }
+        let no_address = io::Error::from_raw_os_error(99);
+        assert_eq!(
+            of_connect(&no_address, ([0_u16; 8], 80).into()).cause,
+            Cause::TcpUnreachable
+        );
+        assert_eq!(
+            of_connect(&no_address, ([127, 0, 0, 1], 80).into()).cause,
+            Cause::ResourceLimit
+        );
         for (kind, cause) in [
             (io::ErrorKind::ConnectionRefused, Cause::TcpRefused),
             (io::ErrorKind::BrokenPipe, Cause::TcpReset),
             (io::ErrorKind::TimedOut, Cause::TcpTimeout),
+            (io::ErrorKind::PermissionDenied, Cause::TcpUnreachable),
             (io::ErrorKind::UnexpectedEof, Cause::Eof),
         ] {
             assert_eq!(of_io(&kind.into()).cause, cause);

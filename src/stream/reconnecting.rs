@@ -90,6 +90,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Reconnects now. No effect unless the breaker is closed.
     pub fn reconnect(&mut self) {
+        // A dial is announced already, and waits only for the last connection to be closed: one attempt is one dial.
+        if self.state() == State::Connecting && self.slot.is_closing() {
+            return;
+        }
         self.apply(Input::Reconnect, Moment::now());
     }
 
@@ -147,20 +151,24 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     }
 
     fn tell_subscriptions(&self, now: Moment) {
+        // What was taken back counts no more, also before the venue has been told.
+        let active = self.active.intersection(&self.desired).count();
         self.tell(
             now,
             DataFact::Subscriptions {
                 desired: self.desired.len(),
-                active: self.active.len(),
+                active,
             },
         );
     }
 
+    /// Only a failure of the subscription itself: a connection may also be lost while it is under way.
     fn tell_subscription_failure(&self, now: Moment, cause: Cause, instruments: usize) {
         let reason = match cause {
             Cause::SubscribeRejected => SubscriptionFailure::Rejected,
             Cause::SubscribeTimeout => SubscriptionFailure::Timeout,
-            _ => SubscriptionFailure::SendError,
+            Cause::SendTimeout => SubscriptionFailure::SendError,
+            _ => return,
         };
         self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
     }
@@ -168,7 +176,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Brings the supervisor into line with what the consumer asked for.
     fn follow_wishes(&mut self) {
         let idle = self.supervisor.state() == State::Idle;
-        if idle && self.wanted && !self.desired.is_empty() {
+        if idle && self.wanted && !self.desired.is_empty() && !self.slot.is_busy() {
             self.apply(Input::Start, Moment::now());
         } else if !idle && self.desired.is_empty() {
             self.apply(Input::Idle, Moment::now());
@@ -204,9 +212,9 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                     }
                 }
             }
-            Outcome::Changed(Ok(answer)) => self.on_answer(answer, now),
-            Outcome::Changed(Err(failure)) => {
-                self.tell_subscription_failure(now, failure.cause, 1);
+            Outcome::Changed(_, Ok(answer)) => self.on_answer(answer, now),
+            Outcome::Changed(instruments, Err(failure)) => {
+                self.tell_subscription_failure(now, failure.cause, instruments);
                 self.apply(Input::Failed(failure), now);
             }
             Outcome::Released => {}
@@ -270,7 +278,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn begin(&mut self, action: Action) {
         match action {
             _ if self.slot.is_busy() => {}
-            Action::Connect { deadline } => self.slot.begin(Task::Connect, deadline),
+            // Closing the last connection may have taken a while; that is not the dial's time.
+            Action::Connect { .. } => {
+                self.slot.begin(
+                    Task::Connect,
+                    later(Moment::now().mono, self.supervisor.policy().connect_timeout),
+                );
+            }
             Action::Subscribe { deadline } => {
                 self.requested.clone_from(&self.desired);
                 self.changed = false;
@@ -282,6 +296,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                     let added: Vec<_> = self.desired.difference(&self.requested).cloned().collect();
                     let removed: Vec<_> = self.requested.difference(&self.desired).cloned().collect();
                     self.requested.clone_from(&self.desired);
+                    self.active.retain(|instrument| self.desired.contains(instrument));
                     if !(added.is_empty() && removed.is_empty()) {
                         let deadline = later(Moment::now().mono, self.supervisor.policy().subscribe_timeout);
                         self.slot.begin(Task::Change { added, removed }, deadline);
@@ -313,7 +328,6 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
     async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
         self.desired.retain(|desired| !instruments.contains(desired));
         self.changed = true;
-        self.active.retain(|active| !instruments.contains(active));
         self.tell_subscriptions(Moment::now());
         Ok(())
     }
@@ -329,7 +343,8 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             let due = match action {
                 Action::Stop => return None,
                 Action::Receive { deadline } => deadline,
-                Action::Wait { due } => Some(due),
+                // The next dial also waits until the last connection is closed.
+                Action::Wait { due } => (!self.slot.is_busy()).then_some(due),
                 // An operation ends by itself at its deadline.
                 Action::Connect { .. } | Action::Subscribe { .. } | Action::Idle => None,
             };

@@ -29,8 +29,8 @@ pub(super) enum Task {
 pub(super) enum Outcome {
     Connected(Result<(), Failure>),
     Subscribed(Result<Subscribed, Failure>),
-    /// A change of subscriptions on the open connection was sent.
-    Changed(Result<Subscribed, Failure>),
+    /// A change of subscriptions of so many instruments was sent on the open connection.
+    Changed(usize, Result<Subscribed, Failure>),
     /// The connection is closed, or the operation was given up.
     Released,
 }
@@ -46,6 +46,7 @@ type Operation<S> = Pin<Box<dyn Future<Output = (S, Outcome)> + Send>>;
 enum Place<S> {
     AtHand(S),
     Busy(Operation<S>, CancellationToken),
+    Closing(Operation<S>),
     /// Only while one place is made from another.
     Moving,
 }
@@ -61,8 +62,16 @@ impl<S: MarketDataStream + 'static> Slot<S> {
         !matches!(self.0, Place::AtHand(_))
     }
 
+    /// Whether the last connection is still being closed.
+    pub(super) const fn is_closing(&self) -> bool {
+        matches!(self.0, Place::Closing(_))
+    }
+
     /// Starts an operation on the stream at hand; it ends by the deadline.
     pub(super) fn begin(&mut self, task: Task, deadline: Instant) {
+        if self.is_busy() {
+            return;
+        }
         let Place::AtHand(mut stream) = std::mem::replace(&mut self.0, Place::Moving) else {
             return;
         };
@@ -81,15 +90,14 @@ impl<S: MarketDataStream + 'static> Slot<S> {
 
     /// Gives up what is under way and closes the connection.
     pub(super) fn release(&mut self) {
-        let operation: Operation<S> = match std::mem::replace(&mut self.0, Place::Moving) {
-            Place::AtHand(stream) => Box::pin(close(stream)),
+        self.0 = match std::mem::replace(&mut self.0, Place::Moving) {
+            Place::AtHand(stream) => Place::Closing(Box::pin(close(stream))),
             Place::Busy(operation, cancel) => {
                 cancel.cancel();
-                Box::pin(async move { close(operation.await.0).await })
+                Place::Closing(Box::pin(async move { close(operation.await.0).await }))
             }
-            Place::Moving => return,
+            place @ (Place::Closing(_) | Place::Moving) => place,
         };
-        self.0 = Place::Busy(operation, CancellationToken::new());
     }
 
     /// What comes first of the stream: the outcome of the operation under way, or else its next event if `receiving`.
@@ -97,7 +105,7 @@ impl<S: MarketDataStream + 'static> Slot<S> {
     /// Cancel-safe: the operation stays in the slot, and [`MarketDataStream::next_event`] loses nothing.
     pub(super) async fn next(&mut self, receiving: bool) -> Step {
         match &mut self.0 {
-            Place::Busy(operation, _) => {
+            Place::Busy(operation, _) | Place::Closing(operation) => {
                 let (stream, outcome) = operation.await;
                 self.0 = Place::AtHand(stream);
                 Step::Outcome(outcome)
@@ -131,7 +139,10 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
                 }
             };
             let result = timeout_at(deadline, change).await;
-            Outcome::Changed(result.unwrap_or_else(|_| Err(Failure::new(Cause::SendTimeout))))
+            Outcome::Changed(
+                added.len() + removed.len(),
+                result.unwrap_or_else(|_| Err(Failure::new(Cause::SendTimeout))),
+            )
         }
     }
 }

@@ -11,11 +11,15 @@ use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscrib
 use crate::metrics::StreamCells;
 use crate::venue::Venue;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+/// What may wait to leave. The largest thing that is sent is a subscription, of 500 Polymarket tokens 40 KB.
+const WRITE_LIMIT: usize = 1024 * 1024;
 
 /// The figures of a transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +84,7 @@ impl WebSocketStream {
             venue,
             endpoint,
             options,
-            dialler: TcpDialler,
+            dialler: TcpDialler::default(),
             trust,
             observer,
             cells,
@@ -111,31 +115,20 @@ impl<D: Dialler> WebSocketStream<D> {
     }
 
     async fn dial(&mut self) -> Result<Connection<D::Io>, Failure> {
-        let begun = self.enter(DialPhase::Resolve);
+        let phase = self.enter(DialPhase::Resolve);
         let resolved = self.dialler.resolve(self.endpoint.host(), self.endpoint.port()).await;
-        self.leave(begun);
+        drop(phase);
         let addresses = resolved.map_err(|error| failure::of_resolve(&error))?;
 
-        let begun = self.enter(DialPhase::Connect);
-        let mut connected = Err(Failure::new(Cause::Dns).with_detail("the name has no address"));
-        for address in addresses {
-            connected = self
-                .dialler
-                .connect(address)
-                .await
-                .map_err(|error| failure::of_io(&error));
-            if connected.is_ok() {
-                self.tell(TransportFact::Peer(address));
-                break;
-            }
-        }
-        self.leave(begun);
+        let phase = self.enter(DialPhase::Connect);
+        let connected = self.connect_to_any(addresses).await;
+        drop(phase);
         let io = connected?;
 
         let io = if self.endpoint.is_tls() {
-            let begun = self.enter(DialPhase::Tls);
+            let phase = self.enter(DialPhase::Tls);
             let secured = self.trust.handshake(self.endpoint.host(), io).await;
-            self.leave(begun);
+            drop(phase);
             let secured = secured.map_err(|error| failure::of_tls(&error))?;
             if let Some(not_after) = tls::certificate_end(&secured) {
                 self.tell(TransportFact::Certificate { not_after });
@@ -145,19 +138,18 @@ impl<D: Dialler> WebSocketStream<D> {
             MaybeTls::Plain(io)
         };
 
-        let begun = self.enter(DialPhase::Upgrade);
+        let phase = self.enter(DialPhase::Upgrade);
         let config = WebSocketConfig::default()
             .read_buffer_size(self.options.read_buffer_bytes)
             .write_buffer_size(0)
-            .max_write_buffer_size(self.options.max_message_bytes)
+            .max_write_buffer_size(WRITE_LIMIT)
             .max_message_size(Some(self.options.max_message_bytes))
             .max_frame_size(Some(self.options.max_message_bytes));
-        let request = self.endpoint.uri().clone().into_client_request();
-        let upgraded = match request {
+        let upgraded = match self.endpoint.uri().clone().into_client_request() {
             Ok(request) => client_async_with_config(request, io, Some(config)).await,
             Err(error) => Err(error),
         };
-        self.leave(begun);
+        drop(phase);
         let (socket, _response) = upgraded.map_err(|error| failure::of_upgrade(error, Moment::now().wall))?;
         Ok(Connection::new(
             socket,
@@ -168,16 +160,55 @@ impl<D: Dialler> WebSocketStream<D> {
         ))
     }
 
-    fn enter(&mut self, phase: DialPhase) -> Instant {
-        self.phase = phase;
-        Moment::now().mono
+    /// Tries one address after the other. Of several failures the first counts, but for one that says nothing of the venue:
+    /// a family of addresses that this host cannot reach.
+    async fn connect_to_any(&mut self, addresses: Vec<SocketAddr>) -> Result<D::Io, Failure> {
+        let mut worst: Option<Failure> = None;
+        for address in addresses {
+            match self.dialler.connect(address).await {
+                Ok(io) => {
+                    self.tell(TransportFact::Peer(address));
+                    return Ok(io);
+                }
+                Err(error) => {
+                    let failure = failure::of_connect(&error, address);
+                    if worst.as_ref().is_none_or(|worst| worst.cause == Cause::TcpUnreachable) {
+                        worst = Some(failure);
+                    }
+                }
+            }
+        }
+        Err(worst.unwrap_or(Failure::new(Cause::Dns).with_detail("the name has no address")))
     }
 
-    fn leave(&self, begun: Instant) {
-        self.tell(TransportFact::Phase {
-            phase: self.phase,
-            took: Moment::now().mono.saturating_duration_since(begun),
-        });
+    fn enter(&mut self, phase: DialPhase) -> PhaseTimer {
+        self.phase = phase;
+        PhaseTimer {
+            phase,
+            begun: Moment::now().mono,
+            observer: self.observer.clone(),
+        }
+    }
+}
+
+/// Tells how long a phase took, when it is over or cut off by the deadline of the dial.
+struct PhaseTimer {
+    phase: DialPhase,
+    begun: Instant,
+    observer: Arc<dyn Observer>,
+}
+
+impl Drop for PhaseTimer {
+    fn drop(&mut self) {
+        let now = Moment::now();
+        let took = now.mono.saturating_duration_since(self.begun);
+        self.observer.observe(
+            now,
+            &Fact::Transport(TransportFact::Phase {
+                phase: self.phase,
+                took,
+            }),
+        );
     }
 }
 

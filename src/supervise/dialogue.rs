@@ -55,7 +55,8 @@ pub enum Input {
     Failed(Failure),
     /// The deadline of the action may have passed. Too early is harmless.
     Elapsed,
-    /// From now on another policy. Deadlines of what is under way follow it; a wait that has begun does not.
+    /// From now on another policy. When a live stream is stable or stale follows it at once; a wait, a dial or a
+    /// subscription that has begun keeps its deadline.
     Policy(Box<Policy>),
     /// Reconnect now. No effect unless the breaker is closed: reset it first.
     Reconnect,

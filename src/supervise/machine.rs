@@ -47,6 +47,8 @@ pub struct Supervisor {
     /// After a loss for want of data, going live is not enough to be stable: data must come, or a dead venue would be
     /// redialled for ever and never trip.
     needs_data: bool,
+    /// The wait that was under way when there was nothing left to subscribe to: the venue is left alone all the same.
+    not_before: Option<Instant>,
 }
 
 impl Supervisor {
@@ -61,6 +63,7 @@ impl Supervisor {
             ever_dialled: false,
             forbidden_in_a_row: 0,
             needs_data: false,
+            not_before: None,
         }
     }
 
@@ -89,6 +92,11 @@ impl Supervisor {
             (_, Phase::Stopped) => {}
             (Input::Start, Phase::Idle) => self.start(now, &mut notices),
             (Input::Idle, phase) if !matches!(phase, Phase::Idle) => {
+                self.not_before = if let Phase::Waiting { due } = phase {
+                    Some(due)
+                } else {
+                    None
+                };
                 self.end(Cause::Planned, "nothing is left to subscribe to".into(), &mut notices);
                 self.phase = Phase::Idle;
                 notices.push(Notice::Idle);
@@ -114,14 +122,13 @@ impl Supervisor {
                 self.fail(&failure, now, &mut notices);
             }
             (Input::Elapsed, phase) => self.elapsed(phase, now, &mut notices),
-            (Input::Policy(policy), _) => self.policy = *policy,
-            (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
-            (Input::ResetBreaker, phase) => {
-                notices.extend(self.breaker.reset().map(Notice::Breaker));
-                if let (Phase::Waiting { .. }, Some(_)) = (phase, notices.last()) {
-                    self.dial(AttemptKind::Forced, now, &mut notices);
-                }
+            (Input::Policy(policy), _) => {
+                let (threshold, stale_after) = (policy.max_consecutive_failures, policy.stale_after);
+                self.policy = *policy;
+                notices.push(Notice::Policy { threshold, stale_after });
             }
+            (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
+            (Input::ResetBreaker, phase) => self.reset(phase, now, &mut notices),
             (Input::Stop, _) => {
                 self.end(Cause::Shutdown, Cow::Borrowed(""), &mut notices);
                 self.phase = Phase::Stopped;
@@ -161,20 +168,44 @@ impl Supervisor {
     }
 
     fn start(&mut self, now: Instant, notices: &mut Notices) {
+        let due = self.not_before.take().unwrap_or(now);
         match self.breaker.state() {
-            BreakerState::Open { until } if until > now => {
-                // It had nothing to subscribe to for a while; the venue is left alone all the same.
-                self.phase = Phase::Waiting { due: until };
-                notices.push(Notice::CoolingDown { due: until });
+            BreakerState::Open { .. } if due > now => {
+                self.phase = Phase::Waiting { due };
+                notices.push(Notice::CoolingDown { due });
             }
             BreakerState::Open { .. } => self.probe(now, notices),
-            _ => {
+            _ if due > now => {
+                self.phase = Phase::Waiting { due };
+                let failures = self.breaker.failures();
+                notices.push(Notice::BackingOff {
+                    delay: due.saturating_duration_since(now),
+                    due,
+                    failures,
+                });
+            }
+            // A probe that was ended on purpose has neither failed nor succeeded: this goes on where it stopped.
+            BreakerState::Closed | BreakerState::HalfOpen => {
                 let kind = if self.ever_dialled {
                     AttemptKind::Planned
                 } else {
                     AttemptKind::First
                 };
                 self.dial(kind, now, notices);
+            }
+        }
+    }
+
+    fn reset(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
+        self.forbidden_in_a_row = 0;
+        self.needs_data = false;
+        let closed = self.breaker.reset();
+        notices.extend(closed.map(Notice::Breaker));
+        notices.push(Notice::Reset);
+        if closed.is_some() {
+            self.not_before = None;
+            if matches!(phase, Phase::Waiting { .. }) {
+                self.dial(AttemptKind::Forced, now, notices);
             }
         }
     }

@@ -134,6 +134,15 @@ pub enum Notice {
     },
     /// The breaker moved.
     Breaker(Transition),
+    /// The failure count was cleared by hand.
+    Reset,
+    /// Another policy is in force.
+    Policy {
+        /// So many failures in a row trip the breaker.
+        threshold: u32,
+        /// Live without data for so long is stale; `None` = never.
+        stale_after: Option<Duration>,
+    },
     /// Nothing (left) to subscribe to.
     Idle,
     /// Ended for good.
@@ -163,6 +172,8 @@ impl Notice {
             | Self::Lost { .. }
             | Self::Stale
             | Self::Fresh
+            | Self::Reset
+            | Self::Policy { .. }
             | Self::Breaker(_) => None,
         }
     }

@@ -78,13 +78,13 @@ pub trait Session: Send {
     /// The text frames that end subscriptions. No answer is awaited.
     fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String>;
 
-    /// Whether an answer is awaited.
+    /// Whether an answer is awaited, or may still come late: whether to show frames to [`Session::answer`].
     fn is_pending(&self) -> bool;
 
     /// Looks for the awaited answer in a received frame.
     fn answer(&mut self, frame: &str) -> Option<Answer>;
 
-    /// No longer waits; returns what is unanswered.
+    /// No longer waits; returns what is unanswered. Its answer may come late.
     fn give_up(&mut self) -> Vec<Instrument>;
 }
 

@@ -1,8 +1,8 @@
 //! Reads the envelopes of the market channel's frames: one pass, and a second one over the list of a `price_change`.
 
 use crate::market::{DecodeError, Envelope, EventKind};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -79,7 +79,7 @@ impl<'de> DeserializeSeed<'de> for Events<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -103,20 +103,63 @@ impl<'de> Visitor<'de> for Events<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut event = Event::default();
+        // Values are taken as they stand, and judged when the event is whole: a wrong one does not end the reading.
         while let Some(key) = map.next_key()? {
-            match key {
-                Key::EventType => event.name = Some(map.next_value::<Plain>()?.0),
-                Key::AssetId => event.asset_id = Some(map.next_value::<Plain>()?.0),
-                Key::Timestamp => event.timestamp = map.next_value::<Millis>()?.0,
-                Key::PriceChanges => event.price_changes = Some(map.next_value()?),
-                Key::AssetsIds => event.assets_ids = Some(map.next_value()?),
-                Key::Other => drop(map.next_value::<IgnoredAny>()?),
-            }
+            let place = match key {
+                Key::EventType => &mut event.name,
+                Key::AssetId => &mut event.asset_id,
+                Key::Timestamp => &mut event.timestamp,
+                Key::PriceChanges => &mut event.price_changes,
+                Key::AssetsIds => &mut event.assets_ids,
+                Key::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *place = Some(map.next_value()?);
         }
         if let Err(defect) = event.visit(self.visit) {
             self.defect.get_or_insert(defect);
         }
         Ok(())
+    }
+
+    // An element that is no event at all.
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.no_event();
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.no_event();
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.no_event();
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.no_event();
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.no_event();
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.no_event();
+        Ok(())
+    }
+}
+
+impl Events<'_, '_> {
+    fn no_event(self) {
+        self.defect.get_or_insert(DecodeError::Schema);
     }
 }
 
@@ -133,19 +176,21 @@ enum Key {
     Other,
 }
 
+/// The values of an event, as they stand in the frame.
 #[derive(Default)]
 struct Event<'de> {
     /// Its `event_type`.
-    name: Option<&'de str>,
-    asset_id: Option<&'de str>,
-    timestamp: Option<i64>,
+    name: Option<&'de RawValue>,
+    asset_id: Option<&'de RawValue>,
+    timestamp: Option<&'de RawValue>,
     price_changes: Option<&'de RawValue>,
     assets_ids: Option<&'de RawValue>,
 }
 
 impl Event<'_> {
     fn visit(&self, visit: Visit<'_>) -> Result<(), DecodeError> {
-        let kind = match self.name.ok_or(DecodeError::Schema)? {
+        let venue_time_ms = self.timestamp.and_then(millis);
+        let kind = match plain(self.name)? {
             "book" => EventKind::BookSnapshot,
             "price_change" => {
                 let changes = self.price_changes.ok_or(DecodeError::Schema)?;
@@ -157,7 +202,7 @@ impl Event<'_> {
             // Told to everybody, and of a market that nobody here has subscribed to yet.
             "new_market" => {
                 visit(Envelope {
-                    venue_time_ms: self.timestamp,
+                    venue_time_ms,
                     ..bare(EventKind::Status)
                 });
                 return Ok(());
@@ -170,11 +215,11 @@ impl Event<'_> {
             "order" | "trade" => EventKind::Other,
             _ => return Err(DecodeError::UnknownChannel),
         };
-        let instrument = Some(self.asset_id.ok_or(DecodeError::Schema)?);
+        let instrument = Some(plain(self.asset_id)?);
         visit(Envelope {
             kind,
             instrument,
-            venue_time_ms: self.timestamp,
+            venue_time_ms,
             ended: false,
         });
         Ok(())
@@ -188,11 +233,12 @@ impl Event<'_> {
         ended: bool,
         visit: Visit<'_>,
     ) -> Result<(), DecodeError> {
+        let venue_time_ms = self.timestamp.and_then(millis);
         let mut each = |token: T| {
             visit(Envelope {
                 kind,
                 instrument: Some(token.into()),
-                venue_time_ms: self.timestamp,
+                venue_time_ms,
                 ended,
             });
         };
@@ -248,20 +294,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Plain<'a> {
     }
 }
 
-/// Milliseconds since the epoch: a string of digits, or a number. `None` where it is neither.
-struct Millis(Option<i64>);
+/// A string without escapes: ids and names of events have none.
+fn plain(value: Option<&RawValue>) -> Result<&str, DecodeError> {
+    let text = value.and_then(|value| value.get().strip_prefix('"')?.strip_suffix('"'));
+    text.filter(|text| !text.contains('\\')).ok_or(DecodeError::Schema)
+}
 
-impl<'de> Deserialize<'de> for Millis {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        if raw.starts_with(['{', '[']) {
-            return Err(D::Error::invalid_type(
-                de::Unexpected::Other("a list or an object"),
-                &"milliseconds",
-            ));
-        }
-        Ok(Self(raw.trim_matches('"').parse().ok()))
-    }
+/// Milliseconds since the epoch: a string of digits, or a number. `None` where it is neither.
+fn millis(value: &RawValue) -> Option<i64> {
+    value.get().trim_matches('"').parse().ok()
 }
 
 #[cfg(test)]
@@ -316,14 +357,32 @@ mod tests {
 
     #[test]
     fn a_defect_of_one_event_does_not_hide_the_others() {
-        let frame = r#"[{"event_type":"surprise"},{"event_type":"book","asset_id":"3","timestamp":"1"}]"#;
-        assert_eq!(
-            read(frame),
+        for (bad, reason) in [
+            (r#"{"event_type":"surprise"}"#, DecodeError::UnknownChannel),
+            (r#"{"event_type":"book","asset_id":null}"#, DecodeError::Schema),
             (
-                vec![event(EventKind::BookSnapshot, "3", 1)],
-                Err(DecodeError::UnknownChannel)
-            )
-        );
+                r#"{"event_type":"book","asset_id":7,"timestamp":{}}"#,
+                DecodeError::Schema,
+            ),
+            (r#"{"event_type":["book"],"asset_id":"1"}"#, DecodeError::Schema),
+            (r#"{"event_type":"bo\\u006fk","asset_id":"1"}"#, DecodeError::Schema),
+            (
+                r#"{"event_type":"price_change","price_changes":[{"asset_id":7}]}"#,
+                DecodeError::Schema,
+            ),
+            ("17", DecodeError::Schema),
+            ("-1.5", DecodeError::Schema),
+            ("\"book\"", DecodeError::Schema),
+            ("null", DecodeError::Schema),
+            ("true", DecodeError::Schema),
+        ] {
+            let frame = format!(r#"[{bad},{{"event_type":"book","asset_id":"3","timestamp":"1"}}]"#);
+            assert_eq!(
+                read(&frame),
+                (vec![event(EventKind::BookSnapshot, "3", 1)], Err(reason)),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

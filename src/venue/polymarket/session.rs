@@ -4,30 +4,52 @@ use super::decode::{INVALID_OPERATION, NO_NEW_ASSETS, decode};
 use crate::market::{Cause, EventKind, Failure, Instrument, Subscribed};
 use crate::venue::{Answer, Session};
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 #[derive(Debug, Default)]
 pub(super) struct PolymarketSession {
     /// The first request names the channel, later ones the operation.
     greeted: bool,
-    /// Asked for, and not answered yet.
-    pending: Option<Vec<Instrument>>,
+    /// Asked for and not answered yet, the oldest first. A request whose instruments were all taken back stays: its answer
+    /// comes all the same, and must not be taken for another's.
+    requests: VecDeque<Vec<Instrument>>,
+    /// No longer awaited. The answer may still come.
+    late: Vec<Instrument>,
 }
 
 impl PolymarketSession {
-    fn settle(&mut self, is_active: impl Fn(&Instrument) -> bool) -> Answer {
-        let (accepted, refused) = self.give_up().into_iter().partition(is_active);
-        Answer::Settled(Subscribed {
+    /// The request that an array with these tokens answers: the oldest of which one is in it, since it is told by nothing
+    /// else. An array with no token of any answers the oldest.
+    fn answered_by(&mut self, active: &HashSet<String>) -> Option<Vec<Instrument>> {
+        let asks = |request: &Vec<Instrument>| request.iter().any(|asked| active.contains(asked.as_str()));
+        let index = self.requests.iter().position(asks).unwrap_or(0);
+        self.requests.remove(index)
+    }
+
+    fn settle(&mut self, active: &HashSet<String>) -> Option<Answer> {
+        let is_active = |asked: &Instrument| active.contains(asked.as_str());
+        let came_late: Vec<_> = self.late.extract_if(.., |asked| is_active(asked)).collect();
+        if came_late.is_empty() && self.requests.is_empty() {
+            return None;
+        }
+        let request = if came_late.is_empty() {
+            self.answered_by(active).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let (mut accepted, refused): (Vec<_>, _) = request.into_iter().partition(is_active);
+        accepted.extend(came_late);
+        Some(Answer::Settled(Subscribed {
             accepted,
             refused,
             ..Subscribed::default()
-        })
+        }))
     }
 }
 
 impl Session for PolymarketSession {
     fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.pending.get_or_insert_default().extend_from_slice(instruments);
+        self.requests.push_back(instruments.to_vec());
         let request = if std::mem::replace(&mut self.greeted, true) {
             json!({"assets_ids": ids(instruments), "operation": "subscribe"})
         } else {
@@ -37,25 +59,33 @@ impl Session for PolymarketSession {
     }
 
     fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        if let Some(pending) = &mut self.pending {
-            pending.retain(|asked| !instruments.contains(asked));
+        for asked in self.requests.iter_mut().chain([&mut self.late]) {
+            asked.retain(|asked| !instruments.contains(asked));
         }
         vec![json!({"assets_ids": ids(instruments), "operation": "unsubscribe"}).to_string()]
     }
 
     fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        !self.requests.is_empty() || !self.late.is_empty()
     }
 
     fn answer(&mut self, frame: &str) -> Option<Answer> {
-        self.pending.as_ref()?;
         match frame.trim() {
-            // All were subscribed already, so all are in effect.
-            NO_NEW_ASSETS => Some(self.settle(|_| true)),
+            NO_NEW_ASSETS => {
+                // All were subscribed already, so all are in effect.
+                let accepted = self.requests.pop_front()?;
+                Some(Answer::Settled(Subscribed {
+                    accepted,
+                    ..Subscribed::default()
+                }))
+            }
             INVALID_OPERATION => {
+                let refused = self.requests.pop_front()?;
                 let detail = "the venue answered the subscription with INVALID OPERATION";
-                let failure = Failure::new(Cause::SubscribeRejected).with_detail(detail);
-                Some(Answer::Rejected(self.give_up(), failure))
+                Some(Answer::Rejected(
+                    refused,
+                    Failure::new(Cause::SubscribeRejected).with_detail(detail),
+                ))
             }
             text if text.starts_with('[') => {
                 let mut active = HashSet::new();
@@ -65,14 +95,16 @@ impl Session for PolymarketSession {
                         active.insert(id.to_owned());
                     }
                 });
-                Some(self.settle(|asked| active.contains(asked.as_str())))
+                self.settle(&active)
             }
             _ => None,
         }
     }
 
     fn give_up(&mut self) -> Vec<Instrument> {
-        self.pending.take().unwrap_or_default()
+        let unanswered: Vec<_> = self.requests.drain(..).flatten().collect();
+        self.late.extend(unanswered.iter().cloned());
+        unanswered
     }
 }
 
@@ -154,5 +186,31 @@ mod tests {
     #[test]
     fn nothing_new_means_all_in_effect() {
         assert_eq!(asked(&["1"]).answer("NO NEW ASSETS"), Some(settled(&["1"], &[])));
+    }
+
+    #[test]
+    fn each_answer_settles_the_request_that_it_belongs_to() {
+        let mut session = asked(&["1"]);
+        session.subscribe(&instruments(&["2"]));
+        session.subscribe(&instruments(&["3"]));
+        let books = |id: &str| format!(r#"[{{"event_type":"book","asset_id":"{id}","timestamp":"1"}}]"#);
+        assert_eq!(session.answer(&books("1")), Some(settled(&["1"], &[])));
+        assert_eq!(
+            session.answer(&books("3")),
+            Some(settled(&["3"], &[])),
+            "also out of turn"
+        );
+        assert_eq!(session.answer("[]"), Some(settled(&[], &["2"])));
+        assert!(!session.is_pending());
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_still_counts() {
+        let mut session = asked(&["1", "2"]);
+        assert_eq!(session.give_up(), instruments(&["1", "2"]));
+        session.unsubscribe(&instruments(&["2"]));
+        let books = r#"[{"event_type":"book","asset_id":"1","timestamp":"1"}]"#;
+        assert_eq!(session.answer(books), Some(settled(&["1"], &[])));
+        assert_eq!(session.answer(books), None);
     }
 }

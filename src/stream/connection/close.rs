@@ -1,0 +1,55 @@
+//! The end of a connection.
+
+use super::{Connection, Side};
+use crate::market::Cause;
+use crate::metrics::{Direction, Opcode};
+use futures_util::SinkExt;
+use std::future::poll_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
+    /// Closes: answers the venue's close frame, or sends one that says why. A venue that did nothing wrong gets time to answer;
+    /// what still comes is counted, and nobody is told.
+    pub(in crate::stream) async fn close(mut self) {
+        let friendly = self.ended.is_none();
+        let limit = self.close_timeout;
+        let closing = async {
+            if self.closed_by.is_some() {
+                // The answer is queued already.
+                let _ = self.socket.flush().await;
+            } else {
+                self.send_close().await;
+            }
+            while friendly && self.ended.is_none() {
+                poll_fn(|cx| self.poll_progress(cx)).await;
+                self.queue.clear();
+                self.queued_bytes = 0;
+            }
+        };
+        // Past its time the connection is dropped as it is.
+        let _ = timeout(limit, closing).await;
+    }
+
+    async fn send_close(&mut self) {
+        let code = match self.ended.as_ref().map(|failure| failure.cause) {
+            None => CloseCode::Normal,
+            Some(Cause::TooBig) => CloseCode::Size,
+            Some(Cause::InvalidUtf8) => CloseCode::Invalid,
+            Some(Cause::Protocol) => CloseCode::Protocol,
+            Some(_) => CloseCode::Away,
+        };
+        let frame = CloseFrame {
+            code,
+            reason: "".into(),
+        };
+        self.closed_by = Some(Side::Us);
+        if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+            self.cells.control_frame(Opcode::Close, Direction::Sent);
+            self.cells.frame_sent(2);
+        }
+    }
+}
