@@ -5,7 +5,10 @@ use crate::config::{Config, StreamConfig, TransportConfig};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, StreamCells, StreamInfo, Streams};
 use crate::observe::StreamObserver;
-use crate::stream::{MarketDataStream, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream};
+use crate::stream::{
+    MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
+};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,12 +82,14 @@ impl Service {
         } else {
             TlsTrust::only([])?
         };
-        own.set_streams(config.streams.len());
         own.set_config_hash(config.hash);
+        // Streams of a host share its look-ups.
+        let mut diallers: HashMap<&str, TcpDialler> = HashMap::new();
         let streams = TaskTracker::new();
         let stop_streams = CancellationToken::new();
         for stream in &config.streams {
-            let stream = assemble(stream, &config.transport, trust.clone(), &shown).await;
+            let dialler = diallers.entry(stream.endpoint.host()).or_default().clone();
+            let stream = assemble(stream, &config.transport, trust.clone(), dialler, &shown).await;
             streams.spawn(watch(stream, stop_streams.clone()));
         }
         streams.close();
@@ -126,7 +131,13 @@ impl Service {
 
 type Watched = ReconnectingDataStream<WebSocketStream, Arc<StreamObserver>>;
 
-async fn assemble(config: &StreamConfig, transport: &TransportConfig, trust: TlsTrust, shown: &Streams) -> Watched {
+async fn assemble(
+    config: &StreamConfig,
+    transport: &TransportConfig,
+    trust: TlsTrust,
+    dialler: TcpDialler,
+    shown: &Streams,
+) -> Watched {
     let info = StreamInfo {
         stream: config.name.clone(),
         server_address: config.endpoint.host().to_owned(),
@@ -158,7 +169,12 @@ async fn assemble(config: &StreamConfig, transport: &TransportConfig, trust: Tls
         observer.clone(),
     );
     // A seed for each stream, or all would jitter alike.
-    let mut stream = ReconnectingDataStream::with_observer(socket, config.policy.clone(), fastrand::u64(..), observer);
+    let mut stream = ReconnectingDataStream::with_observer(
+        socket.with_dialler(dialler),
+        config.policy.clone(),
+        fastrand::u64(..),
+        observer,
+    );
     // Neither fails: both record the wish.
     let _ = stream.subscribe(&config.instruments).await;
     let _ = stream.connect().await;

@@ -25,6 +25,7 @@ impl Signals {
 
     /// The next signal's name.
     pub async fn next(&mut self) -> &'static str {
+        // In any order: each of them means the same.
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -35,6 +36,7 @@ impl Signals {
     /// Does `work`, unless another signal comes: then the process ends at once.
     pub async fn or_exit<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::select! {
+            biased; // work that is done is not cut off by a signal of the same moment
             output = work => output,
             name = self.next() => {
                 tracing::warn!(signal = name, "second signal: ending at once");

@@ -53,7 +53,7 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "exporter.max_connections",
         "256",
-        "open HTTP connections: 1 to 65535; one more has to wait",
+        "open HTTP connections: 1 to 65535; one more is closed at once",
     ),
     key(
         "reconnection.initial_delay_ms",

@@ -3,6 +3,7 @@
 use super::keys::within;
 use super::section::Section;
 use super::value::Raw;
+use crate::stream::TransportOptions;
 use crate::supervise::{OnStale, Policy};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ impl Default for Reconnection {
             policy: Policy::default(),
             stale_after: None,
             ping_interval: None,
-            pong_timeout: Duration::from_secs(20),
+            pong_timeout: TransportOptions::default().pong_timeout,
             page_on_stale: false,
         }
     }

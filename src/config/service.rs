@@ -3,12 +3,12 @@
 use super::error::quoted;
 use super::section::Section;
 use super::value::Raw;
+use crate::stream::TransportOptions;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tracing::Level;
 
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+const MIB: usize = 1024 * 1024;
 
 /// What is served over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,19 +84,20 @@ impl ExporterConfig {
 
 impl TransportConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let defaults = TransportOptions::default();
         Self {
             send_timeout: section
                 .take("send_timeout_ms", |raw| raw.millis(1))
-                .unwrap_or(Duration::from_secs(5)),
+                .unwrap_or(defaults.send_timeout),
             close_timeout: section
                 .take("close_timeout_ms", |raw| raw.millis(1))
-                .unwrap_or(Duration::from_secs(2)),
+                .unwrap_or(defaults.close_timeout),
             max_message_bytes: section
                 .take("max_message_bytes", |raw| raw.bytes(1024..=256 * MIB as u64))
-                .unwrap_or(16 * MIB),
+                .unwrap_or(defaults.max_message_bytes),
             read_buffer_bytes: section
                 .take("read_buffer_bytes", |raw| raw.bytes(4096..=MIB as u64))
-                .unwrap_or(16 * KIB),
+                .unwrap_or(defaults.read_buffer_bytes),
         }
     }
 }

@@ -100,7 +100,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
-            scrapes: 8,
+            scrapes: 4,
             scrape_time: Duration::from_secs(30),
             header_time: Duration::from_secs(10),
             header_bytes: 16 * 1024,

@@ -5,9 +5,6 @@ use super::seqlock::cells;
 use crate::market::{Cause, DecodeError, SubscriptionFailure};
 use crate::supervise::{AttemptKind, BreakerState, State};
 
-/// The index of [`BreakerState::Open`].
-pub(super) const OPEN: u64 = 1;
-
 cells! {
     /// Times are nanoseconds since the stream's origin; of those that may be missing 0 means never or none.
     Figures, FigureCells {
@@ -99,7 +96,7 @@ impl Figures {
         } else if self.is_observed() {
             self.down = self.down.saturating_add(passed);
         }
-        if self.breaker() == OPEN {
+        if self.breaker() == BreakerState::OPEN as u64 {
             self.open = self.open.saturating_add(passed);
         }
     }

@@ -86,6 +86,7 @@ async fn cut(mut session: Session) -> ConnectionLog {
 
 async fn mute(mut session: Session) -> ConnectionLog {
     let stop = session.venue.stop.clone();
+    // In any order: the connection ends either way.
     tokio::select! {
         () = stop.cancelled() => {}
         () = client_gone(&session) => {

@@ -55,7 +55,7 @@ impl Port {
 /// Accepts until the venue stops.
 pub(super) async fn accept(venue: Arc<Venue>, port: Port, address: SocketAddr) {
     let stop = venue.stop.clone();
-    // Nothing is lost where it is dropped: accepted connections are tasks of their own by then.
+    // In any order: the acceptor never ends by itself. Nothing is lost where it is dropped: accepted connections are tasks of their own by then.
     tokio::select! {
         () = stop.cancelled() => {}
         () = Acceptor { venue, address, arrivals: 0 }.run(port) => {}

@@ -18,24 +18,27 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// The index of [`BreakerState::Open`].
+    pub const OPEN: usize = 1;
     /// The names in the order of [`BreakerState::index`].
-    pub const NAMES: &'static [&'static str] = &["closed", "open", "half_open"];
+    pub const NAMES: [&'static str; 3] = ["closed", "open", "half_open"];
 
     /// The position in [`BreakerState::NAMES`].
     pub const fn index(self) -> usize {
         match self {
             Self::Closed => 0,
-            Self::Open { .. } => 1,
+            Self::Open { .. } => Self::OPEN,
             Self::HalfOpen => 2,
         }
     }
 
     /// The name in labels and in the API.
     pub const fn as_str(self) -> &'static str {
+        let [closed, open, half_open] = Self::NAMES;
         match self {
-            Self::Closed => "closed",
-            Self::Open { .. } => "open",
-            Self::HalfOpen => "half_open",
+            Self::Closed => closed,
+            Self::Open { .. } => open,
+            Self::HalfOpen => half_open,
         }
     }
 }

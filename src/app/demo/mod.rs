@@ -82,6 +82,7 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
         Some(_) => "what happens follows, a line for each event",
     })?;
 
+    // In any order: either ends the demo.
     tokio::select! {
         _ = signals.next() => {}
         () = wait(options.duration) => {}

@@ -204,15 +204,13 @@ pub(super) const CONTROL_FRAMES: [(&str, &str); 6] = [
 pub(super) const TRIP_TRIGGERS: [Trigger; 2] = [Trigger::ConsecutiveFailures, Trigger::FatalError];
 /// The moves that a breaker makes; open and half-open can be closed by hand.
 pub(super) const TRANSITIONS: [(&str, &str); 5] = {
-    const CLOSED: &str = BreakerState::Closed.as_str();
-    const HALF_OPEN: &str = BreakerState::HalfOpen.as_str();
-    const OPEN: &str = "open";
+    let [closed, open, half_open] = BreakerState::NAMES;
     [
-        (CLOSED, OPEN),
-        (OPEN, HALF_OPEN),
-        (HALF_OPEN, OPEN),
-        (HALF_OPEN, CLOSED),
-        (OPEN, CLOSED),
+        (closed, open),
+        (open, half_open),
+        (half_open, open),
+        (half_open, closed),
+        (open, closed),
     ]
 };
 
