@@ -29,6 +29,7 @@ const fn secs(secs: u64) -> Duration {
 #[derive(Clone)]
 struct Connection {
     dial_takes: Duration,
+    close_takes: Duration,
     dial: Result<(), Cause>,
     subscribe: Result<(), Cause>,
     /// Refused of what is asked for.
@@ -40,6 +41,7 @@ struct Connection {
 fn good() -> Connection {
     Connection {
         dial_takes: millis(5),
+        close_takes: Duration::ZERO,
         dial: Ok(()),
         subscribe: Ok(()),
         refused: vec![],
@@ -131,6 +133,7 @@ impl MarketDataStream for Mock {
 
     async fn close(&mut self) {
         self.journal.lock().unwrap().closes += 1;
+        sleep(self.current.close_takes).await;
     }
 
     fn exchange_name(&self) -> &'static str {
@@ -185,9 +188,13 @@ async fn stream(policy: Policy, script: impl IntoIterator<Item = Connection>) ->
 }
 
 fn disconnected(cause: Cause) -> MarketEvent {
+    disconnected_with(cause, "")
+}
+
+fn disconnected_with(cause: Cause, detail: &'static str) -> MarketEvent {
     MarketEvent::Disconnected {
         cause,
-        detail: "".into(),
+        detail: detail.into(),
     }
 }
 
@@ -418,6 +425,51 @@ async fn subscriptions_change_on_the_open_connection_and_are_remembered() {
     assert_eq!(
         journal.lock().unwrap().subscriptions.last(),
         Some(&instruments(&["b", "c"]))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instrument_that_is_taken_back_and_wanted_again_stays_in_effect() {
+    let (mut stream, journal) = stream(policy(), [good()]).await;
+    quiet_for(&mut stream, secs(1)).await;
+    stream.unsubscribe(&instruments(&["a"])).await.unwrap();
+    assert_eq!(journal.lock().unwrap().subscribed.last(), Some(&(1, 1)));
+    stream.subscribe(&instruments(&["a"])).await.unwrap();
+    quiet_for(&mut stream, secs(1)).await;
+    let journal = journal.lock().unwrap();
+    assert_eq!(journal.subscribed.last(), Some(&(2, 2)));
+    assert!(journal.unsubscriptions.is_empty(), "nothing has changed for the venue");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_the_last_connection_takes_nothing_from_the_time_of_the_next_dial() {
+    let slow_to_close = Connection {
+        close_takes: secs(8),
+        ..good()
+    };
+    let slow_to_dial = Connection {
+        dial_takes: secs(9),
+        ..yielding([(millis(1), Some(frame()))])
+    };
+    let (mut stream, journal) = stream(policy(), [slow_to_close, slow_to_dial]).await;
+    quiet_for(&mut stream, secs(1)).await;
+    stream.reconnect();
+    stream.reconnect();
+    assert_eq!(
+        stream.next_event().await,
+        Some(disconnected_with(Cause::Forced, "a reconnect was asked for"))
+    );
+    assert_eq!(stream.next_event().await, Some(MarketEvent::Reconnected));
+    let journal = journal.lock().unwrap();
+    assert_eq!(journal.dials.len(), 2);
+    let attempts = journal
+        .notices
+        .iter()
+        .filter(|notice| matches!(notice, Notice::Attempt { .. }))
+        .count();
+    assert_eq!(
+        attempts, 2,
+        "one attempt is one dial, however often a reconnect is asked for"
     );
 }
 

@@ -584,6 +584,94 @@ async fn each_phase_of_a_dial_has_its_cause() {
     }
 }
 
+/// A dialler whose host has several addresses, which fail in their order.
+struct Addresses(Vec<(SocketAddr, i32)>);
+
+impl Dialler for Addresses {
+    type Io = tokio::net::TcpStream;
+
+    async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.0.iter().map(|(address, _)| *address).collect())
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
+        let error = self
+            .0
+            .iter()
+            .find(|(failing, _)| *failing == address)
+            .map_or(0, |(_, error)| *error);
+        Err(io::Error::from_raw_os_error(error))
+    }
+}
+
+#[tokio::test]
+async fn a_family_of_addresses_that_the_host_has_not_hides_no_other_failure() {
+    let (refused, no_address, no_network) = (111, 99, 101);
+    let (v4, v6): (SocketAddr, SocketAddr) = (([127, 0, 0, 1], 1).into(), ([0_u16; 8], 1).into());
+    for (addresses, cause) in [
+        (vec![(v4, refused), (v6, no_address)], "tcp_refused"),
+        (vec![(v6, no_network), (v4, refused)], "tcp_refused"),
+        (vec![(v6, no_address)], "tcp_unreachable"),
+        (vec![(v4, no_address)], "resource_limit"),
+        (vec![], "dns"),
+    ] {
+        let trust = TlsTrust::only([]).unwrap();
+        let mut rig = Rig::new(
+            "ws://venue.example/ws",
+            policy(),
+            options(),
+            trust,
+            Addresses(addresses),
+        )
+        .await;
+        rig.until(cause, |s| {
+            s.sum("feedwatch_connect_failures_total", &[("cause", cause)]) >= 1.0
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_phase_that_is_cut_off_by_the_deadline_is_measured_like_any_other() {
+    let venue = venue(vec![Rule::connections(1, 1, Fault::Hang)]);
+    let mut rig = dial(&venue.url(), policy()).await;
+    let scrape = rig.until_live().await;
+    let upgrades = [("phase", "upgrade")];
+    assert_eq!(scrape.sum("feedwatch_connect_duration_seconds_count", &upgrades), 2.0);
+    assert!(scrape.sum("feedwatch_connect_duration_seconds_sum", &upgrades) >= 0.5);
+}
+
+#[tokio::test]
+async fn a_small_limit_for_what_comes_does_not_limit_what_is_sent() {
+    let venue = venue(Vec::new());
+    let small = TransportOptions {
+        max_message_bytes: 8192,
+        ..options()
+    };
+    let mut rig = Rig::new(
+        &venue.url(),
+        policy(),
+        small,
+        TlsTrust::only([]).unwrap(),
+        TcpDialler::default(),
+    )
+    .await;
+    let many: Vec<_> = (0..200)
+        .map(|token| Instrument::new(&format!("9{token:077}")))
+        .collect();
+    rig.until_live().await;
+    rig.stream.subscribe(&many).await.unwrap();
+    rig.until("the answer", |s| {
+        s.sum("feedwatch_disconnects_total", &[("cause", "too_big")]) >= 1.0
+    })
+    .await;
+    let asked = |entry: &feedwatch::sim::Entry| matches!(entry.what, What::SubscriptionChanged { added: 200, .. });
+    assert!(
+        venue.log().entries().iter().any(asked),
+        "the request of 16 KB has arrived"
+    );
+}
+
 #[tokio::test]
 async fn a_consumer_that_pauses_finds_its_data_and_no_false_alarm() {
     let venue = venue(Vec::new());
