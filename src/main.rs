@@ -8,12 +8,17 @@ use feedwatch::app::{self, DemoOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
 use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
-use std::io::{self, Write};
+use feedwatch::telemetry;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// No script of faults is larger.
+const MAX_SCRIPT_BYTES: u64 = 1024 * 1024;
 
 /// What went wrong, and with which exit code that ends the program.
 enum Failure {
@@ -112,7 +117,12 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
 
 fn read_script(path: &Path) -> Result<Script, Failure> {
     let usage = |problem: String| Failure::Usage(format!("{}{problem}", path.display()).into());
-    let text = std::fs::read_to_string(path).map_err(|error| usage(format!(": {error}")))?;
+    let mut text = String::new();
+    let file = File::open(path).and_then(|file| file.take(MAX_SCRIPT_BYTES + 1).read_to_string(&mut text));
+    let bytes = file.map_err(|error| usage(format!(": {error}")))?;
+    if bytes as u64 > MAX_SCRIPT_BYTES {
+        return Err(usage(format!(": is larger than {MAX_SCRIPT_BYTES} bytes")));
+    }
     Script::from_toml(&text).map_err(|error| usage(format!(":{error}")))
 }
 
@@ -129,7 +139,12 @@ fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
         duration: demo.duration,
         verify: demo.verify,
     };
-    let differences = block_on(app::demo(options, build_info()))??;
+    let outcome = block_on(app::demo(options, build_info()))?;
+    let differences = match outcome {
+        // Nobody reads what it says, and it has ended before it has verified anything.
+        Err(error) if demo.verify => return Err(error.to_string().into()),
+        outcome => outcome?,
+    };
     Ok(if differences.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -150,6 +165,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let output = runtime.block_on(work);
     runtime.shutdown_background();
+    telemetry::finish();
     Ok(output)
 }
 

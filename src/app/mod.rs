@@ -1,6 +1,7 @@
 //! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo.
 
 mod demo;
+mod descriptors;
 mod http;
 mod service;
 mod signals;

@@ -1,5 +1,6 @@
 //! The exporter service: the configured streams, each a task of its own, and the HTTP server that shows them.
 
+use super::descriptors;
 use crate::clock::Moment;
 use crate::config::{Config, StreamConfig, TransportConfig};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -83,12 +85,23 @@ impl Service {
             TlsTrust::only([])?
         };
         own.set_config_hash(config.hash);
+        let places = descriptors::for_streams(config.exporter.max_connections);
+        if places < config.streams.len() {
+            warn!(
+                streams = config.streams.len(),
+                places, "not enough file descriptors for every stream: raise the limit"
+            );
+        }
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         // Streams of a host share its look-ups.
         let mut diallers: HashMap<&str, TcpDialler> = HashMap::new();
         let streams = TaskTracker::new();
         let stop_streams = CancellationToken::new();
         for stream in &config.streams {
-            let dialler = diallers.entry(stream.endpoint.host()).or_default().clone();
+            let dialler = diallers
+                .entry(stream.endpoint.host())
+                .or_insert_with(|| TcpDialler::with_places(places.clone()))
+                .clone();
             let stream = assemble(stream, &config.transport, trust.clone(), dialler, &shown).await;
             streams.spawn(watch(stream, stop_streams.clone()));
         }

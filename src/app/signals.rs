@@ -1,5 +1,6 @@
 //! SIGTERM, SIGINT and SIGHUP: the first one asks for an orderly end, the second one ends at once.
 
+use crate::telemetry;
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -40,6 +41,7 @@ impl Signals {
             output = work => output,
             name = self.next() => {
                 tracing::warn!(signal = name, "second signal: ending at once");
+                telemetry::finish();
                 std::process::exit(IMPATIENT);
             }
         }

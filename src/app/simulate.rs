@@ -3,7 +3,13 @@
 use super::Signals;
 use crate::sim::{Entry, SimOptions, SimulatedVenue};
 use std::io::{self, Write};
+use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// What is left to print at the end may take so long.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Runs a simulated venue until a signal ends it; prints its log to stdout, one JSON object a line.
 pub async fn simulate(options: SimOptions) -> io::Result<()> {
@@ -15,18 +21,24 @@ pub async fn simulate(options: SimOptions) -> io::Result<()> {
     })?;
     let news = venue.log().subscribe();
     writeln!(io::stderr(), "simulated venue at {}", venue.url())?;
-    let end = async {
-        signals.next().await;
-        signals.or_exit(venue.shutdown()).await;
-        Ok(())
-    };
-    tokio::try_join!(print(news), end).map(|_| ())
+    // On a thread of its own: a reader of stdout that stalls stops neither the venue nor its end.
+    let mut printer = spawn_blocking(move || print(news));
+    tokio::select! {
+        biased; // a signal ends it, whatever else happens at the same moment
+        _ = signals.next() => {}
+        ended = &mut printer => return ended.map_err(io::Error::other)?,
+    }
+    signals.or_exit(venue.shutdown()).await;
+    match timeout(LAST_LINES, printer).await {
+        Ok(ended) => ended.map_err(io::Error::other)?,
+        Err(_) => Ok(()),
+    }
 }
 
 /// Prints until nobody is left who could add to the log: how the connections end belongs to it.
-async fn print(mut news: Receiver<Entry>) -> io::Result<()> {
+fn print(mut news: Receiver<Entry>) -> io::Result<()> {
     loop {
-        match news.recv().await {
+        match news.blocking_recv() {
             Ok(entry) => writeln!(io::stdout(), "{}", serde_json::to_string(&entry)?)?,
             Err(RecvError::Lagged(missed)) => writeln!(io::stderr(), "{missed} entries of the log were not printed")?,
             Err(RecvError::Closed) => return Ok(()),

@@ -82,7 +82,7 @@ impl Readiness {
 pub struct Limits {
     /// Connections at once; one more is closed at once.
     pub connections: usize,
-    /// Scrapes that are encoded or sent at once; one more is answered with 503.
+    /// Scrapes that are encoded or sent at once, and as many requests of the API; one more is answered with 503.
     pub scrapes: usize,
     /// The time for encoding a scrape, where the client does not name a shorter one.
     pub scrape_time: Duration,
@@ -104,7 +104,7 @@ impl Default for Limits {
             scrape_time: Duration::from_secs(30),
             header_time: Duration::from_secs(10),
             header_bytes: 16 * 1024,
-            write_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(10),
             drain_time: Duration::from_secs(5),
         }
     }

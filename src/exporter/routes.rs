@@ -37,6 +37,7 @@ type Answer = Response<Full<Bytes>>;
 pub(super) struct Routes {
     state: ExporterState,
     scrapes: Arc<Semaphore>,
+    api: Arc<Semaphore>,
     scrape_time: Duration,
     landing: Bytes,
 }
@@ -49,6 +50,7 @@ impl Routes {
         Self {
             state,
             scrapes: Arc::new(Semaphore::new(limits.scrapes)),
+            api: Arc::new(Semaphore::new(limits.scrapes)),
             scrape_time: limits.scrape_time,
             landing: landing.into(),
         }
@@ -119,9 +121,20 @@ impl Routes {
     }
 
     async fn api_streams(&self) -> Result<Answer, Refusal> {
+        let permit = self
+            .api
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| busy("too many requests at once"))?;
         let streams = Arc::clone(&self.state.streams);
         match spawn_blocking(move || api::streams(&streams, Moment::now())).await {
-            Ok(Ok(json)) => Ok(ok(JSON, json)),
+            Ok(Ok(json)) => Ok(ok(
+                JSON,
+                Bytes::from_owner(Held {
+                    text: json,
+                    _permit: permit,
+                }),
+            )),
             _ => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot encode the streams",
@@ -130,8 +143,6 @@ impl Routes {
     }
 
     async fn scrape(&self, headers: &HeaderMap) -> Result<Answer, Refusal> {
-        let busy =
-            |reason: &'static str| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1");
         let permit = Arc::clone(&self.scrapes)
             .try_acquire_owned()
             .map_err(|_| busy("too many scrapes at once"))?;
@@ -147,6 +158,22 @@ impl Routes {
             )),
             Err(_elapsed) => Err(busy("the time for the scrape is over")),
         }
+    }
+}
+
+fn busy(reason: &'static str) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1")
+}
+
+/// An answer that holds its place until its last byte is sent, since it fills memory so long.
+struct Held<T> {
+    text: T,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_ref()
     }
 }
 

@@ -5,6 +5,7 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use prometheus::{IntGaugeVec, Opts, Registry};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Which build runs.
@@ -42,8 +43,24 @@ pub struct OwnMetrics {
     streams: IntGauge,
     config_hash: Gauge,
     log_messages: Vec<IntCounter>,
+    log_lines_dropped: IntCounter,
+    dropped_lines: DroppedLines,
     http: Vec<HandlerCells>,
     scrapes_in_flight: IntGauge,
+}
+
+/// Who knows how many log lines have been dropped.
+#[derive(Default)]
+struct DroppedLines {
+    count: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
+    /// Two scrapes at once must not count the same lines.
+    turn: Mutex<()>,
+}
+
+impl std::fmt::Debug for DroppedLines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DroppedLines")
+    }
 }
 
 /// The figures of a handler.
@@ -74,6 +91,11 @@ impl OwnMetrics {
             streams: register(&registry, IntGauge::with_opts(options(find("feedwatch_streams")?))?)?,
             config_hash: register(&registry, Gauge::with_opts(options(find("feedwatch_config_hash")?))?)?,
             log_messages: log_messages.collect::<Result<_, _>>()?,
+            log_lines_dropped: register(
+                &registry,
+                IntCounter::with_opts(options(find("feedwatch_log_lines_dropped_total")?))?,
+            )?,
+            dropped_lines: DroppedLines::default(),
             http: http(&registry)?,
             scrapes_in_flight: register(
                 &registry,
@@ -88,8 +110,19 @@ impl OwnMetrics {
         &self.registry
     }
 
+    /// Asks `count` at each scrape how many log lines have been dropped by now. Once.
+    pub fn count_dropped_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
+        // A second one would count the same lines again.
+        let _ = self.dropped_lines.count.set(Box::new(count));
+    }
+
     /// What the registry holds now.
     pub fn gather(&self) -> Vec<MetricFamily> {
+        if let Some(count) = self.dropped_lines.count.get() {
+            let _turn = self.dropped_lines.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.log_lines_dropped
+                .inc_by(count().saturating_sub(self.log_lines_dropped.get()));
+        }
         self.registry.gather()
     }
 

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// What a lag of the past still weighs after this long: 1/e.
 const LAG_MEMORY_SECONDS: f64 = 10.0;
-/// 2009-01-01. No market of this kind is older: a venue time before it is a defect.
-const FIRST_VENUE_TIME_MS: i64 = 1_230_768_000_000;
+/// An event that is older than a day when it comes has a wrong time: no venue is that late.
+const OLDEST_EVENT_SECONDS: f64 = 86_400.0;
 
 /// Who a stream is.
 #[derive(Clone, Debug)]
@@ -160,11 +160,12 @@ impl StreamCells {
 
     /// An event of the venue's time `venue_time_ms` (milliseconds since the Unix epoch) came at `received`.
     ///
-    /// A time in the future or before 2009 is no latency: it counts as clock skew, and touches neither histogram nor lag.
+    /// A time in the future or more than a day ago is no latency: it counts as clock skew, and touches neither histogram nor
+    /// lag.
     /// One task reports at a time.
     pub fn latency(&self, venue_time_ms: i64, received: Moment) {
         let seconds = unix_seconds(received.wall) - venue_time_ms as f64 / 1000.0;
-        if venue_time_ms < FIRST_VENUE_TIME_MS || seconds < 0.0 {
+        if !(0.0..=OLDEST_EVENT_SECONDS).contains(&seconds) {
             self.venue.clock_skew.fetch_add(1, Relaxed);
             return;
         }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
 use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream as Socket;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -160,6 +161,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     /// Reads one message, or else sends and judges what is due. Pending only when there is nothing to do.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // One read of the socket may hold thousands of frames: each of them counts, so that a flood leaves the others their turn.
+        let turn = ready!(coop::poll_proceed(cx));
         // What is there to read comes first: after a pause it may be the very thing that a clock misses.
         let read = match Pin::new(&mut self.socket).poll_next(cx) {
             Poll::Ready(Some(Ok(message))) => Some(self.on_message(message)),
@@ -196,6 +199,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             ready!(self.timer.as_mut().poll(cx));
             self.on_due(Moment::now().mono, cx);
         }
+        turn.made_progress();
         Poll::Ready(())
     }
 

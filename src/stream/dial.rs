@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Look-ups of one dialler at once.
 const LOOKUPS: usize = 4;
@@ -30,18 +32,55 @@ pub trait Dialler: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct TcpDialler {
     lookups: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
-impl Default for TcpDialler {
-    fn default() -> Self {
+impl TcpDialler {
+    /// With a place for each socket: where none is left, a dial fails as if there were no file descriptor left.
+    pub fn with_places(places: Arc<Semaphore>) -> Self {
         Self {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            places,
         }
     }
 }
 
+impl Default for TcpDialler {
+    /// As many sockets as the system allows.
+    fn default() -> Self {
+        Self::with_places(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+    }
+}
+
+/// A TCP connection in its place.
+#[derive(Debug)]
+pub struct TcpIo {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for TcpIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for TcpIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 impl Dialler for TcpDialler {
-    type Io = TcpStream;
+    type Io = TcpIo;
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
@@ -60,9 +99,11 @@ impl Dialler for TcpDialler {
             .map_err(|error| TcpSocket::new_v4().err().unwrap_or(error))
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpIo> {
+        let no_place = |_| io::Error::new(io::ErrorKind::OutOfMemory, "no file descriptor is left for streams");
+        let place = self.places.clone().try_acquire_owned().map_err(no_place)?;
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok(TcpIo { stream, _place: place })
     }
 }

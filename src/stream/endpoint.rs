@@ -63,11 +63,13 @@ impl Endpoint {
         let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Malformed)?;
         let host = uri
             .host()
-            .filter(|host| !host.is_empty())
+            .filter(|host| !host.is_empty() && *host != "[]")
             .ok_or(InvalidEndpoint::Host)?;
-        let has_port = authority.len() > host.len();
-        if has_port && uri.port_u16().is_none_or(|port| port == 0) {
-            return Err(InvalidEndpoint::Port);
+        if let Some(rest) = authority.strip_prefix(host).filter(|rest| !rest.is_empty()) {
+            let port = rest.strip_prefix(':').ok_or(InvalidEndpoint::Malformed)?;
+            if !port.bytes().all(|byte| byte.is_ascii_digit()) || uri.port_u16().is_none_or(|port| port == 0) {
+                return Err(InvalidEndpoint::Port);
+            }
         }
         let tls = url.starts_with("wss");
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
@@ -157,6 +159,9 @@ mod tests {
             ("wss://venue.example:0/", InvalidEndpoint::Port),
             ("wss://venue.example:65536/", InvalidEndpoint::Port),
             ("wss://venue.example:/", InvalidEndpoint::Port),
+            ("wss://venue.example:+80/", InvalidEndpoint::Port),
+            ("wss://[]:80/", InvalidEndpoint::Host),
+            ("wss://[::1]x:80/", InvalidEndpoint::Malformed),
             ("wss://[::1/", InvalidEndpoint::Malformed),
             ("wss://a:b:c/", InvalidEndpoint::Malformed),
         ] {

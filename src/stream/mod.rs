@@ -11,7 +11,7 @@ mod slot;
 mod tls;
 mod websocket;
 
-pub use dial::{Dialler, TcpDialler};
+pub use dial::{Dialler, TcpDialler, TcpIo};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
 pub use reconnecting::ReconnectingDataStream;

@@ -246,21 +246,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             Some(MarketEvent::Frame(frame)) if frame.is_data => self.apply(Input::Data, frame.received),
             Some(MarketEvent::Frame(_) | MarketEvent::Reconnected) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
-            Some(MarketEvent::Ended { instruments }) => {
-                for instrument in instruments {
-                    self.desired.remove(instrument);
-                    self.requested.remove(instrument);
-                    self.active.remove(instrument);
-                }
-                let now = Moment::now();
-                self.tell(
-                    now,
-                    DataFact::Ended {
-                        instruments: instruments.len(),
-                    },
-                );
-                self.tell_subscriptions(now);
-            }
+            Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
             Some(MarketEvent::Disconnected { cause, detail }) => {
                 let failure = Failure::new(*cause).with_detail(detail.clone());
                 self.apply(Input::Failed(failure), Moment::now());
@@ -272,6 +258,30 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             }
         }
         event
+    }
+
+    /// A venue may tell the end of markets that nobody here has asked for: only what was asked for is told on.
+    fn on_ended(&mut self, instruments: &[Instrument]) -> Option<MarketEvent> {
+        let ended: Vec<_> = instruments
+            .iter()
+            .filter_map(|instrument| self.desired.take(instrument))
+            .collect();
+        if ended.is_empty() {
+            return None;
+        }
+        for instrument in &ended {
+            self.requested.remove(instrument);
+            self.active.remove(instrument);
+        }
+        let now = Moment::now();
+        self.tell(
+            now,
+            DataFact::Ended {
+                instruments: ended.len(),
+            },
+        );
+        self.tell_subscriptions(now);
+        Some(MarketEvent::Ended { instruments: ended })
     }
 
     /// Starts what the action asks for, where that is an operation.

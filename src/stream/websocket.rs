@@ -150,7 +150,12 @@ impl<D: Dialler> WebSocketStream<D> {
             Err(error) => Err(error),
         };
         drop(phase);
-        let (socket, _response) = upgraded.map_err(|error| failure::of_upgrade(error, Moment::now().wall))?;
+        let (socket, response) = upgraded.map_err(|error| failure::of_upgrade(error, Moment::now().wall))?;
+        if response.headers().contains_key("sec-websocket-extensions") {
+            // RFC 6455, section 4.1: none was asked for, so its frames could not be read.
+            let detail = "the venue insists on an extension that was not asked for";
+            return Err(Failure::new(Cause::Upgrade).with_detail(detail));
+        }
         Ok(Connection::new(
             socket,
             self.venue,

@@ -41,6 +41,12 @@ pub(super) const METRICS: &[Metric] = &[
         },
     ),
     metric(
+        "feedwatch_log_lines_dropped_total",
+        Counter,
+        "Log lines that were not written because nobody read stderr",
+        Labels::None,
+    ),
+    metric(
         "feedwatch_http_requests_total",
         Counter,
         "HTTP requests answered",

@@ -32,7 +32,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric(
         "feedwatch_message_clock_skew_total",
         Kind::Counter,
-        "Events whose venue time lies in the future or before 2009; not in the latency histogram",
+        "Events whose venue time lies in the future or more than a day ago; not in the latency histogram",
         Labels::None,
         |venue, _| Int(venue.clock_skew.load(Relaxed)),
     ),

@@ -95,7 +95,9 @@ impl Session for PolymarketSession {
                         active.insert(id.to_owned());
                     }
                 });
-                self.settle(&active)
+                // An array of other events, or of garbage, is no answer.
+                let is_answer = text == "[]" || !active.is_empty();
+                if is_answer { self.settle(&active) } else { None }
             }
             _ => None,
         }
@@ -164,6 +166,11 @@ mod tests {
         assert_eq!(answer, Some(settled(&["2"], &["1"])));
         assert!(!session.is_pending());
         assert_eq!(session.answer("[]"), None, "only an awaited answer is one");
+        let mut session = asked(&["1"]);
+        let trade = r#"[{"event_type":"last_trade_price","asset_id":"1","timestamp":"1"}]"#;
+        for other in [trade, "[!!!", "[1]"] {
+            assert_eq!(session.answer(other), None, "{other}");
+        }
     }
 
     #[test]
