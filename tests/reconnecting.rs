@@ -504,6 +504,25 @@ async fn a_stream_whose_instruments_have_all_ended_becomes_idle_without_an_outag
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_markets_that_nobody_asked_for_is_not_told() {
+    let foreign = MarketEvent::Ended {
+        instruments: instruments(&["x", "y"]),
+    };
+    let mixed = MarketEvent::Ended {
+        instruments: instruments(&["x", "b"]),
+    };
+    let script = [yielding([(millis(1), Some(foreign)), (millis(1), Some(mixed))])];
+    let (mut stream, journal) = stream(policy(), script).await;
+    assert_eq!(
+        stream.next_event().await,
+        Some(MarketEvent::Ended {
+            instruments: instruments(&["b"])
+        })
+    );
+    assert_eq!(journal.lock().unwrap().subscribed.last(), Some(&(1, 1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn data_that_waits_to_be_read_is_not_taken_for_silence() {
     let watching = Policy {
         stale_after: Some(secs(60)),

@@ -27,6 +27,7 @@ use tokio::io::DuplexStream;
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream as Server;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -751,6 +752,30 @@ async fn a_venue_that_stops_reading_is_lost_although_it_goes_on_sending() {
     .await;
     rig.until("lost", |s| {
         s.sum("feedwatch_disconnects_total", &[("cause", "send_timeout")]) == 1.0
+    })
+    .await;
+    drop(rig);
+    venue.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_extension_that_was_not_asked_for_fails_the_upgrade() {
+    let (pipe, end) = Pipe::new();
+    let venue = tokio::spawn(async move {
+        #[allow(clippy::result_large_err, reason = "the type is tungstenite's")]
+        let insist = |_: &Request, mut response: Response| {
+            response
+                .headers_mut()
+                .insert("sec-websocket-extensions", "permessage-deflate".parse().unwrap());
+            Ok(response)
+        };
+        let mut server = tokio_tungstenite::accept_hdr_async(end, insist).await.unwrap();
+        while let Some(Ok(_)) = server.next().await {}
+    });
+    let trust = TlsTrust::only([]).unwrap();
+    let mut rig = Rig::new("ws://venue.example/ws", policy(), options(), trust, pipe).await;
+    rig.until("failed", |s| {
+        s.sum("feedwatch_connect_failures_total", &[("cause", "upgrade")]) == 1.0
     })
     .await;
     drop(rig);

@@ -15,5 +15,6 @@ mod exporter;
 mod exposition;
 mod harness;
 mod identities;
+mod scarcity;
 mod signals;
 mod simulate;
