@@ -8,6 +8,7 @@ mod fact;
 mod failure;
 mod reconnecting;
 mod slot;
+mod subscriptions;
 mod tls;
 mod websocket;
 

@@ -1,11 +1,12 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
 use super::slot::{Outcome, Slot, Step, Task};
+use super::subscriptions::Subscriptions;
 use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFact};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed, SubscriptionFailure};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Instant;
 use tokio::time::{Sleep, sleep_until};
@@ -45,14 +46,7 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     observer: O,
     /// The consumer asked for a connection.
     wanted: bool,
-    /// What the consumer asked for: the truth, restored on each connection.
-    desired: BTreeSet<Instrument>,
-    /// What this connection was asked for.
-    requested: BTreeSet<Instrument>,
-    /// Whether the two may differ.
-    changed: bool,
-    /// What this connection has in effect.
-    active: BTreeSet<Instrument>,
+    subscriptions: Subscriptions,
     /// Told before anything else is received. A handful: only notices of one input go in at a time.
     events: VecDeque<MarketEvent>,
     /// The consumer knows of a loss, and not yet of its end.
@@ -77,10 +71,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             supervisor: Supervisor::new(policy, seed),
             observer,
             wanted: false,
-            desired: BTreeSet::new(),
-            requested: BTreeSet::new(),
-            changed: false,
-            active: BTreeSet::new(),
+            subscriptions: Subscriptions::default(),
             events: VecDeque::new(),
             gap: false,
             subscribing_since: None,
@@ -139,9 +130,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     fn leave_connection(&mut self, now: Moment) {
         self.slot.release();
-        self.requested.clear();
-        if !self.active.is_empty() {
-            self.active.clear();
+        if self.subscriptions.disconnect() {
             self.tell_subscriptions(now);
         }
     }
@@ -151,15 +140,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     }
 
     fn tell_subscriptions(&self, now: Moment) {
-        // What was taken back counts no more, also before the venue has been told.
-        let active = self.active.intersection(&self.desired).count();
-        self.tell(
-            now,
-            DataFact::Subscriptions {
-                desired: self.desired.len(),
-                active,
-            },
-        );
+        let (desired, active) = (self.subscriptions.desired(), self.subscriptions.active());
+        self.tell(now, DataFact::Subscriptions { desired, active });
     }
 
     /// Only a failure of the subscription itself: a connection may also be lost while it is under way.
@@ -176,9 +158,9 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Brings the supervisor into line with what the consumer asked for.
     fn follow_wishes(&mut self) {
         let idle = self.supervisor.state() == State::Idle;
-        if idle && self.wanted && !self.desired.is_empty() && !self.slot.is_busy() {
+        if idle && self.wanted && self.subscriptions.is_wanted() && !self.slot.is_busy() {
             self.apply(Input::Start, Moment::now());
-        } else if !idle && self.desired.is_empty() {
+        } else if !idle && !self.subscriptions.is_wanted() {
             self.apply(Input::Idle, Moment::now());
         }
     }
@@ -207,7 +189,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                         self.apply(input, now);
                     }
                     Err(failure) => {
-                        self.tell_subscription_failure(now, failure.cause, self.requested.len());
+                        self.tell_subscription_failure(now, failure.cause, self.subscriptions.desired());
                         self.apply(Input::Failed(failure), now);
                     }
                 }
@@ -230,13 +212,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
             }
         }
-        // What was taken back in the meantime is not in effect.
-        self.active.extend(
-            answer
-                .accepted
-                .into_iter()
-                .filter(|accepted| self.desired.contains(accepted)),
-        );
+        self.subscriptions.accept(answer.accepted);
         self.tell_subscriptions(now);
     }
 
@@ -262,16 +238,9 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// A venue may tell the end of markets that nobody here has asked for: only what was asked for is told on.
     fn on_ended(&mut self, instruments: &[Instrument]) -> Option<MarketEvent> {
-        let ended: Vec<_> = instruments
-            .iter()
-            .filter_map(|instrument| self.desired.take(instrument))
-            .collect();
+        let ended = self.subscriptions.end(instruments);
         if ended.is_empty() {
             return None;
-        }
-        for instrument in &ended {
-            self.requested.remove(instrument);
-            self.active.remove(instrument);
         }
         let now = Moment::now();
         self.tell(
@@ -296,21 +265,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 );
             }
             Action::Subscribe { deadline } => {
-                self.requested.clone_from(&self.desired);
-                self.changed = false;
                 self.slot
-                    .begin(Task::Subscribe(self.desired.iter().cloned().collect()), deadline);
+                    .begin(Task::Subscribe(self.subscriptions.request_all()), deadline);
             }
             Action::Receive { .. } => {
-                if std::mem::take(&mut self.changed) {
-                    let added: Vec<_> = self.desired.difference(&self.requested).cloned().collect();
-                    let removed: Vec<_> = self.requested.difference(&self.desired).cloned().collect();
-                    self.requested.clone_from(&self.desired);
-                    self.active.retain(|instrument| self.desired.contains(instrument));
-                    if !(added.is_empty() && removed.is_empty()) {
-                        let deadline = later(Moment::now().mono, self.supervisor.policy().subscribe_timeout);
-                        self.slot.begin(Task::Change { added, removed }, deadline);
-                    }
+                if let Some(change) = self.subscriptions.request_change() {
+                    let deadline = later(Moment::now().mono, self.supervisor.policy().subscribe_timeout);
+                    self.slot.begin(Task::Change(change), deadline);
                 }
             }
             Action::Idle | Action::Wait { .. } | Action::Stop => {}
@@ -328,16 +289,14 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
     /// Adds to the set of instruments, which every connection from now on is subscribed to. Never fails; what the venue
     /// refuses is told to the observer.
     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
-        self.desired.extend(instruments.iter().cloned());
-        self.changed = true;
+        self.subscriptions.want(instruments);
         self.tell_subscriptions(Moment::now());
         Ok(Subscribed::default())
     }
 
     /// Takes instruments out of the set. Never fails.
     async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
-        self.desired.retain(|desired| !instruments.contains(desired));
-        self.changed = true;
+        self.subscriptions.take_back(instruments);
         self.tell_subscriptions(Moment::now());
         Ok(())
     }

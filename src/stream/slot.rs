@@ -4,6 +4,7 @@
 //! call goes on where the last one was.
 
 use super::MarketDataStream;
+use super::subscriptions::Change;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -19,10 +20,7 @@ pub(super) enum Task {
     /// On a new connection.
     Subscribe(Vec<Instrument>),
     /// On a live connection.
-    Change {
-        added: Vec<Instrument>,
-        removed: Vec<Instrument>,
-    },
+    Change(Change),
 }
 
 /// What an operation came to.
@@ -127,7 +125,7 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
             let result = timeout_at(deadline, stream.subscribe(&instruments)).await;
             Outcome::Subscribed(result.unwrap_or_else(|_| Err(too_late(DialPhase::Subscribe))))
         }
-        Task::Change { added, removed } => {
+        Task::Change(Change { added, removed }) => {
             let change = async {
                 if !removed.is_empty() {
                     stream.unsubscribe(&removed).await?;
