@@ -44,17 +44,11 @@ pub(super) struct Connection<Io> {
     queued_bytes: usize,
     /// Why it ended. Nothing is read any more.
     ended: Option<Failure>,
-    /// Who sent the first close frame, once there was one.
-    closed_by: Option<Side>,
+    /// Whether a close frame was sent or received: the first one decides, and nothing is sent after it.
+    closing: bool,
     first_answer: FirstAnswer,
     clocks: Clocks,
     timer: Pin<Box<Sleep>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Venue,
-    Us,
 }
 
 /// Before a connection is live, the answer is what `subscribe` waits for; later it is an event.
@@ -93,7 +87,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             queue: VecDeque::new(),
             queued_bytes: 0,
             ended: None,
-            closed_by: None,
+            closing: false,
             first_answer: FirstAnswer::Awaited,
             timer: Box::pin(sleep_until(clocks.next().into())),
             clocks,
@@ -228,7 +222,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     fn send_ping(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), tungstenite::Error> {
-        if self.closed_by.is_some() {
+        if self.closing {
             return Ok(());
         }
         let mut socket = Pin::new(&mut self.socket);

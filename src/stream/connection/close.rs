@@ -1,6 +1,6 @@
 //! The end of a connection.
 
-use super::{Connection, Side};
+use super::Connection;
 use crate::market::Cause;
 use crate::metrics::{Direction, Opcode};
 use futures_util::SinkExt;
@@ -18,7 +18,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let friendly = self.ended.is_none();
         let limit = self.close_timeout;
         let closing = async {
-            if self.closed_by.is_some() {
+            if self.closing {
                 // The answer is queued already.
                 let _ = self.socket.flush().await;
             } else {
@@ -46,7 +46,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             code,
             reason: "".into(),
         };
-        self.closed_by = Some(Side::Us);
+        self.closing = true;
         if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
             self.cells.control_frame(Opcode::Close, Direction::Sent);
             self.cells.frame_sent(2);

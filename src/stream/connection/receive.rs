@@ -1,6 +1,6 @@
 //! What a received message means: counted, understood, and queued for the consumer.
 
-use super::{Connection, FirstAnswer, Side};
+use super::{Connection, FirstAnswer};
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
@@ -38,8 +38,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
             Message::Close(frame) => {
                 self.cells.control_frame(Opcode::Close, Direction::Received);
-                if self.closed_by.is_none() {
-                    self.closed_by = Some(Side::Venue);
+                if !std::mem::replace(&mut self.closing, true) {
                     self.answered_in_kind(Opcode::Close, bytes, now.mono);
                 }
                 self.end(failure::of_close(frame.as_ref()));
