@@ -121,20 +121,12 @@ impl Routes {
     }
 
     async fn api_streams(&self) -> Result<Answer, Refusal> {
-        let permit = self
-            .api
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| busy("too many requests at once"))?;
+        let place = Place::take(&self.api, None).ok_or_else(|| busy("too many requests at once"))?;
         let streams = Arc::clone(&self.state.streams);
-        match spawn_blocking(move || api::streams(&streams, Moment::now())).await {
-            Ok(Ok(json)) => Ok(ok(
-                JSON,
-                Bytes::from_owner(Held {
-                    text: json,
-                    _permit: permit,
-                }),
-            )),
+        // The place goes along: it is taken for as long as somebody encodes, also when the client has gone.
+        let encoding = spawn_blocking(move || api::streams(&streams, Moment::now()).map(|json| place.holding(json)));
+        match encoding.await {
+            Ok(Ok(json)) => Ok(ok(JSON, json)),
             _ => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot encode the streams",
@@ -143,15 +135,13 @@ impl Routes {
     }
 
     async fn scrape(&self, headers: &HeaderMap) -> Result<Answer, Refusal> {
-        let permit = Arc::clone(&self.scrapes)
-            .try_acquire_owned()
-            .map_err(|_| busy("too many scrapes at once"))?;
-        let scrape = Scrape::begin(self.state.own.scrapes_in_flight(), permit);
+        let in_flight = Some(self.state.own.scrapes_in_flight());
+        let place = Place::take(&self.scrapes, in_flight).ok_or_else(|| busy("too many scrapes at once"))?;
         let state = self.state.clone();
-        let encoding = spawn_blocking(move || scrape.encode(&state));
+        let encoding = spawn_blocking(move || place.holding(encode(&state)));
         let limit = asked_for(headers).map_or(self.scrape_time, |asked| asked.min(self.scrape_time));
         match timeout(limit, encoding).await {
-            Ok(Ok(scrape)) => Ok(ok(text::CONTENT_TYPE, Bytes::from_owner(scrape))),
+            Ok(Ok(scrape)) => Ok(ok(text::CONTENT_TYPE, scrape)),
             Ok(Err(_panicked)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot encode the metrics: see the log",
@@ -165,15 +155,51 @@ fn busy(reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1")
 }
 
-/// An answer that holds its place until its last byte is sent, since it fills memory so long.
-struct Held<T> {
-    text: T,
+fn encode(state: &ExporterState) -> String {
+    let mut out = String::new();
+    text::write_streams(&mut out, &state.streams, Moment::now());
+    state.own.set_streams(state.streams.count());
+    text::write_families(&mut out, &state.own.gather());
+    out
+}
+
+/// The place of an answer that fills memory, from the first figure read until the last byte is sent.
+struct Place {
+    in_flight: Option<IntGauge>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// A place, if there is one left; counted in `in_flight` as long as it is taken.
+    fn take(places: &Arc<Semaphore>, in_flight: Option<&IntGauge>) -> Option<Self> {
+        let permit = Arc::clone(places).try_acquire_owned().ok()?;
+        in_flight.inspect(|gauge| gauge.inc());
+        Some(Self {
+            in_flight: in_flight.cloned(),
+            _permit: permit,
+        })
+    }
+
+    /// The answer, which gives the place back when it is dropped.
+    fn holding<T: AsRef<[u8]> + Send + 'static>(self, answer: T) -> Bytes {
+        Bytes::from_owner(Held { answer, _place: self })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.in_flight.iter().for_each(IntGauge::dec);
+    }
+}
+
+struct Held<T> {
+    answer: T,
+    _place: Place,
 }
 
 impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
     fn as_ref(&self) -> &[u8] {
-        self.text.as_ref()
+        self.answer.as_ref()
     }
 }
 
@@ -182,43 +208,6 @@ pub(super) fn asked_for(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.parse().ok()?;
     let limit = Duration::try_from_secs_f64(seconds * SCRAPE_TIMEOUT_SHARE).ok()?;
     Some(limit).filter(|limit| !limit.is_zero())
-}
-
-/// A scrape under way: holds its place from the first figure read until the last byte is sent, since it fills memory so long.
-struct Scrape {
-    text: String,
-    in_flight: IntGauge,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Scrape {
-    fn begin(in_flight: &IntGauge, permit: OwnedSemaphorePermit) -> Self {
-        in_flight.inc();
-        Self {
-            text: String::new(),
-            in_flight: in_flight.clone(),
-            _permit: permit,
-        }
-    }
-
-    fn encode(mut self, state: &ExporterState) -> Self {
-        text::write_streams(&mut self.text, &state.streams, Moment::now());
-        state.own.set_streams(state.streams.all().len());
-        text::write_families(&mut self.text, &state.own.gather());
-        self
-    }
-}
-
-impl AsRef<[u8]> for Scrape {
-    fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
-}
-
-impl Drop for Scrape {
-    fn drop(&mut self) {
-        self.in_flight.dec();
-    }
 }
 
 /// A request that is not served.

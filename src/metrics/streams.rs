@@ -52,6 +52,15 @@ impl Streams {
         self.read().streams.values().filter_map(Weak::upgrade).collect()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.read()
+            .streams
+            .values()
+            .filter(|stream| stream.strong_count() > 0)
+            .count()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Members> {
         self.members.read().unwrap_or_else(PoisonError::into_inner)
     }
