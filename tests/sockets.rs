@@ -173,11 +173,7 @@ async fn http_401_and_451_trip_at_once() {
     for code in [401, 451] {
         let venue = venue(vec![Rule::always(status(code, &[]))]);
         let mut rig = dial(&venue.url(), policy()).await;
-        let scrape = rig
-            .until("tripped", |scrape| {
-                scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
-            })
-            .await;
+        let scrape = rig.until_tripped().await;
         assert_eq!(
             scrape.sum("feedwatch_breaker_trips_total", &[("trigger", "fatal_error")]),
             1.0
@@ -195,11 +191,7 @@ async fn http_401_and_451_trip_at_once() {
 async fn the_third_http_403_in_a_row_trips() {
     let venue = venue(vec![Rule::always(status(403, &[]))]);
     let mut rig = dial(&venue.url(), policy()).await;
-    let scrape = rig
-        .until("tripped", |scrape| {
-            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
-        })
-        .await;
+    let scrape = rig.until_tripped().await;
     assert_eq!(
         scrape.sum("feedwatch_connect_failures_total", &[("cause", "http_status")]),
         2.0
@@ -331,11 +323,7 @@ async fn a_venue_that_stays_dead_is_redialled_and_then_trips() {
     };
     let venue = SimulatedVenue::start(silent).unwrap();
     let mut rig = dial(&venue.url(), policy).await;
-    let scrape = rig
-        .until("tripped", |scrape| {
-            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
-        })
-        .await;
+    let scrape = rig.until_tripped().await;
     assert_eq!(scrape.sum("feedwatch_disconnects_total", &[("cause", "stale")]), 3.0);
     assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 3.0);
 }
@@ -355,11 +343,7 @@ async fn a_flapping_venue_trips_although_each_connection_goes_live() {
         },
     )
     .await;
-    let scrape = rig
-        .until("tripped", |scrape| {
-            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
-        })
-        .await;
+    let scrape = rig.until_tripped().await;
     assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 4.0);
     assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 0.0);
 }
@@ -459,16 +443,7 @@ async fn frames_that_are_not_understood_are_counted_and_the_connection_is_kept()
     ];
     let mut frames: Vec<_> = texts.iter().map(|text| CapturedFrame::text(None, text)).collect();
     frames.push(CapturedFrame::binary(None, &[0xff, 0xfe]));
-    let traffic = Traffic::Replay {
-        frames: Arc::new(frames.into_iter().collect()),
-        speed: Speed::AsFastAsRead,
-        repeat: false,
-    };
-    let venue = SimulatedVenue::start(SimOptions {
-        traffic,
-        ..SimOptions::default()
-    })
-    .unwrap();
+    let venue = support::replaying(&Arc::new(frames.into_iter().collect()));
     let mut rig = dial(&venue.url(), policy()).await;
     let scrape = rig
         .until("all read", |s| s.sum("feedwatch_parse_errors_total", &[]) == 4.0)

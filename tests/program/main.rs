@@ -9,6 +9,7 @@
     reason = "tests: helpers may fail the test, too; figures of metrics are whole numbers and compared exactly"
 )]
 
+mod captures;
 mod command_line;
 mod demo;
 mod exporter;
@@ -18,3 +19,5 @@ mod identities;
 mod scarcity;
 mod signals;
 mod simulate;
+#[path = "../support/mod.rs"]
+mod support;

@@ -11,7 +11,9 @@
 
 pub(crate) mod rig;
 
+use feedwatch::sim::{Capture, SimOptions, SimulatedVenue, Speed, Traffic};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A scrape, read back.
 pub(crate) struct Scrape(Vec<Sample>);
@@ -114,4 +116,18 @@ pub(crate) fn capture_files(folder: &Path) -> Vec<PathBuf> {
     }
     files.sort();
     files
+}
+
+/// A venue that plays these frames once to each connection, as fast as they are read.
+pub(crate) fn replaying(frames: &Arc<Capture>) -> SimulatedVenue {
+    let traffic = Traffic::Replay {
+        frames: frames.clone(),
+        speed: Speed::AsFastAsRead,
+        repeat: false,
+    };
+    SimulatedVenue::start(SimOptions {
+        traffic,
+        ..SimOptions::default()
+    })
+    .unwrap()
 }

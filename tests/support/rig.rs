@@ -82,4 +82,11 @@ impl<D: Dialler> Rig<D> {
         self.until("live", |scrape| scrape.sum("feedwatch_stream_connected", &[]) == 1.0)
             .await
     }
+
+    pub(crate) async fn until_tripped(&mut self) -> Scrape {
+        self.until("tripped", |scrape| {
+            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
+        })
+        .await
+    }
 }
