@@ -7,8 +7,10 @@ mod cause;
 mod event;
 mod name;
 mod reason;
+mod trace_id;
 
 pub use cause::{Cause, Failure};
 pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
 pub use name::{Instrument, InvalidName, StreamName};
 pub use reason::{DecodeError, DialPhase, SubscriptionFailure};
+pub use trace_id::TraceId;

@@ -22,7 +22,11 @@ pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: 
             notice_line(stream, venue, at, notice);
         }
         Fact::Transport(TransportFact::Peer(address)) => debug!(stream, venue, %address, "reached"),
-        Fact::Transport(TransportFact::Phase { phase, took }) => {
+        Fact::Transport(TransportFact::PhaseBegan(phase)) => {
+            debug!(stream, venue, phase = phase.as_str(), "phase begins");
+        }
+        Fact::Transport(TransportFact::Answered { status }) => debug!(stream, venue, status, "upgrade answered"),
+        Fact::Transport(TransportFact::PhaseEnded { phase, took }) => {
             debug!(
                 stream,
                 venue,

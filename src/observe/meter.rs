@@ -21,9 +21,11 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
             observe_durations(cells, memory, at.mono, notice);
             cells.update(at.mono, |writer| write_notice(writer, memory, at.mono, notice));
         }
-        // An address is nothing for a label; what has ended is told by the subscriptions that are left.
-        Fact::Transport(TransportFact::Peer(_)) | Fact::Data(DataFact::Ended { .. }) => {}
-        Fact::Transport(TransportFact::Phase { phase, took }) => cells.venue().connect_phase(*phase, *took),
+        // An address and a status are nothing for a label, a phase is counted at its end; what has ended is told by the
+        // subscriptions that are left.
+        Fact::Transport(TransportFact::Peer(_) | TransportFact::PhaseBegan(_) | TransportFact::Answered { .. })
+        | Fact::Data(DataFact::Ended { .. }) => {}
+        Fact::Transport(TransportFact::PhaseEnded { phase, took }) => cells.venue().connect_phase(*phase, *took),
         Fact::Transport(TransportFact::Certificate { not_after }) => {
             cells.venue().set_certificate_not_after(*not_after);
         }

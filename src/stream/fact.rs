@@ -23,12 +23,19 @@ pub enum Fact {
 pub enum TransportFact {
     /// The attempt reached this peer.
     Peer(SocketAddr),
-    /// A phase of an attempt is over, well or ill.
-    Phase {
+    /// A phase of an attempt begins.
+    PhaseBegan(DialPhase),
+    /// A phase of an attempt is over, well or ill. That of an attempt which was given up may come after the attempt's end.
+    PhaseEnded {
         /// Which.
         phase: DialPhase,
         /// How long it took.
         took: Duration,
+    },
+    /// The upgrade was answered with this HTTP status.
+    Answered {
+        /// 101 where it succeeded.
+        status: u16,
     },
     /// The venue's certificate, seen in a TLS handshake.
     Certificate {

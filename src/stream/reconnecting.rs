@@ -124,7 +124,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 Notice::Connected => self.subscribing_since = Some(now.mono),
                 _ => {}
             }
+            let is_subscribing = matches!(notice, Notice::Connected);
             self.observer.observe(now, &Fact::Supervisor(notice));
+            if is_subscribing {
+                let began = TransportFact::PhaseBegan(DialPhase::Subscribe);
+                self.observer.observe(now, &Fact::Transport(began));
+            }
         }
     }
 
@@ -173,7 +178,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             Outcome::Subscribed(result) => {
                 if let Some(since) = self.subscribing_since.take() {
                     let took = now.mono.saturating_duration_since(since);
-                    let fact = TransportFact::Phase {
+                    let fact = TransportFact::PhaseEnded {
                         phase: DialPhase::Subscribe,
                         took,
                     };

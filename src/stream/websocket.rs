@@ -150,7 +150,15 @@ impl<D: Dialler> WebSocketStream<D> {
             Err(error) => Err(error),
         };
         drop(phase);
-        let (socket, response) = upgraded.map_err(|error| failure::of_upgrade(error, Moment::now().wall))?;
+        let upgraded = upgraded.map_err(|error| failure::of_upgrade(error, Moment::now().wall));
+        let status = match &upgraded {
+            Ok((_, response)) => Some(response.status().as_u16()),
+            Err(failure) => failure.status,
+        };
+        if let Some(status) = status {
+            self.tell(TransportFact::Answered { status });
+        }
+        let (socket, response) = upgraded?;
         if response.headers().contains_key("sec-websocket-extensions") {
             // RFC 6455, section 4.1: none was asked for, so its frames could not be read.
             let detail = "the venue insists on an extension that was not asked for";
@@ -188,9 +196,12 @@ impl<D: Dialler> WebSocketStream<D> {
 
     fn enter(&mut self, phase: DialPhase) -> PhaseTimer {
         self.phase = phase;
+        let now = Moment::now();
+        let fact = Fact::Transport(TransportFact::PhaseBegan(phase));
+        self.observer.observe(now, &fact);
         PhaseTimer {
             phase,
-            begun: Moment::now().mono,
+            begun: now.mono,
             observer: self.observer.clone(),
         }
     }
@@ -209,7 +220,7 @@ impl Drop for PhaseTimer {
         let took = now.mono.saturating_duration_since(self.begun);
         self.observer.observe(
             now,
-            &Fact::Transport(TransportFact::Phase {
+            &Fact::Transport(TransportFact::PhaseEnded {
                 phase: self.phase,
                 took,
             }),
