@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "service")]
 pub mod exporter;
+pub mod history;
 pub mod metrics;
 pub mod observe;
 #[cfg(feature = "service")]

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock"],
     &["market"],
     &["supervise"],
+    &["history"],
     &["metrics"],
     &["venue"],
     &["stream"],

@@ -10,6 +10,7 @@ use super::snapshot::StreamSnapshot;
 use super::venue::{Direction, Opcode, VenueCells};
 use super::writer::StreamWriter;
 use crate::clock::{Moment, unix_seconds};
+use crate::history::History;
 use crate::market::{EventKind, StreamName};
 use crate::supervise::State;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub struct StreamCells {
     /// Until when the clocks have been shown: nanoseconds since the origin.
     shown: AtomicU64,
     traffic: TrafficCells,
+    history: History,
 }
 
 impl StreamCells {
@@ -83,6 +85,7 @@ impl StreamCells {
             figures: SeqLock::new(&Figures::ZERO),
             shown: AtomicU64::new(0),
             traffic: Traffic::ZERO.to_atomic(),
+            history: History::default(),
         }
     }
 
@@ -94,6 +97,11 @@ impl StreamCells {
     /// The figures of its venue.
     pub const fn venue(&self) -> &Arc<VenueCells> {
         &self.venue
+    }
+
+    /// What happened to the stream last.
+    pub const fn history(&self) -> &History {
+        &self.history
     }
 
     /// What the stream is doing.

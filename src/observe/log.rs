@@ -1,10 +1,30 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
 use crate::clock::Moment;
+use crate::market::TraceId;
 use crate::metrics::StreamCells;
 use crate::stream::{DataFact, Fact, TransportFact};
 use crate::supervise::{BreakerState, Notice, Transition};
 use tracing::{debug, error, info, warn};
+
+/// Whom a line is about: its first fields.
+struct About<'a> {
+    stream: &'a str,
+    venue: &'a str,
+    /// Within an outage whose trace is recorded.
+    trace: Option<TraceId>,
+}
+
+macro_rules! line {
+    ($level:ident, $about:expr, $($rest:tt)+) => {
+        $level!(
+            stream = $about.stream,
+            venue = $about.venue,
+            trace_id = $about.trace.map(tracing::field::display),
+            $($rest)+
+        )
+    };
+}
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -12,65 +32,69 @@ pub(super) struct Memory {
     told_parse_error: bool,
 }
 
-pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact) {
-    let (stream, venue) = (cells.info().stream.as_str(), cells.venue().name());
+pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact, trace: Option<TraceId>) {
+    let about = &About {
+        stream: cells.info().stream.as_str(),
+        venue: cells.venue().name(),
+        trace,
+    };
     match fact {
         Fact::Supervisor(notice) => {
             if matches!(notice, Notice::Attempt { .. }) {
                 memory.told_parse_error = false;
             }
-            notice_line(stream, venue, at, notice);
+            notice_line(about, at, notice);
         }
-        Fact::Transport(TransportFact::Peer(address)) => debug!(stream, venue, %address, "reached"),
+        Fact::Transport(TransportFact::Peer(address)) => line!(debug, about, %address, "reached"),
         Fact::Transport(TransportFact::PhaseBegan(phase)) => {
-            debug!(stream, venue, phase = phase.as_str(), "phase begins");
+            line!(debug, about, phase = phase.as_str(), "phase begins");
         }
-        Fact::Transport(TransportFact::Answered { status }) => debug!(stream, venue, status, "upgrade answered"),
+        Fact::Transport(TransportFact::Answered { status }) => line!(debug, about, status, "upgrade answered"),
         Fact::Transport(TransportFact::PhaseEnded { phase, took }) => {
-            debug!(
-                stream,
-                venue,
+            line!(
+                debug,
+                about,
                 phase = phase.as_str(),
                 took_ms = took.as_millis(),
                 "phase over"
             );
         }
-        Fact::Transport(TransportFact::Certificate { not_after }) => debug!(stream, venue, not_after, "certificate"),
-        Fact::Transport(TransportFact::RoundTrip(took)) => debug!(stream, venue, took_ms = took.as_millis(), "pong"),
+        Fact::Transport(TransportFact::Certificate { not_after }) => line!(debug, about, not_after, "certificate"),
+        Fact::Transport(TransportFact::RoundTrip(took)) => line!(debug, about, took_ms = took.as_millis(), "pong"),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
-            debug!(stream, venue, desired, active, "subscriptions");
+            line!(debug, about, desired, active, "subscriptions");
         }
         Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
-            warn!(
-                stream,
-                venue,
+            line!(
+                warn,
+                about,
                 reason = reason.as_str(),
                 instruments,
                 "instruments not subscribed"
             );
         }
-        Fact::Data(DataFact::Ended { instruments }) => info!(stream, venue, instruments, "instruments have ended"),
+        Fact::Data(DataFact::Ended { instruments }) => line!(info, about, instruments, "instruments have ended"),
         Fact::Data(DataFact::ParseError(reason)) => {
             if std::mem::replace(&mut memory.told_parse_error, true) {
-                debug!(stream, venue, %reason, "frame not understood");
+                line!(debug, about, %reason, "frame not understood");
             } else {
-                warn!(stream, venue, %reason, "frame not understood; later ones of this connection are only counted");
+                line!(warn, about, %reason, "frame not understood; later ones of this connection are only counted");
             }
         }
     }
 }
 
-fn notice_line(stream: &str, venue: &str, at: Moment, notice: &Notice) {
+fn notice_line(about: &About<'_>, at: Moment, notice: &Notice) {
     match notice {
-        Notice::Attempt { number, kind } => info!(stream, venue, number, kind = kind.as_str(), "dialling"),
-        Notice::Connected => debug!(stream, venue, "connected, subscribing"),
+        Notice::Attempt { number, kind } => line!(info, about, number, kind = kind.as_str(), "dialling"),
+        Notice::Connected => line!(debug, about, "connected, subscribing"),
         Notice::AttemptFailed { cause, .. } if cause.is_on_purpose() => {
-            info!(stream, venue, cause = cause.as_str(), "attempt given up");
+            line!(info, about, cause = cause.as_str(), "attempt given up");
         }
         Notice::AttemptFailed { stage, cause, detail } => {
-            warn!(
-                stream,
-                venue,
+            line!(
+                warn,
+                about,
                 cause = cause.as_str(),
                 stage = stage.as_str(),
                 detail = told(detail),
@@ -78,43 +102,43 @@ fn notice_line(stream: &str, venue: &str, at: Moment, notice: &Notice) {
             );
         }
         Notice::Up { accepted: 0, refused } => {
-            warn!(
-                stream,
-                venue,
+            line!(
+                warn,
+                about,
                 accepted = 0,
                 refused,
                 "live, but the venue knows none of the instruments"
             );
         }
-        Notice::Up { accepted, refused } => info!(stream, venue, accepted, refused, "live"),
-        Notice::Stable => info!(stream, venue, "stable"),
+        Notice::Up { accepted, refused } => line!(info, about, accepted, refused, "live"),
+        Notice::Stable => line!(info, about, "stable"),
         Notice::Lost { cause, detail } if cause.is_on_purpose() => {
-            info!(
-                stream,
-                venue,
+            line!(
+                info,
+                about,
                 cause = cause.as_str(),
                 detail = told(detail),
                 "connection ended"
             );
         }
-        Notice::Lost { cause, detail } => warn!(
-            stream,
-            venue,
+        Notice::Lost { cause, detail } => line!(
+            warn,
+            about,
             cause = cause.as_str(),
             detail = told(detail),
             "connection lost"
         ),
-        Notice::Stale => warn!(stream, venue, "stale: live, but no data"),
-        Notice::Fresh => info!(stream, venue, "data again"),
+        Notice::Stale => line!(warn, about, "stale: live, but no data"),
+        Notice::Fresh => line!(info, about, "data again"),
         Notice::BackingOff { delay, failures, .. } => {
-            info!(stream, venue, delay_ms = delay.as_millis(), failures, "backing off");
+            line!(info, about, delay_ms = delay.as_millis(), failures, "backing off");
         }
-        Notice::CoolingDown { .. } => info!(stream, venue, "the breaker is still open"),
-        Notice::Breaker(transition) => breaker_line(stream, venue, at, transition),
-        Notice::Reset => info!(stream, venue, "failure count cleared by hand"),
-        Notice::Policy { threshold, .. } => info!(stream, venue, threshold, "another policy is in force"),
-        Notice::Idle => info!(stream, venue, "idle: nothing to subscribe to"),
-        Notice::Stopped => info!(stream, venue, "stopped"),
+        Notice::CoolingDown { .. } => line!(info, about, "the breaker is still open"),
+        Notice::Breaker(transition) => breaker_line(about, at, transition),
+        Notice::Reset => line!(info, about, "failure count cleared by hand"),
+        Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),
+        Notice::Idle => line!(info, about, "idle: nothing to subscribe to"),
+        Notice::Stopped => line!(info, about, "stopped"),
     }
 }
 
@@ -123,7 +147,7 @@ fn told(detail: &str) -> Option<&str> {
     Some(detail).filter(|detail| !detail.is_empty())
 }
 
-fn breaker_line(stream: &str, venue: &str, at: Moment, transition: &Transition) {
+fn breaker_line(about: &About<'_>, at: Moment, transition: &Transition) {
     let Transition {
         from,
         to,
@@ -134,13 +158,13 @@ fn breaker_line(stream: &str, venue: &str, at: Moment, transition: &Transition) 
     match (from, to) {
         (BreakerState::Closed, BreakerState::Open { until }) => {
             let probe_in_ms = until.saturating_duration_since(at.mono).as_millis();
-            error!(stream, venue, trigger, failures, probe_in_ms, "breaker tripped");
+            line!(error, about, trigger, failures, probe_in_ms, "breaker tripped");
         }
         (_, BreakerState::Open { until }) => {
             let probe_in_ms = until.saturating_duration_since(at.mono).as_millis();
-            warn!(stream, venue, trigger, failures, probe_in_ms, "breaker open again");
+            line!(warn, about, trigger, failures, probe_in_ms, "breaker open again");
         }
-        (_, BreakerState::HalfOpen) => info!(stream, venue, trigger, failures, "breaker half-open: one probe"),
-        (_, BreakerState::Closed) => info!(stream, venue, trigger, "breaker closed"),
+        (_, BreakerState::HalfOpen) => line!(info, about, trigger, failures, "breaker half-open: one probe"),
+        (_, BreakerState::Closed) => line!(info, about, trigger, "breaker closed"),
     }
 }

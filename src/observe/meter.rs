@@ -1,6 +1,7 @@
 //! What a fact changes in the metrics.
 
 use crate::clock::Moment;
+use crate::market::TraceId;
 use crate::metrics::{StreamCells, StreamWriter};
 use crate::stream::{DataFact, Fact, TransportFact};
 use crate::supervise::{BreakerState, Notice, State, Transition};
@@ -15,7 +16,7 @@ pub(super) struct Memory {
     live: Option<Instant>,
 }
 
-pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact) {
+pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact, _trace: Option<TraceId>) {
     match fact {
         Fact::Supervisor(notice) => {
             observe_durations(cells, memory, at.mono, notice);

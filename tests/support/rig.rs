@@ -11,6 +11,9 @@ use feedwatch::stream::{
 };
 use feedwatch::supervise::Policy;
 use feedwatch::venue::Polymarket;
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -24,6 +27,8 @@ pub(crate) struct Rig<D: Dialler = TcpDialler> {
     pub(crate) shown: Streams,
     /// What the consumer was told.
     pub(crate) events: Vec<MarketEvent>,
+    spans: InMemorySpanExporter,
+    _provider: SdkTracerProvider,
 }
 
 impl<D: Dialler> Rig<D> {
@@ -38,7 +43,10 @@ impl<D: Dialler> Rig<D> {
         };
         let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), Moment::now().mono));
         shown.add(&cells);
-        let observer = Arc::new(StreamObserver::new(cells.clone(), &policy));
+        let spans = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
+        let tracer = Arc::new(BoxedTracer::new(Box::new(provider.tracer("feedwatch"))));
+        let observer = Arc::new(StreamObserver::new(cells.clone(), &policy).with_tracer(tracer, &endpoint));
         let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
         let mut stream = ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer);
         stream
@@ -50,7 +58,16 @@ impl<D: Dialler> Rig<D> {
             stream,
             shown,
             events: Vec::new(),
+            spans,
+            _provider: provider,
         }
+    }
+
+    /// The ended spans of that name, in the order of their ends.
+    pub(crate) fn spans(&self, name: &str) -> Vec<SpanData> {
+        let mut spans = self.spans.get_finished_spans().unwrap();
+        spans.retain(|span| span.name == name);
+        spans
     }
 
     pub(crate) fn scrape(&self) -> Scrape {

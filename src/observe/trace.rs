@@ -1,0 +1,282 @@
+//! What a fact opens and ends in the traces: a root for an outage, and below it its attempts, their phases, and the waits.
+//!
+//! A root is a trace of its own, and links to the root before it: one unbroken chain of them an outage. All times of a trace
+//! are counted by the monotonic clock from one reading of the wall clock, so that a clock which is set in the middle makes no
+//! span negative.
+
+mod span;
+
+use crate::clock::Moment;
+use crate::market::{Cause, DialPhase, TraceId};
+use crate::stream::{Endpoint, Fact, TransportFact};
+use crate::supervise::{BreakerState, Notice, Trigger};
+use opentelemetry::KeyValue;
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::{Link, SpanContext};
+use span::{Anchor, Maker, Open, of_peer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A new attempt that finds its root older than this begins a linked one: a backend shows a root only when it has ended.
+const LONGEST_ROOT: Duration = Duration::from_secs(300);
+
+/// The spans of one stream that are open, and the root that the next one links to.
+pub(super) struct Spans {
+    maker: Maker,
+    root: Option<Root>,
+    last_root: Option<SpanContext>,
+    /// Whether the outage of the last root goes on.
+    in_outage: bool,
+}
+
+/// The open root, and what is open below it.
+struct Root {
+    anchor: Anchor,
+    span: Open,
+    /// The last one, of the loss or of an attempt.
+    cause: Option<Cause>,
+    attempts: i64,
+    attempt: Option<Open>,
+    phase: Option<Phase>,
+    backoff: Option<Open>,
+    /// The address that the attempt reached.
+    peer: Option<SocketAddr>,
+}
+
+/// A phase of the attempt. Whether it failed is known only by what follows it.
+struct Phase {
+    which: DialPhase,
+    span: Open,
+    ended: Option<Instant>,
+}
+
+/// How a root ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Live,
+    Tripped(Trigger),
+    Reopened(Trigger),
+    /// The outage goes on under a new root.
+    Continued,
+    Idle,
+    Stopped,
+}
+
+impl End {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Tripped(_) => "tripped",
+            Self::Reopened(_) => "reopened",
+            Self::Continued => "continued",
+            Self::Idle => "idle",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Spans {
+    pub(super) fn new(tracer: Arc<BoxedTracer>, stream: &str, venue: &str, endpoint: &Endpoint) -> Self {
+        Self {
+            maker: Maker::new(tracer, stream, venue, endpoint),
+            root: None,
+            last_root: None,
+            in_outage: false,
+        }
+    }
+
+    /// Takes note of a fact. Returns the trace that the fact belongs to, if the stream is in an outage and the trace recorded.
+    pub(super) fn record(&mut self, at: Moment, fact: &Fact) -> Option<TraceId> {
+        let before = self.current();
+        match fact {
+            Fact::Supervisor(notice) => self.notice(at, notice),
+            Fact::Transport(fact) => self.transport(at, fact),
+            // There is never a span for a message, nor for a change of what is subscribed to.
+            Fact::Data(_) => {}
+        }
+        self.current().or(before)
+    }
+
+    /// The trace of the outage that is under way; in a cooldown that of the root before it.
+    fn current(&self) -> Option<TraceId> {
+        let context = self.last_root.as_ref().filter(|_| self.in_outage)?;
+        TraceId::from_bytes(context.trace_id().to_bytes()).filter(|_| context.is_sampled())
+    }
+
+    fn notice(&mut self, at: Moment, notice: &Notice) {
+        match notice {
+            Notice::Attempt { number, kind } => {
+                let is_old = |root: &Root| root.anchor.age(at.mono) > LONGEST_ROOT;
+                if self.root.as_ref().is_some_and(is_old) {
+                    self.end_root(at.mono, End::Continued);
+                }
+                self.open_root(at, None);
+                if let Some(root) = &mut self.root {
+                    root.end_backoff(at.mono);
+                    root.attempts += 1;
+                    root.peer = None;
+                    let start = root.anchor.wall(at.mono);
+                    root.attempt = Some(self.maker.attempt(&root.span, start, *number, *kind));
+                }
+            }
+            Notice::AttemptFailed { cause, detail, .. } => {
+                if let Some(root) = &mut self.root {
+                    root.end_attempt(at.mono, Some((*cause, detail)));
+                }
+            }
+            Notice::Up { accepted, refused } => {
+                if let Some(root) = &mut self.root {
+                    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+                    if let Some(attempt) = &root.attempt {
+                        attempt.set("feedwatch.subscriptions.accepted", count(*accepted));
+                        attempt.set("feedwatch.subscriptions.refused", count(*refused));
+                    }
+                    root.end_attempt(at.mono, None);
+                }
+                self.end_root(at.mono, End::Live);
+            }
+            Notice::Lost { cause, .. } if cause.is_outage() => self.open_root(at, Some(*cause)),
+            Notice::BackingOff { delay, failures, .. } => {
+                self.open_root(at, None);
+                if let Some(root) = &mut self.root {
+                    let start = root.anchor.wall(at.mono);
+                    root.backoff = Some(self.maker.backoff(&root.span, start, *delay, *failures));
+                }
+            }
+            Notice::Breaker(moved) => match (moved.from, moved.to) {
+                (BreakerState::Closed, BreakerState::Open { .. }) => {
+                    self.end_root(at.mono, End::Tripped(moved.trigger));
+                }
+                (_, BreakerState::Open { .. }) => self.end_root(at.mono, End::Reopened(moved.trigger)),
+                (_, BreakerState::Closed | BreakerState::HalfOpen) => {}
+            },
+            Notice::Idle => self.end_root(at.mono, End::Idle),
+            Notice::Stopped => self.end_root(at.mono, End::Stopped),
+            // The subscription that follows tells of itself. What this side ends because nothing is wanted any more is no
+            // outage. A cooldown has no span, each of its probes has a root. The rest happens to a live stream.
+            Notice::Connected
+            | Notice::Lost { .. }
+            | Notice::CoolingDown { .. }
+            | Notice::Stable
+            | Notice::Stale
+            | Notice::Fresh
+            | Notice::Reset
+            | Notice::Policy { .. } => {}
+        }
+    }
+
+    fn transport(&mut self, at: Moment, fact: &TransportFact) {
+        let Some(root) = &mut self.root else { return };
+        match fact {
+            TransportFact::PhaseBegan(phase) => {
+                root.settle_phase(at.mono, None);
+                root.begin_phase(&self.maker, at.mono, *phase);
+            }
+            TransportFact::PhaseEnded { phase, .. } => {
+                // That of an attempt which was given up finds no phase open.
+                if let Some(open) = root.phase.as_mut().filter(|open| open.which == *phase) {
+                    open.ended.get_or_insert(at.mono);
+                }
+            }
+            TransportFact::Peer(address) => {
+                root.peer = Some(*address);
+                if let Some(phase) = &root.phase {
+                    phase.span.set_all(of_peer(*address));
+                }
+            }
+            TransportFact::Answered { status } => {
+                if let Some(phase) = &root.phase {
+                    phase.span.set("http.response.status_code", i64::from(*status));
+                }
+            }
+            // Figures of the venue, and of a live connection.
+            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) => {}
+        }
+    }
+
+    /// Opens a root where there is none: after a loss for this cause, or else for what begins now.
+    fn open_root(&mut self, at: Moment, cause: Option<Cause>) {
+        if self.root.is_some() {
+            return;
+        }
+        let (begin, relation) = match (self.in_outage, cause) {
+            (true, _) => ("continuation", "same_outage"),
+            (false, Some(_)) => ("loss", "previous_outage"),
+            (false, None) => ("start", "previous_outage"),
+        };
+        let link = self.last_root.take().filter(SpanContext::is_valid);
+        let link = link.map(|context| Link::new(context, vec![KeyValue::new("feedwatch.link", relation)], 0));
+        let span = self.maker.root(at.wall, begin, cause, link);
+        self.last_root = Some(span.context());
+        self.in_outage = true;
+        self.root = Some(Root {
+            anchor: Anchor::new(at),
+            span,
+            cause,
+            attempts: 0,
+            attempt: None,
+            phase: None,
+            backoff: None,
+            peer: None,
+        });
+    }
+
+    fn end_root(&mut self, now: Instant, end: End) {
+        if let Some(root) = self.root.take() {
+            root.end(now, end);
+        }
+        self.in_outage &= !matches!(end, End::Live | End::Idle | End::Stopped);
+    }
+}
+
+impl Root {
+    fn begin_phase(&mut self, maker: &Maker, now: Instant, which: DialPhase) {
+        if let Some(attempt) = &self.attempt {
+            self.phase = Some(Phase {
+                which,
+                span: maker.phase(attempt, self.anchor.wall(now), which, self.peer),
+                ended: None,
+            });
+        }
+    }
+
+    /// Ends the phase, if one is open: well, or for this cause.
+    fn settle_phase(&mut self, now: Instant, failed: Option<(Cause, &str)>) {
+        if let Some(phase) = self.phase.take() {
+            let end = self.anchor.wall(phase.ended.unwrap_or(now));
+            phase.span.settle(end, failed);
+        }
+    }
+
+    fn end_attempt(&mut self, now: Instant, failed: Option<(Cause, &str)>) {
+        self.settle_phase(now, failed);
+        if let Some(attempt) = self.attempt.take() {
+            attempt.settle(self.anchor.wall(now), failed);
+        }
+        if let Some((cause, _)) = failed {
+            self.cause = Some(cause);
+        }
+    }
+
+    fn end_backoff(&mut self, now: Instant) {
+        if let Some(backoff) = self.backoff.take() {
+            backoff.settle(self.anchor.wall(now), None);
+        }
+    }
+
+    /// A breaker that opens is an error; an outage that is over is none.
+    fn end(mut self, now: Instant, end: End) {
+        self.end_backoff(now);
+        self.span.set("feedwatch.outage.end", end.as_str());
+        self.span.set("feedwatch.outage.attempts", self.attempts);
+        let failed = match end {
+            End::Tripped(trigger) | End::Reopened(trigger) => {
+                self.span.set("feedwatch.breaker.trigger", trigger.as_str());
+                Some((self.cause.unwrap_or(Cause::Internal), "the breaker opened"))
+            }
+            End::Live | End::Continued | End::Idle | End::Stopped => None,
+        };
+        self.span.settle(self.anchor.wall(now), failed);
+    }
+}
