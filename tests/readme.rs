@@ -420,7 +420,7 @@ async fn every_path_is_served() {
         rustversion: "0".into(),
     };
     let own = Arc::new(OwnMetrics::new(&build).unwrap());
-    let service = Service::start(&config, build, own).await.unwrap();
+    let service = Service::start(&config, build, own, None).await.unwrap();
     let paths: Vec<_> = README
         .lines()
         .filter_map(|line| line.strip_prefix("| `/")?.split_once('`'))

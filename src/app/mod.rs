@@ -14,19 +14,47 @@ pub use simulate::simulate;
 
 use crate::config::Config;
 use crate::metrics::{BuildInfo, OwnMetrics};
-use crate::telemetry;
+use crate::telemetry::{self, Traces, TracesError};
 use std::sync::Arc;
-use tracing::info;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::{Instrument, info, info_span};
 
 /// Runs the service until a signal ends it.
 pub async fn run(config: Config, build: BuildInfo) -> Result<(), StartError> {
     let own = Arc::new(OwnMetrics::new(&build)?);
-    telemetry::init(&config.log, own.clone())?;
+    let traces = start_traces(&config, &own)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let service = Service::start(&config, build, own).await?;
+    let service = start(&config, build, own, traces.as_ref()).await?;
     let signal = signals.next().await;
     info!(signal, "shutting down");
-    signals.or_exit(service.stop(config.shutdown_grace)).await;
+    signals.or_exit(stop(service, traces, config.shutdown_grace)).await;
     info!("shut down");
     Ok(())
+}
+
+fn start_traces(config: &Config, own: &Arc<OwnMetrics>) -> Result<Option<Traces>, TracesError> {
+    let start = |traces| Traces::start(traces, Arc::clone(own));
+    config.traces.as_ref().map(start).transpose()
+}
+
+async fn start(
+    config: &Config,
+    build: BuildInfo,
+    own: Arc<OwnMetrics>,
+    traces: Option<&Traces>,
+) -> Result<Service, StartError> {
+    telemetry::init(&config.log, own.clone(), traces)?;
+    Service::start(config, build, own, traces.map(Traces::tracer))
+        .instrument(info_span!("service.start"))
+        .await
+}
+
+/// The streams first, since their ends belong to the traces.
+async fn stop(service: Service, traces: Option<Traces>, grace: Duration) {
+    let deadline = Instant::now() + grace;
+    service.stop(grace).instrument(info_span!("service.stop")).await;
+    if let Some(traces) = traces {
+        traces.finish(deadline.saturating_duration_since(Instant::now())).await;
+    }
 }

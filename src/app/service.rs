@@ -9,6 +9,7 @@ use crate::observe::StreamObserver;
 use crate::stream::{
     MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
 };
+use opentelemetry::global::BoxedTracer;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +39,9 @@ pub enum StartError {
     /// Logging was set up before.
     #[error("cannot set up logging: {0}")]
     Log(#[from] tracing_subscriber::util::TryInitError),
+    /// Traces cannot be exported.
+    #[error("cannot export traces: {0}")]
+    Traces(#[from] crate::telemetry::TracesError),
     /// The signals of the process cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
@@ -55,7 +59,14 @@ pub struct Service {
 
 impl Service {
     /// Binds the HTTP server and starts every stream. Which of them can be reached plays no part.
-    pub async fn start(config: &Config, build: BuildInfo, own: Arc<OwnMetrics>) -> Result<Self, StartError> {
+    ///
+    /// Outages are traced with `tracer`, if there is one.
+    pub async fn start(
+        config: &Config,
+        build: BuildInfo,
+        own: Arc<OwnMetrics>,
+        tracer: Option<Arc<BoxedTracer>>,
+    ) -> Result<Self, StartError> {
         let shown = Arc::new(Streams::new());
         let readiness = Arc::new(Readiness::new());
         let state = ExporterState {
@@ -102,7 +113,15 @@ impl Service {
                 .entry(stream.endpoint.host())
                 .or_insert_with(|| TcpDialler::with_places(places.clone()))
                 .clone();
-            let stream = assemble(stream, &config.transport, trust.clone(), dialler, &shown).await;
+            let stream = assemble(
+                stream,
+                &config.transport,
+                trust.clone(),
+                dialler,
+                &shown,
+                tracer.clone(),
+            )
+            .await;
             streams.spawn(watch(stream, stop_streams.clone()));
         }
         streams.close();
@@ -150,6 +169,7 @@ async fn assemble(
     trust: TlsTrust,
     dialler: TcpDialler,
     shown: &Streams,
+    tracer: Option<Arc<BoxedTracer>>,
 ) -> Watched {
     let info = StreamInfo {
         stream: config.name.clone(),
@@ -163,7 +183,11 @@ async fn assemble(
         Moment::now().mono,
     ));
     shown.add(&cells);
-    let observer = Arc::new(StreamObserver::new(cells.clone(), &config.policy));
+    let mut observer = StreamObserver::new(cells.clone(), &config.policy);
+    if let Some(tracer) = tracer {
+        observer = observer.with_tracer(tracer, &config.endpoint);
+    }
+    let observer = Arc::new(observer);
     let options = TransportOptions {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,

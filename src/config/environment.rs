@@ -1,23 +1,33 @@
-//! The variables that override keys of the file: `FEEDWATCH__SECTION__KEY`.
+//! The variables that say something: `FEEDWATCH__SECTION__KEY` overrides a key of the file, and OpenTelemetry's standard ones
+//! stand in for keys that are left out.
 
 use super::error::{Place, Problems};
 use super::keys::{KEYS, PREFIX, instead_of};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
-/// What the environment overrides, by the key's path.
-#[derive(Debug, Default)]
-pub(super) struct Overrides(BTreeMap<&'static str, Override>);
+/// What every standard variable of OpenTelemetry begins with.
+const STANDARD: &str = "OTEL_";
 
-/// One variable that overrides a key.
+/// What the environment says.
+#[derive(Debug, Default)]
+pub(super) struct Environment {
+    /// By the path of the key that is overridden.
+    overrides: BTreeMap<&'static str, Variable>,
+    /// By name.
+    standard: BTreeMap<String, Variable>,
+}
+
+/// One variable.
 #[derive(Debug)]
-pub(super) struct Override {
-    pub(super) variable: String,
+pub(super) struct Variable {
+    pub(super) name: String,
     pub(super) value: String,
 }
 
-impl Overrides {
-    /// Picks the variables with the prefix; one that overrides nothing is an error.
+impl Environment {
+    /// Picks the variables with the prefixes; one of ours that overrides nothing is an error, one of the standard's that
+    /// nobody here reads is none.
     pub(super) fn read<K: AsRef<OsStr>, V: AsRef<OsStr>>(
         environment: impl IntoIterator<Item = (K, V)>,
         problems: &mut Problems,
@@ -26,10 +36,15 @@ impl Overrides {
             .iter()
             .filter_map(|key| Some((key.variable()?, key.path)))
             .collect();
-        let mut overrides = BTreeMap::new();
+        let mut read = Self::default();
         for (name, value) in environment {
             // Lossy is enough: every known name is ASCII.
             let name = name.as_ref().to_string_lossy();
+            if name.starts_with(STANDARD) {
+                let (name, value) = (name.into_owned(), value.as_ref().to_string_lossy().into_owned());
+                read.standard.insert(name.clone(), Variable { name, value });
+                continue;
+            }
             if !name.starts_with(PREFIX) {
                 continue;
             }
@@ -38,7 +53,7 @@ impl Overrides {
             match (found, value.as_ref().to_str()) {
                 (Some(path), Some(value)) => {
                     let value = value.to_owned();
-                    overrides.insert(path, Override { variable, value });
+                    read.overrides.insert(path, Variable { name: variable, value });
                 }
                 (Some(path), None) => problems.add(Place::Variable(variable), path, "is not UTF-8"),
                 (None, _) => {
@@ -47,17 +62,24 @@ impl Overrides {
                 }
             }
         }
-        Self(overrides)
+        read
     }
 
     /// What overrides the key at `path`.
-    pub(super) fn get(&self, path: &str) -> Option<&Override> {
-        self.0.get(path)
+    pub(super) fn overriding(&self, path: &str) -> Option<&Variable> {
+        self.overrides.get(path)
     }
 
-    /// All of them, in the order of the keys' paths.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Override> {
-        self.0.values()
+    /// The standard variable of that name. An empty one counts as not set.
+    pub(super) fn standard(&self, name: &str) -> Option<&Variable> {
+        self.standard
+            .get(name)
+            .filter(|variable| !variable.value.trim().is_empty())
+    }
+
+    /// All of them, in a fixed order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Variable> {
+        self.overrides.values().chain(self.standard.values())
     }
 }
 

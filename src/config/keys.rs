@@ -144,6 +144,25 @@ pub const KEYS: &[KeyDoc] = &[
         "16384",
         "the read buffer of each connection: 4096 to 1048576 (1 MiB)",
     ),
+    bare(
+        "telemetry.endpoint",
+        "where traces go, as OTLP over HTTP: an http:// or https:// address, to which /v1/traces is added; by default no traces",
+    ),
+    key(
+        "telemetry.service_name",
+        r#""feedwatch""#,
+        "what the traces call this program: their service.name",
+    ),
+    key(
+        "telemetry.sample_ratio",
+        "1.0",
+        "the share of outages that is traced: 0 to 1",
+    ),
+    key("telemetry.timeout_ms", "10000", "the time limit of handing traces over"),
+    bare(
+        "telemetry.headers_file",
+        "a file of HTTP headers to send with traces, a `name: value` a line: for the secrets of a tracing service",
+    ),
     key("log.level", r#""info""#, "error, warn, info, debug or trace"),
     key("log.format", r#""human""#, "human or json"),
     key(

@@ -11,14 +11,16 @@ mod reconnection;
 mod section;
 mod service;
 mod streams;
+mod telemetry;
 mod value;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
 pub use service::{ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
+pub use telemetry::TracesConfig;
 
-use environment::Overrides;
+use environment::Environment;
 use error::{Place, Problems, position};
 use reconnection::Reconnection;
 use section::Section;
@@ -43,6 +45,8 @@ pub struct Config {
     pub exporter: ExporterConfig,
     /// `[transport]`.
     pub transport: TransportConfig,
+    /// `[telemetry]`; `None` = no traces.
+    pub traces: Option<TracesConfig>,
     /// `[log]`.
     pub log: LogConfig,
     /// `[metrics]`.
@@ -51,7 +55,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `[[streams]]`, in the order of the file; at least one.
     pub streams: Vec<StreamConfig>,
-    /// Tells one configuration from another, the same on every machine: of the file's text and what overrides it. 48 bits, so
+    /// Tells one configuration from another, the same on every machine: of the file's text and what the environment adds. 48 bits, so
     /// that a gauge holds it exactly.
     pub hash: u64,
 }
@@ -74,12 +78,12 @@ impl Config {
         environment: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, ConfigErrors> {
         let mut problems = Problems::default();
-        let overrides = Overrides::read(environment, &mut problems);
-        on_a_deep_stack(|| Self::read(file, text, &overrides, problems))
+        let environment = Environment::read(environment, &mut problems);
+        on_a_deep_stack(|| Self::read(file, text, &environment, problems))
             .unwrap_or_else(|error| Err(ConfigErrors::of_file(file, format!("cannot be parsed: {error}"))))
     }
 
-    fn read(file: &str, text: &str, overrides: &Overrides, mut problems: Problems) -> Result<Self, ConfigErrors> {
+    fn read(file: &str, text: &str, environment: &Environment, mut problems: Problems) -> Result<Self, ConfigErrors> {
         let table = match DeTable::parse(text) {
             Ok(table) => table,
             Err(error) => {
@@ -90,12 +94,13 @@ impl Config {
                 return Err(alone.into_errors(file, text));
             }
         };
-        let mut root = Section::root(table.get_ref(), overrides, &mut problems);
+        let mut root = Section::root(table.get_ref(), environment, &mut problems);
         let reconnection = Reconnection::read(root.section("reconnection"), &Reconnection::default());
         let metrics = MetricsConfig::read(&mut root.section("metrics"));
         let config = Self {
             exporter: ExporterConfig::read(&mut root.section("exporter")),
             transport: TransportConfig::read(&mut root.section("transport")),
+            traces: TracesConfig::read(&mut root.section("telemetry")),
             log: LogConfig::read(&mut root.section("log")),
             shutdown_grace: root
                 .section("shutdown")
@@ -103,7 +108,7 @@ impl Config {
                 .unwrap_or(Duration::from_secs(5)),
             streams: streams::read(&mut root, &reconnection, metrics.max_streams),
             metrics,
-            hash: hash(text, overrides),
+            hash: hash(text, environment),
         };
         if problems.is_empty() {
             Ok(config)
@@ -145,7 +150,7 @@ fn read_file(path: &Path, file: &str) -> Result<String, ConfigErrors> {
 }
 
 /// FNV-1a of the text and of what overrides it, folded to 48 bits.
-fn hash(text: &str, overrides: &Overrides) -> u64 {
+fn hash(text: &str, environment: &Environment) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |part: &str| {
         // 0xFF is in no UTF-8 text: no two lists of parts give the same bytes.
@@ -154,8 +159,8 @@ fn hash(text: &str, overrides: &Overrides) -> u64 {
         }
     };
     add(text);
-    for found in overrides.iter() {
-        add(&found.variable);
+    for found in environment.iter() {
+        add(&found.name);
         add(&found.value);
     }
     (hash >> 48) ^ (hash & 0xFFFF_FFFF_FFFF)

@@ -1,6 +1,6 @@
 //! A cursor over one section of the file: takes its keys with their types, and reports what does not belong there.
 
-use super::environment::{Override, Overrides};
+use super::environment::{Environment, Variable};
 use super::error::{Place, Problems, quoted};
 use super::keys::{instead_of, within};
 use super::value::{Raw, Wrong, kind};
@@ -15,16 +15,16 @@ pub(super) struct Section<'a, 'p> {
     schema: &'static str,
     table: Option<&'a DeTable<'a>>,
     at: usize,
-    /// `None` where the environment overrides nothing.
-    overrides: Option<&'a Overrides>,
+    /// `None` where the environment says nothing.
+    environment: Option<&'a Environment>,
     problems: &'p mut Problems,
     faulty: Vec<&'static str>,
 }
 
 impl<'a, 'p> Section<'a, 'p> {
     /// The whole file.
-    pub(super) fn root(table: &'a DeTable<'a>, overrides: &'a Overrides, problems: &'p mut Problems) -> Self {
-        Self::new(String::new(), "", Some(table), 0, Some(overrides), problems)
+    pub(super) fn root(table: &'a DeTable<'a>, environment: &'a Environment, problems: &'p mut Problems) -> Self {
+        Self::new(String::new(), "", Some(table), 0, Some(environment), problems)
     }
 
     fn new(
@@ -32,7 +32,7 @@ impl<'a, 'p> Section<'a, 'p> {
         schema: &'static str,
         table: Option<&'a DeTable<'a>>,
         at: usize,
-        overrides: Option<&'a Overrides>,
+        environment: Option<&'a Environment>,
         problems: &'p mut Problems,
     ) -> Self {
         let valid = within(schema);
@@ -50,7 +50,7 @@ impl<'a, 'p> Section<'a, 'p> {
             schema,
             table,
             at,
-            overrides,
+            environment,
             problems,
             faulty: Vec::new(),
         }
@@ -68,7 +68,7 @@ impl<'a, 'p> Section<'a, 'p> {
             None => (None, self.at),
         };
         // By its name alone: a stream's own [reconnection] has the keys of the general one.
-        Section::new(join(&self.path, name), name, table, at, self.overrides, self.problems)
+        Section::new(join(&self.path, name), name, table, at, self.environment, self.problems)
     }
 
     /// The elements of an array of tables, and where it begins; `None` where it is left out or is none.
@@ -121,6 +121,15 @@ impl<'a, 'p> Section<'a, 'p> {
                 None
             }
         }
+    }
+
+    /// The value of the first of these standard variables that is set; `None` where none is, or it is wrong and reported.
+    pub(super) fn standard<T>(&mut self, names: &[&str], read: impl FnOnce(Raw<'a>) -> Result<T, Wrong>) -> Option<T> {
+        let environment = self.environment?;
+        let found = names.iter().find_map(|name| environment.standard(name))?;
+        read(Raw::Variable(found.value.trim()))
+            .map_err(|wrong| self.problems.add(Place::Variable(found.name.clone()), "", wrong))
+            .ok()
     }
 
     /// The value of a key that may not be left out; `valid` says what it may be.
@@ -183,7 +192,7 @@ impl<'a, 'p> Section<'a, 'p> {
     /// Where a key's value is written, if it is.
     pub(super) fn place_of(&self, key: &str) -> Option<Place> {
         match self.variable(key) {
-            Some(found) => Some(Place::Variable(found.variable.clone())),
+            Some(found) => Some(Place::Variable(found.name.clone())),
             None => self.entry(key).map(|(_, at)| Place::File(at)),
         }
     }
@@ -203,8 +212,8 @@ impl<'a, 'p> Section<'a, 'p> {
         Some((value.get_ref(), value.span().start))
     }
 
-    fn variable(&self, key: &str) -> Option<&'a Override> {
-        self.overrides?.get(&join(self.schema, key))
+    fn variable(&self, key: &str) -> Option<&'a Variable> {
+        self.environment?.overriding(&join(self.schema, key))
     }
 }
 

@@ -1,15 +1,31 @@
-//! `/api/v1/streams`: what each stream does, for programs.
+//! The API: what each stream does and what happened to it, for programs.
 //!
 //! Each time is given twice: in RFC 3339, and as `_unix`, in seconds. What there is none of is null.
 
+mod events;
+
+pub(super) use events::{events, limit};
+
 use super::rfc3339::rfc3339;
+use super::routes::Refusal;
 use crate::clock::Moment;
 use crate::metrics::{StreamCells, StreamSnapshot, Streams};
+use events::Event;
+use hyper::StatusCode;
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct Answer {
     streams: Vec<Stream>,
+}
+
+/// A stream with its history.
+#[derive(Serialize)]
+struct OneStream {
+    #[serde(flatten)]
+    stream: Stream,
+    /// The newest first.
+    history: Vec<Event>,
 }
 
 #[derive(Serialize)]
@@ -50,15 +66,37 @@ struct Subscriptions {
     active: u64,
 }
 
-/// The answer's JSON.
-pub(super) fn streams(streams: &Streams, at: Moment) -> serde_json::Result<Vec<u8>> {
+/// Every stream.
+pub(super) fn streams(streams: &Streams, at: Moment) -> Result<Vec<u8>, Refusal> {
     let all = streams.all();
-    serde_json::to_vec(&Answer {
-        streams: all.iter().map(|cells| stream(cells, &cells.snapshot(at))).collect(),
+    json(&Answer {
+        streams: all.iter().map(|cells| describe(cells, &cells.snapshot(at))).collect(),
     })
 }
 
-fn stream(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
+/// The stream of that name, with what happened to it last.
+pub(super) fn stream(streams: &Streams, name: &str, at: Moment) -> Result<Vec<u8>, Refusal> {
+    let all = streams.all();
+    let cells = all.iter().find(|cells| cells.info().stream.as_str() == name);
+    // The name is not repeated: it is whatever somebody wrote.
+    let cells = cells.ok_or_else(|| {
+        Refusal::new(
+            StatusCode::NOT_FOUND,
+            "no stream has this name; /api/v1/streams lists them",
+        )
+    })?;
+    json(&OneStream {
+        stream: describe(cells, &cells.snapshot(at)),
+        history: events::of_stream(cells, at),
+    })
+}
+
+fn json(answer: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+    let cannot = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the answer");
+    serde_json::to_vec(answer).map_err(cannot)
+}
+
+fn describe(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
     let (failures, threshold) = snapshot.failures();
     let (desired, active) = snapshot.subscriptions();
     let (last_cause, last_cause_at_unix) = snapshot.last_cause().unzip();

@@ -2,11 +2,12 @@
 
 use super::{ExporterState, Limits, api};
 use crate::clock::Moment;
-use crate::metrics::{Handler, text};
+use crate::metrics::{Handler, Streams, text};
 use futures_util::FutureExt;
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use prometheus::IntGauge;
 use std::panic::AssertUnwindSafe;
@@ -19,13 +20,17 @@ use tokio::time::timeout;
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
-const PATHS: [(&str, Handler); 5] = [
+const PATHS: [(&str, Handler); 7] = [
     ("/", Handler::Landing),
     ("/metrics", Handler::Metrics),
     ("/-/healthy", Handler::Healthy),
     ("/-/ready", Handler::Ready),
     ("/api/v1/streams", Handler::ApiStreams),
+    (ONE_STREAM, Handler::ApiStream),
+    ("/api/v1/events", Handler::ApiEvents),
 ];
+/// The path of one stream: `{name}` stands for its name.
+const ONE_STREAM: &str = "/api/v1/streams/{name}";
 /// How long the scraper gives up after. Source: <https://prometheus.io/docs/instrumenting/writing_exporters/>
 const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// The share of that time for encoding; the rest is for the way back.
@@ -64,11 +69,11 @@ impl Routes {
         let path = head.uri.path();
         let handler = PATHS
             .iter()
-            .find(|(known, _)| *known == path)
+            .find(|(known, _)| *known == path || *known == ONE_STREAM && stream_name(path).is_some())
             .map(|(_, handler)| *handler);
         let is_api = path.starts_with("/api/");
 
-        let answering = AssertUnwindSafe(self.route(handler, &head.method, &head.headers)).catch_unwind();
+        let answering = AssertUnwindSafe(self.route(handler, &head)).catch_unwind();
         let outcome = answering
             .await
             .unwrap_or_else(|_| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "a defect: see the log")));
@@ -88,7 +93,7 @@ impl Routes {
         answer
     }
 
-    async fn route(&self, handler: Option<Handler>, method: &Method, headers: &HeaderMap) -> Result<Answer, Refusal> {
+    async fn route(&self, handler: Option<Handler>, head: &Parts) -> Result<Answer, Refusal> {
         let Some(handler) = handler else {
             let paths = PATHS.map(|(path, _)| path).join(" ");
             return Err(Refusal::new(
@@ -96,19 +101,27 @@ impl Routes {
                 format!("no such path; there are: {paths}"),
             ));
         };
-        if method != Method::GET && method != Method::HEAD {
+        if head.method != Method::GET && head.method != Method::HEAD {
             return Err(
                 Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD").with(header::ALLOW, "GET, HEAD")
             );
         }
         match handler {
-            Handler::Metrics => self.scrape(headers).await,
+            Handler::Metrics => self.scrape(&head.headers).await,
             Handler::Healthy => Ok(ok(PLAIN, "healthy\n")),
             Handler::Ready => match self.state.readiness.obstacle() {
                 None => Ok(ok(PLAIN, "ready\n")),
                 Some(obstacle) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, obstacle)),
             },
-            Handler::ApiStreams => self.api_streams().await,
+            Handler::ApiStreams => self.api(api::streams).await,
+            Handler::ApiStream => {
+                let name = stream_name(head.uri.path()).unwrap_or_default().to_owned();
+                self.api(move |streams, at| api::stream(streams, &name, at)).await
+            }
+            Handler::ApiEvents => {
+                let most = api::limit(head.uri.query())?;
+                self.api(move |streams, at| api::events(streams, most, at)).await
+            }
             Handler::Landing | Handler::Other => {
                 let mut answer = ok(HTML, self.landing.clone());
                 answer.headers_mut().insert(
@@ -120,16 +133,20 @@ impl Routes {
         }
     }
 
-    async fn api_streams(&self) -> Result<Answer, Refusal> {
+    /// Encodes an answer of the API away from the workers that carry the streams.
+    async fn api(
+        &self,
+        encode: impl FnOnce(&Streams, Moment) -> Result<Vec<u8>, Refusal> + Send + 'static,
+    ) -> Result<Answer, Refusal> {
         let place = Place::take(&self.api, None).ok_or_else(|| busy("too many requests at once"))?;
         let streams = Arc::clone(&self.state.streams);
         // The place goes along: it is taken for as long as somebody encodes, also when the client has gone.
-        let encoding = spawn_blocking(move || api::streams(&streams, Moment::now()).map(|json| place.holding(json)));
+        let encoding = spawn_blocking(move || encode(&streams, Moment::now()).map(|json| place.holding(json)));
         match encoding.await {
-            Ok(Ok(json)) => Ok(ok(JSON, json)),
-            _ => Err(Refusal::new(
+            Ok(json) => Ok(ok(JSON, json?)),
+            Err(_panicked) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "cannot encode the streams",
+                "cannot encode the answer: see the log",
             )),
         }
     }
@@ -210,15 +227,22 @@ pub(super) fn asked_for(headers: &HeaderMap) -> Option<Duration> {
     Some(limit).filter(|limit| !limit.is_zero())
 }
 
+/// The name in the path of one stream.
+fn stream_name(path: &str) -> Option<&str> {
+    let (before, after) = ONE_STREAM.split_once("{name}")?;
+    let name = path.strip_prefix(before)?.strip_suffix(after)?;
+    Some(name).filter(|name| !name.is_empty() && !name.contains('/'))
+}
+
 /// A request that is not served.
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     reason: String,
     header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Self {
             status,
             reason: reason.into(),

@@ -12,5 +12,5 @@ mod trace_id;
 pub use cause::{Cause, Failure};
 pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
 pub use name::{Instrument, InvalidName, StreamName};
-pub use reason::{DecodeError, DialPhase, SubscriptionFailure};
+pub use reason::{DecodeError, DialPhase, ExportError, SubscriptionFailure};
 pub use trace_id::TraceId;

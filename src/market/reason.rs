@@ -58,3 +58,21 @@ closed_set! {
 }
 
 impl std::error::Error for DecodeError {}
+
+closed_set! {
+    /// Why spans were not exported.
+    pub enum ExportError {
+        /// The tracing backend cannot be reached.
+        Connect => "connect",
+        /// It did not answer in time.
+        Timeout => "timeout",
+        /// It answered with an HTTP status that is no success.
+        HttpStatus => "http_status",
+        /// It broke off, or answered with something else.
+        Protocol => "protocol",
+        /// It answered with success, and took not all of them.
+        Rejected => "rejected",
+        /// They could not be encoded, or the program ends.
+        Internal => "internal",
+    }
+}

@@ -1,6 +1,7 @@
 //! The figures of the program itself, in a `prometheus::Registry`.
 
 use super::catalogue::{self, CODES, HANDLERS, Kind, LEVELS, Metric};
+use crate::market::ExportError;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
@@ -32,6 +33,10 @@ pub enum Handler {
     Landing,
     /// `/api/v1/streams`
     ApiStreams,
+    /// `/api/v1/streams/{name}`
+    ApiStream,
+    /// `/api/v1/events`
+    ApiEvents,
     /// Every path that does not exist.
     Other,
 }
@@ -45,6 +50,10 @@ pub struct OwnMetrics {
     log_messages: Vec<IntCounter>,
     log_lines_dropped: IntCounter,
     dropped_lines: DroppedLines,
+    spans_exported: IntCounter,
+    /// In the order of [`ExportError`].
+    span_export_failures: Vec<IntCounter>,
+    spans_dropped: IntCounter,
     http: Vec<HandlerCells>,
     scrapes_in_flight: IntGauge,
 }
@@ -83,18 +92,25 @@ impl OwnMetrics {
         let values = [&build.version, &build.revision, &build.rustversion];
         build_info.get_metric_with_label_values(&values)?.set(1);
 
-        let log = find("feedwatch_log_messages_total")?;
-        let log = register(&registry, IntCounterVec::new(options(log), log.labels.names())?)?;
-        let log_messages = LEVELS.iter().map(|level| log.get_metric_with_label_values(&[level]));
+        let counter = |name| register(&registry, IntCounter::with_opts(options(find(name)?))?);
+        let counters = |name, values: &[&str]| {
+            let metric = find(name)?;
+            let vector = register(&registry, IntCounterVec::new(options(metric), metric.labels.names())?)?;
+            let each = values.iter().map(|value| vector.get_metric_with_label_values(&[value]));
+            each.collect::<Result<Vec<_>, _>>()
+        };
 
         Ok(Self {
             streams: register(&registry, IntGauge::with_opts(options(find("feedwatch_streams")?))?)?,
             config_hash: register(&registry, Gauge::with_opts(options(find("feedwatch_config_hash")?))?)?,
-            log_messages: log_messages.collect::<Result<_, _>>()?,
-            log_lines_dropped: register(
-                &registry,
-                IntCounter::with_opts(options(find("feedwatch_log_lines_dropped_total")?))?,
+            log_messages: counters("feedwatch_log_messages_total", &LEVELS)?,
+            log_lines_dropped: counter("feedwatch_log_lines_dropped_total")?,
+            spans_exported: counter("feedwatch_otel_spans_exported_total")?,
+            span_export_failures: counters(
+                "feedwatch_otel_span_export_failures_total",
+                &ExportError::ALL.iter().map(|error| error.as_str()).collect::<Vec<_>>(),
             )?,
+            spans_dropped: counter("feedwatch_otel_spans_dropped_total")?,
             dropped_lines: DroppedLines::default(),
             http: http(&registry)?,
             scrapes_in_flight: register(
@@ -141,6 +157,23 @@ impl OwnMetrics {
         let name = level.as_str();
         let index = LEVELS.iter().position(|level| level.eq_ignore_ascii_case(name));
         if let Some(counter) = index.and_then(|index| self.log_messages.get(index)) {
+            counter.inc();
+        }
+    }
+
+    /// The tracing backend took so many spans.
+    pub fn spans_exported(&self, spans: u64) {
+        self.spans_exported.inc_by(spans);
+    }
+
+    /// So many spans are lost.
+    pub fn spans_dropped(&self, spans: u64) {
+        self.spans_dropped.inc_by(spans);
+    }
+
+    /// An export of spans failed.
+    pub fn span_export_failed(&self, error: ExportError) {
+        if let Some(counter) = self.span_export_failures.get(error.index()) {
             counter.inc();
         }
     }

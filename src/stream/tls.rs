@@ -36,6 +36,12 @@ impl TlsTrust {
         Self::with(roots)
     }
 
+    /// For other connections that trust the same.
+    #[cfg(feature = "service")]
+    pub(crate) fn into_config(self) -> ClientConfig {
+        Arc::unwrap_or_clone(self.0)
+    }
+
     fn with(roots: RootCertStore) -> Result<Self, rustls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?

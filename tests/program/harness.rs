@@ -26,7 +26,10 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_feedwatch"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("FEEDWATCH__") {
+        if ["FEEDWATCH__", "OTEL_"]
+            .iter()
+            .any(|own| name.to_string_lossy().starts_with(own))
+        {
             command.env_remove(name);
         }
     }

@@ -6,11 +6,10 @@ mod verify;
 pub use scenario::Scenario;
 pub use verify::Comparison;
 
-use super::{Service, Signals, StartError};
+use super::{Signals, StartError};
 use crate::config::{Config, ConfigErrors};
 use crate::metrics::{BuildInfo, OwnMetrics};
 use crate::sim::{SimOptions, SimulatedVenue, Traffic};
-use crate::telemetry;
 use scenario::{Feed, RECONNECTION};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -67,9 +66,9 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
         .collect::<Result<_, _>>()?;
     let config = config(&feeds, options.listen)?;
     let own = Arc::new(OwnMetrics::new(&build)?);
-    telemetry::init(&config.log, own.clone()).map_err(StartError::Log)?;
+    let traces = super::start_traces(&config, &own).map_err(StartError::Traces)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let service = Service::start(&config, build, own).await?;
+    let service = super::start(&config, build, own, traces.as_ref()).await?;
     for Running { feed, .. } in &feeds {
         say(&format!("  {:<9} {}", feed.name, feed.about))?;
     }
@@ -93,7 +92,7 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
         } else {
             Ok(Vec::new())
         };
-        service.stop(config.shutdown_grace).await;
+        super::stop(service, traces, config.shutdown_grace).await;
         for Running { venue, .. } in feeds {
             venue.shutdown().await;
         }
@@ -144,7 +143,9 @@ fn config(feeds: &[Running], listen: SocketAddr) -> Result<Config, ConfigErrors>
              reconnection = {{ {reconnection} }}\n"
         );
     }
-    Config::parse("the demo's configuration", &text, std::iter::empty::<(&str, &str)>())
+    // Somebody may want to see its traces; all else is as the demo needs it.
+    let variables = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_"));
+    Config::parse("the demo's configuration", &text, variables)
 }
 
 #[cfg(test)]

@@ -2,14 +2,23 @@
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Kind, Labels, Metric, Source, buckets, one};
+use crate::market::ExportError;
 
 /// The levels of log lines.
 pub(in crate::metrics) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// The handlers of HTTP requests; `other` is every path that does not exist.
-pub(in crate::metrics) const HANDLERS: [&str; 6] = ["metrics", "healthy", "ready", "landing", "api_streams", "other"];
+pub(in crate::metrics) const HANDLERS: [&str; 8] = [
+    "metrics",
+    "healthy",
+    "ready",
+    "landing",
+    "api_streams",
+    "api_stream",
+    "api_events",
+    "other",
+];
 /// The HTTP status codes that handlers answer.
-pub(in crate::metrics) const CODES: [&str; 5] = ["200", "404", "405", "500", "503"];
-
+pub(in crate::metrics) const CODES: [&str; 6] = ["200", "400", "404", "405", "500", "503"];
 pub(super) const METRICS: &[Metric] = &[
     metric(
         "feedwatch_build_info",
@@ -44,6 +53,27 @@ pub(super) const METRICS: &[Metric] = &[
         "feedwatch_log_lines_dropped_total",
         Counter,
         "Log lines that were not written because nobody read stderr",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_otel_spans_exported_total",
+        Counter,
+        "Spans that the tracing backend took",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_otel_span_export_failures_total",
+        Counter,
+        "Exports of a batch of spans that failed, after what is worth trying again was tried again",
+        Labels::Closed {
+            names: &["error"],
+            series: || one(ExportError::ALL.iter().map(|error| error.as_str())),
+        },
+    ),
+    metric(
+        "feedwatch_otel_spans_dropped_total",
+        Counter,
+        "Spans lost: the queue was full, or their export failed",
         Labels::None,
     ),
     metric(

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
 
 /// Lines that wait for whoever reads stderr. Past that they are dropped, and counted.
 const WAITING_LINES: usize = 8192;
@@ -16,16 +16,13 @@ const WAITING_LINES: usize = 8192;
 /// Ends the thread that writes.
 static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 
-/// Starts logging for the process. Once; a second call is an error.
+/// The layer that writes lines, and what ends its thread.
 ///
 /// Lines are written by a thread of their own: a reader of stderr that stalls stops no stream, no scrape and no shutdown.
-pub fn init(log: &LogConfig, own: Arc<OwnMetrics>) -> Result<(), TryInitError> {
-    // Each layer is filtered for itself: a global filter would switch off spans that another layer wants.
-    let filter = || {
-        Targets::new()
-            .with_target("feedwatch", log.level)
-            .with_default(log.level.min(tracing::Level::WARN))
-    };
+pub(super) fn layer<S>(log: &LogConfig, own: &OwnMetrics) -> (impl Layer<S> + use<S>, WorkerGuard)
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
@@ -46,12 +43,26 @@ pub fn init(log: &LogConfig, own: Arc<OwnMetrics>) -> Result<(), TryInitError> {
             .with_span_list(false)
             .boxed(),
     };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter()))
-        .with(Counter(own).with_filter(filter()))
-        .try_init()?;
+    (lines.with_filter(filter(log)), guard)
+}
+
+/// The layer that counts lines.
+pub(super) fn counter<S>(log: &LogConfig, own: Arc<OwnMetrics>) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    Counter(own).with_filter(filter(log))
+}
+
+fn filter(log: &LogConfig) -> Targets {
+    Targets::new()
+        .with_target("feedwatch", log.level)
+        .with_default(log.level.min(tracing::Level::WARN))
+}
+
+/// Keeps the thread that writes until [`finish`].
+pub(super) fn keep(guard: WorkerGuard) {
     *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
-    Ok(())
 }
 
 /// Writes what waits, as far as somebody reads it within a second or so. Nothing is logged afterwards.

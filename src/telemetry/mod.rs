@@ -1,0 +1,36 @@
+//! What the program says of itself while it runs: log lines to stderr, and spans to a tracing backend.
+
+mod export;
+mod log;
+mod post;
+mod traces;
+
+pub use log::finish;
+pub use traces::{Traces, TracesError};
+
+use crate::config::LogConfig;
+use crate::metrics::OwnMetrics;
+use std::sync::Arc;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Starts logging for the process, and the traces of what the service does itself. Once; a second call is an error.
+///
+/// The outages of streams are traced by their observers, with [`Traces::tracer`].
+pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> Result<(), TryInitError> {
+    let (lines, guard) = log::layer(log, &own);
+    // Each layer is filtered for itself: a global filter would switch off spans that another layer wants.
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(log::counter(log, own))
+        // Ours alone: what the HTTP client does while it exports would feed itself.
+        .with(traces.map(|traces| {
+            traces
+                .layer()
+                .with_filter(Targets::new().with_target("feedwatch", tracing::Level::INFO))
+        }))
+        .try_init()?;
+    log::keep(guard);
+    Ok(())
+}
