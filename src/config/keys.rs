@@ -148,17 +148,18 @@ pub const KEYS: &[KeyDoc] = &[
         "telemetry.endpoint",
         "where traces go, as OTLP over HTTP: an http:// or https:// address, to which /v1/traces is added; by default no traces",
     ),
-    key(
+    bare(
         "telemetry.service_name",
-        r#""feedwatch""#,
-        "what the traces call this program: their service.name",
+        "what the traces call this program, their service.name; by default feedwatch",
     ),
-    key(
+    bare(
         "telemetry.sample_ratio",
-        "1.0",
-        "the share of outages that is traced: 0 to 1",
+        "the share of outages that is traced: 0 to 1; by default 1.0",
     ),
-    key("telemetry.timeout_ms", "10000", "the time limit of handing traces over"),
+    bare(
+        "telemetry.timeout_ms",
+        "the time limit of handing traces over; by default 10000",
+    ),
     bare(
         "telemetry.headers_file",
         "a file of HTTP headers to send with traces, a `name: value` a line: for the secrets of a tracing service",

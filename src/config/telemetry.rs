@@ -9,6 +9,7 @@ use super::value::{Raw, Wrong};
 use hyper::header::HeaderMap;
 use hyper::http::uri::{PathAndQuery, Uri};
 use secrets::{certificates_from, header_pairs, headers_from, pairs};
+use std::fmt;
 use std::time::Duration;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -48,7 +49,7 @@ const TRACES_PATH: &str = "/v1/traces";
 #[derive(Clone, Debug)]
 pub struct TracesConfig {
     /// Where spans are posted to, as OTLP over HTTP.
-    pub endpoint: Uri,
+    pub endpoint: TracesEndpoint,
     /// Sent along; their values are secrets, which `Debug` hides.
     pub headers: HeaderMap,
     /// The time limit of a post.
@@ -67,6 +68,25 @@ pub struct TracesConfig {
     pub max_queue: usize,
     /// So many spans leave together at most.
     pub max_batch: usize,
+}
+
+/// An address that spans are posted to. `Debug` leaves out its query, which may hold a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TracesEndpoint(Uri);
+
+impl TracesEndpoint {
+    /// The whole address.
+    pub const fn uri(&self) -> &Uri {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TracesEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, authority) = (self.0.scheme_str(), self.0.authority());
+        let authority = authority.map_or("", |authority| authority.as_str());
+        write!(f, "{}://{authority}{}", scheme.unwrap_or_default(), self.0.path())
+    }
 }
 
 impl TracesConfig {
@@ -96,7 +116,7 @@ impl TracesConfig {
         let max_queue = max_queue.unwrap_or(2048);
         let max_batch = section.standard(&[BATCH], |raw| raw.whole(1..=1_000_000));
         Some(Self {
-            endpoint,
+            endpoint: TracesEndpoint(endpoint),
             headers: headers
                 .or_else(|| section.standard(&HEADERS, |raw| header_pairs(raw.text()?)))
                 .unwrap_or_default(),

@@ -53,7 +53,7 @@ pub(super) struct Post {
 impl Post {
     /// A client on this runtime.
     pub(super) fn new(config: &TracesConfig, runtime: Handle) -> Result<Self, tokio_rustls::rustls::Error> {
-        let needs_tls = config.endpoint.scheme_str() == Some("https");
+        let needs_tls = config.endpoint.uri().scheme_str() == Some("https");
         let trust = if needs_tls && config.authorities.is_empty() {
             TlsTrust::system()?
         } else {

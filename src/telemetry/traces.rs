@@ -54,7 +54,7 @@ impl Traces {
             .with_http()
             .with_http_client(post.clone())
             .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(config.endpoint.to_string())
+            .with_endpoint(config.endpoint.uri().to_string())
             .with_timeout(config.timeout);
         let exporter = if config.gzip {
             exporter.with_compression(Compression::Gzip)

@@ -1,0 +1,271 @@
+//! `[telemetry]` and OpenTelemetry's standard variables: who wins, what is honoured, and how what is wrong is told.
+
+#![cfg(feature = "service")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "tests may fail, and figures are exact"
+)]
+
+use feedwatch::config::{Config, ConfigErrors, TracesConfig};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const STREAM: &str = "[[streams]]\nname = \"a\"\nvenue = \"polymarket\"\n";
+const SET: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318");
+
+fn read(section: &str, variables: &[(&str, &str)]) -> Result<Option<TracesConfig>, ConfigErrors> {
+    let text = format!("[telemetry]\n{section}\n{STREAM}");
+    Config::parse("f.toml", &text, variables.iter().copied()).map(|config| config.traces)
+}
+
+fn traces(section: &str, variables: &[(&str, &str)]) -> TracesConfig {
+    read(section, variables).unwrap().unwrap()
+}
+
+/// What is told of these variables, beside an endpoint.
+fn told(variables: &[(&str, &str)]) -> String {
+    let mut all = vec![SET];
+    all.extend(variables);
+    read("", &all).unwrap_err().to_string()
+}
+
+/// A file that is there as long as this.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("feedwatch-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn without_an_endpoint_there_are_no_traces() {
+    assert!(read("", &[]).unwrap().is_none());
+    assert!(
+        read("service_name = 'x'", &[("OTEL_SERVICE_NAME", "y")])
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        read("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]).unwrap().is_none(),
+        "empty is not set"
+    );
+}
+
+#[test]
+fn the_path_of_traces_is_added_to_an_endpoint_that_is_not_for_them_alone() {
+    let endpoint = |section: &str, variables: &[(&str, &str)]| traces(section, variables).endpoint.uri().to_string();
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.example/in?x=1");
+    assert_eq!(endpoint("", &[SET]), "http://collector.example:4318/v1/traces");
+    assert_eq!(endpoint("", &[SET, own]), "https://traces.example/in?x=1", "as it is");
+    assert_eq!(
+        endpoint("endpoint = 'http://file.example:1/base/'", &[SET, own]),
+        "http://file.example:1/base/v1/traces"
+    );
+    let over = ("FEEDWATCH__TELEMETRY__ENDPOINT", "http://over.example");
+    assert_eq!(
+        endpoint("endpoint = 'http://file.example:1'", &[over]),
+        "http://over.example/v1/traces"
+    );
+}
+
+#[test]
+fn variables_switch_traces_off_and_what_is_off_need_not_be_right() {
+    let wrong = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    for off in [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none")] {
+        assert!(read("", &[SET, off, wrong]).unwrap().is_none(), "{off:?}");
+    }
+    for on in [("OTEL_SDK_DISABLED", "no"), ("OTEL_TRACES_EXPORTER", "otlp")] {
+        assert!(read("", &[SET, on]).unwrap().is_some(), "{on:?}");
+    }
+    assert!(read("", &[wrong]).unwrap().is_none(), "it is for another program");
+}
+
+#[test]
+fn the_standard_variables_are_honoured_where_the_file_says_nothing() {
+    let variables = [
+        SET,
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x=1"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+            "authorization=Bearer%20token, x-tenant = 7",
+        ),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "7000"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_SERVICE_NAME", "bots"),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "service.name=ignored,deployment.environment.name=prod%2Ceu",
+        ),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "64"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+    ];
+    let read = traces("", &variables);
+    let header = |name: &str| read.headers.get(name).map(|value| value.to_str().unwrap());
+    assert_eq!(
+        (header("authorization"), header("x-tenant"), header("x")),
+        (Some("Bearer token"), Some("7"), None)
+    );
+    assert_eq!(
+        (read.timeout, read.gzip, read.sample_ratio),
+        (Duration::from_secs(7), true, 0.25)
+    );
+    assert_eq!(
+        read.resource,
+        [
+            ("deployment.environment.name".into(), "prod,eu".into()),
+            ("service.name".into(), "bots".into())
+        ]
+    );
+    assert_eq!(
+        (read.schedule_delay.as_millis(), read.max_queue, read.max_batch),
+        (100, 64, 64)
+    );
+
+    let read = traces("service_name = 'file'\nsample_ratio = 1\ntimeout_ms = 5", &variables);
+    assert_eq!((read.sample_ratio, read.timeout.as_millis()), (1.0, 5), "the file wins");
+    assert_eq!(read.resource.last().unwrap().1, "file");
+    let shorter = ("OTEL_BSP_EXPORT_TIMEOUT", "3");
+    assert_eq!(traces("timeout_ms = 5", &[SET, shorter]).timeout.as_millis(), 3);
+    for (sampler, ratio) in [("always_on", 1.0), ("always_off", 0.0), ("traceidratio", 1.0)] {
+        assert_eq!(
+            traces("", &[SET, ("OTEL_TRACES_SAMPLER", sampler)]).sample_ratio,
+            ratio,
+            "{sampler}"
+        );
+    }
+}
+
+#[test]
+fn headers_come_from_a_file_and_are_hidden() {
+    let file = TempFile::new("headers", "Authorization: Bearer s3cret:x\n\n  x-tenant:7  \n");
+    let read = traces(
+        &format!("headers_file = '{}'", file.path()),
+        &[SET, ("OTEL_EXPORTER_OTLP_HEADERS", "y=1")],
+    );
+    assert_eq!(read.headers.len(), 2);
+    assert_eq!(read.headers["authorization"], "Bearer s3cret:x");
+    assert_eq!(read.headers["x-tenant"], "7");
+    assert!(!format!("{read:?}").contains("s3cret"), "{read:?}");
+    let read = traces(
+        "",
+        &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://a.example/in?key=s3cret")],
+    );
+    assert!(!format!("{read:?}").contains("s3cret"), "{read:?}");
+}
+
+#[test]
+fn authorities_come_from_a_file() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let file = TempFile::new("authority.pem", &certificate.pem());
+    let read = traces("", &[SET, ("OTEL_EXPORTER_OTLP_CERTIFICATE", file.path())]);
+    assert_eq!(read.authorities, [certificate.der().to_vec()]);
+}
+
+#[test]
+fn what_is_wrong_names_the_variable_and_what_would_be_right() {
+    for (name, value, expected) in [
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "grpc",
+            r#""grpc" is unknown; valid: http/protobuf"#,
+        ),
+        (
+            "OTEL_TRACES_EXPORTER",
+            "zipkin",
+            r#""zipkin" is unknown; valid: otlp, none"#,
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "zstd",
+            r#""zstd" is unknown; valid: gzip, none"#,
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "10s",
+            r#"must be a whole number from 1 to 604800000 ms (7 days), not "10s""#,
+        ),
+        (
+            "OTEL_BSP_MAX_QUEUE_SIZE",
+            "0",
+            r#"must be a whole number from 1 to 1000000, not "0""#,
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "a=1,b",
+            "pair 2 is wrong; must be key=value,key=value, values percent-encoded",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+            "/k.pem",
+            "client certificates are not supported here; unset it, and send headers instead",
+        ),
+        (
+            "OTEL_TRACES_SAMPLER",
+            "jaeger_remote",
+            r#""jaeger_remote" is unknown; valid: always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio"#,
+        ),
+    ] {
+        assert_eq!(told(&[(name, value)]), format!("{name}: {expected}"));
+    }
+    let ratio = [
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+    ];
+    assert_eq!(told(&ratio), "OTEL_TRACES_SAMPLER_ARG: must be from 0 to 1, not 2");
+    let endpoint = |endpoint| {
+        read("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        endpoint("collector:4318"),
+        r#"OTEL_EXPORTER_OTLP_ENDPOINT: must begin with http:// or https://, as in "http://127.0.0.1:4318""#
+    );
+}
+
+#[test]
+fn no_message_repeats_a_secret() {
+    let file = TempFile::new("bad-headers", "x-good: 1\ns3cret without a colon\n");
+    let errors = read(&format!("headers_file = '{}'", file.path()), &[SET])
+        .unwrap_err()
+        .to_string();
+    let expected = "line 2: must be the name of a header and its value, as in Authorization: Bearer TOKEN";
+    assert!(errors.contains(expected) && !errors.contains("s3cret"), "{errors}");
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:s3cret@collector.example"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "s3cret://collector.example"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=s3cret"),
+    ] {
+        let errors = told(&[(name, value)]);
+        assert!(errors.starts_with(name) && !errors.contains("s3cret"), "{errors}");
+    }
+    let missing = read("headers_file = '/nowhere/headers'", &[SET])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.starts_with("f.toml:2:16: telemetry.headers_file: \"/nowhere/headers\": "),
+        "{missing}"
+    );
+}
