@@ -15,9 +15,12 @@ mod demo;
 mod exporter;
 mod exposition;
 mod harness;
+mod history;
 mod identities;
+mod receiver;
 mod scarcity;
 mod signals;
 mod simulate;
 #[path = "../support/mod.rs"]
 mod support;
+mod telemetry;
