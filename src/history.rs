@@ -1,10 +1,11 @@
 //! The last things that happened to a stream, for people and programs that ask later: bounded, the oldest go first.
 
+use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, TraceId};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many entries of a stream are kept.
 pub const LENGTH: usize = 50;
@@ -12,8 +13,8 @@ pub const LENGTH: usize = 50;
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// When.
-    pub at: Instant,
+    /// When. It is shown by the wall clock of that moment, as in the log, however the clock is set later.
+    pub at: Moment,
     /// What, in a word: `lost`, `backing_off`.
     pub what: &'static str,
     /// Why an attempt failed or a connection was lost.
@@ -66,14 +67,16 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Moment;
 
     #[test]
     fn the_oldest_entries_go_first() {
         let history = History::default();
-        let begun = Moment::now().mono;
+        let begun = Moment::now();
         let entry = |second| Entry {
-            at: begun + Duration::from_secs(second),
+            at: Moment {
+                mono: begun.mono + Duration::from_secs(second),
+                ..begun
+            },
             what: "lost",
             cause: Some(Cause::Eof),
             detail: "".into(),

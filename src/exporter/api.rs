@@ -87,7 +87,7 @@ pub(super) fn stream(streams: &Streams, name: &str, at: Moment) -> Result<Vec<u8
     })?;
     json(&OneStream {
         stream: describe(cells, &cells.snapshot(at)),
-        history: events::of_stream(cells, at),
+        history: events::of_stream(cells),
     })
 }
 

@@ -120,7 +120,7 @@ impl Routes {
             }
             Handler::ApiEvents => {
                 let most = api::limit(head.uri.query())?;
-                self.api(move |streams, at| api::events(streams, most, at)).await
+                self.api(move |streams, _| api::events(streams, most)).await
             }
             Handler::Landing | Handler::Other => {
                 let mut answer = ok(HTML, self.landing.clone());

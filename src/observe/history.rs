@@ -51,7 +51,7 @@ pub(super) fn keep(history: &History, memory: &mut Memory, at: Moment, fact: &Fa
         memory.open = None;
     }
     history.push(Entry {
-        at: at.mono,
+        at,
         what: told.what,
         cause: told.cause,
         detail: told.detail,

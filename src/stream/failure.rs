@@ -99,13 +99,18 @@ pub(super) fn of_close(frame: Option<&CloseFrame>) -> Failure {
     let Some(frame) = frame else {
         return Failure::new(Cause::CloseNormal).with_detail("closed without a code");
     };
-    // This is how tungstenite reports a code that must not be sent; the code itself is lost.
-    if frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation" {
+    if is_illegal_close(frame) {
         return Failure::new(Cause::Protocol).with_detail("closed with an illegal code");
     }
     let code = u16::from(frame.code);
     let reason: String = frame.reason.chars().filter(|c| !c.is_control()).collect();
     Failure::new(Cause::of_close_code(Some(code))).with_detail(format!("closed with {code} {reason:?}"))
+}
+
+/// Whether the peer closed with a code that must not be sent (RFC 6455, section 7.4). tungstenite puts a frame of its own in
+/// the place of such a one, so that its code and its reason are lost.
+pub(super) fn is_illegal_close(frame: &CloseFrame) -> bool {
+    frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation"
 }
 
 fn of_status(response: &Response<Option<Vec<u8>>>, now: SystemTime) -> Failure {

@@ -1,7 +1,7 @@
 //! What happened to streams, the newest first.
 
 use super::{Refusal, json};
-use crate::clock::Moment;
+use crate::clock::unix_seconds;
 use crate::exporter::rfc3339::rfc3339;
 use crate::history::{Entry, Figure};
 use crate::market::{Cause, DialPhase};
@@ -41,7 +41,7 @@ pub(super) struct Event {
 }
 
 /// The last events of all streams, at most so many.
-pub(in crate::exporter) fn events(streams: &Streams, most: usize, at: Moment) -> Result<Vec<u8>, Refusal> {
+pub(in crate::exporter) fn events(streams: &Streams, most: usize) -> Result<Vec<u8>, Refusal> {
     let mut newest: Vec<(Arc<StreamCells>, Entry)> = Vec::new();
     for cells in streams.all() {
         let entries = cells.history().newest_first();
@@ -53,23 +53,20 @@ pub(in crate::exporter) fn events(streams: &Streams, most: usize, at: Moment) ->
     }
     keep_newest(&mut newest, most);
     json(&Answer {
-        events: newest
-            .into_iter()
-            .map(|(cells, entry)| event(&cells, entry, at))
-            .collect(),
+        events: newest.into_iter().map(|(cells, entry)| event(&cells, entry)).collect(),
     })
 }
 
 fn keep_newest(entries: &mut Vec<(Arc<StreamCells>, Entry)>, most: usize) {
     // Stable: what happened to one stream at one moment stays in its order.
-    entries.sort_by_key(|(_, entry)| Reverse(entry.at));
+    entries.sort_by_key(|(_, entry)| Reverse(entry.at.mono));
     entries.truncate(most);
 }
 
 /// The history of one stream.
-pub(super) fn of_stream(cells: &StreamCells, at: Moment) -> Vec<Event> {
+pub(super) fn of_stream(cells: &StreamCells) -> Vec<Event> {
     let entries = cells.history().newest_first();
-    entries.into_iter().map(|entry| event(cells, entry, at)).collect()
+    entries.into_iter().map(|entry| event(cells, entry)).collect()
 }
 
 /// What a query asks for: `limit=20`.
@@ -89,9 +86,9 @@ pub(in crate::exporter) fn limit(query: Option<&str>) -> Result<usize, Refusal> 
     }
 }
 
-fn event(cells: &StreamCells, entry: Entry, at: Moment) -> Event {
+fn event(cells: &StreamCells, entry: Entry) -> Event {
     let millis = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
-    let time_unix = millis(at.unix_seconds_at(entry.at));
+    let time_unix = millis(unix_seconds(entry.at.wall));
     Event {
         time: rfc3339(time_unix),
         time_unix,

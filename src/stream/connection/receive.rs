@@ -39,7 +39,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             Message::Close(frame) => {
                 self.cells.control_frame(Opcode::Close, Direction::Received);
                 if !std::mem::replace(&mut self.closing, true) {
-                    self.answered_in_kind(Opcode::Close, bytes, now.mono);
+                    // The frame that tungstenite made of it, where it was illegal.
+                    let answer = frame.as_ref().map_or(0, |frame| 2 + frame.reason.len());
+                    self.answered_in_kind(Opcode::Close, answer, now.mono);
                 }
                 self.end(failure::of_close(frame.as_ref()));
             }
@@ -140,9 +142,11 @@ pub(super) const fn queue_cost(payload: &Bytes) -> usize {
     payload.len() + size_of::<MarketEvent>()
 }
 
-/// The payload of a close frame is its code and its reason (RFC 6455, section 5.5.1).
+/// The payload of a close frame is its code and its reason (RFC 6455, section 5.5.1). Of one with an illegal code the reason is
+/// lost, if there was one.
 fn payload_bytes(message: &Message) -> usize {
     match message {
+        Message::Close(Some(frame)) if failure::is_illegal_close(frame) => 2,
         Message::Close(Some(frame)) => 2 + frame.reason.len(),
         message => message.len(),
     }
