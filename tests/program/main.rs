@@ -17,6 +17,8 @@ mod exposition;
 mod harness;
 mod history;
 mod identities;
+#[path = "../support/invariants.rs"]
+mod invariants;
 mod receiver;
 mod scarcity;
 mod signals;
