@@ -1,7 +1,7 @@
 //! `feedwatch run`: what it serves, and what it logs.
 
 use crate::exposition::{Exposition, Labels};
-use crate::harness::{LIMIT, Service, TempFile, closed_venue, config, eventually, json, run_to_end, venue};
+use crate::harness::{LIMIT, Service, TempFile, busy, closed_venue, config, eventually, json, run_to_end, venue};
 use feedwatch::clock::{Moment, unix_seconds};
 use feedwatch::sim::{Fault, Rule};
 use serde_json::{Value, json as object};
@@ -326,16 +326,11 @@ async fn it_runs_on_when_nobody_reads_its_log_any_more() {
 
 #[tokio::test]
 async fn a_secret_in_a_url_is_never_shown() {
-    let busy = Fault::Status {
-        code: 503,
-        headers: BTreeMap::new(),
-        body: "busy".into(),
-    };
     let cut = Fault::Cut { after: Duration::ZERO };
     let venues = [
         ("live", venue(Vec::new()), "live"),
         ("cut", venue(vec![Rule::always(cut)]), "connection lost"),
-        ("busy", venue(vec![Rule::always(busy)]), "attempt failed"),
+        ("busy", venue(vec![Rule::always(busy())]), "attempt failed"),
         ("refused", closed_venue(), "attempt failed"),
         (
             "rejected",

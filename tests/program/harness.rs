@@ -262,6 +262,15 @@ pub(crate) fn venue(rules: Vec<Rule>) -> SimulatedVenue {
     .unwrap()
 }
 
+/// The upgrade is answered with 503.
+pub(crate) fn busy() -> Fault {
+    Fault::Status {
+        code: 503,
+        headers: BTreeMap::new(),
+        body: "busy".into(),
+    }
+}
+
 /// A venue whose port is closed, and nobody else's.
 pub(crate) fn closed_venue() -> SimulatedVenue {
     venue(vec![Rule::during(Duration::ZERO, 100 * LIMIT, Fault::Refuse)])

@@ -1,9 +1,8 @@
 //! What happened last, as the API tells it.
 
-use crate::harness::{Service, config, eventually, venue};
+use crate::harness::{Service, busy, config, eventually, venue};
 use feedwatch::sim::{Fault, Rule};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Loses its connection, fails once, and is back.
@@ -28,17 +27,12 @@ async fn events(service: &Service, path: &str, of: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_stream_tells_what_happened_to_it_the_newest_first() {
-    let busy = Fault::Status {
-        code: 503,
-        headers: BTreeMap::new(),
-        body: String::new(),
-    };
     let close = Fault::Close {
         code: Some(1001),
         reason: "maintenance".into(),
         after: Duration::from_millis(50),
     };
-    let venue = venue(vec![Rule::connections(1, 1, close), Rule::connections(2, 2, busy)]);
+    let venue = venue(vec![Rule::connections(1, 1, close), Rule::connections(2, 2, busy())]);
     let service = Service::run(&config("", &[("s", &venue.url(), STUMBLING)])).await;
     eventually("back", async || {
         events(&service, "/api/v1/streams/s", "history").await[0]["what"] == "up"

@@ -1,10 +1,10 @@
 //! What must hold at each scrape, whatever the venues do.
 
 use crate::exposition::Exposition;
-use crate::harness::{LIMIT, Service, config, venue};
+use crate::harness::{LIMIT, Service, busy, config, venue};
 use crate::invariants::{OfStream, check_growth};
 use feedwatch::sim::{Fault, Rule, SimulatedVenue, What};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -32,14 +32,6 @@ fn close(code: u16, millis: u64) -> Fault {
         code: Some(code),
         reason: String::new(),
         after: after(millis),
-    }
-}
-
-fn busy() -> Fault {
-    Fault::Status {
-        code: 503,
-        headers: BTreeMap::new(),
-        body: "busy".into(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Traces of the program, as a tracing backend gets them: also one that is away, hangs, refuses, or comes back.
 
-use crate::harness::{Program, Service, TempFile, closed_venue, config, eventually, json, venue};
+use crate::harness::{Program, Service, TempFile, busy, closed_venue, config, eventually, json, venue};
 use crate::receiver::{Mood, Receiver, attribute};
 use feedwatch::market::TraceId;
 use feedwatch::sim::{Fault, Rule, SimulatedVenue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +24,10 @@ const RESTLESS: &str = "initial_delay_ms = 5, max_delay_ms = 5, max_consecutive_
 const STUMBLING: &str = "initial_delay_ms = 20, max_delay_ms = 20";
 
 fn stumbling() -> SimulatedVenue {
-    let busy = Fault::Status {
-        code: 503,
-        headers: BTreeMap::new(),
-        body: String::new(),
-    };
     let cut = Fault::Cut {
         after: Duration::from_millis(50),
     };
-    venue(vec![Rule::connections(1, 1, cut), Rule::connections(2, 3, busy)])
+    venue(vec![Rule::connections(1, 1, cut), Rule::connections(2, 3, busy())])
 }
 
 /// Variables for spans that leave soon.
