@@ -19,6 +19,7 @@ mod history;
 mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
+mod prometheus;
 mod receiver;
 mod scarcity;
 mod signals;
