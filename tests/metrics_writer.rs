@@ -202,7 +202,7 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
         3 => cells.update(now, |w| w.lost(cause)),
         4 => cells.update(now, |w| {
             let until = now + seconds(300);
-            w.tripped(Trigger::FatalError);
+            w.tripped(Trigger::FatalError, at, None);
             w.transition(BreakerState::Closed, BreakerState::Open { until });
             w.set_breaker(BreakerState::Open { until });
             w.set_state(State::CoolingDown);
@@ -502,7 +502,7 @@ fn a_loss_is_told_from_its_beginning_to_its_end() {
     });
     cells.update(now, |w| {
         let open = BreakerState::Open { until };
-        w.tripped(Trigger::ConsecutiveFailures);
+        w.tripped(Trigger::ConsecutiveFailures, moment(30), None);
         w.transition(BreakerState::Closed, open);
         w.set_breaker(open);
         w.set_state(State::CoolingDown);

@@ -10,6 +10,7 @@
 pub mod catalogue;
 mod collector;
 pub mod docs;
+mod exemplar;
 mod figures;
 mod histogram;
 mod labels;

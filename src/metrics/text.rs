@@ -1,6 +1,7 @@
 //! The text exposition format, version 0.0.4, written directly.
 
 use super::catalogue::{Metric, Value};
+use super::exemplar::Exemplar;
 use super::histogram::HistogramSnapshot;
 use super::labels::{LabelSet, escape_help, push_pair};
 use super::scrape::{Scrape, Sink};
@@ -51,7 +52,7 @@ impl Sink for Writer<'_> {
         push_header(self.out, metric.name, metric.help, metric.kind.as_str());
     }
 
-    fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value) {
+    fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value, _exemplar: Option<Exemplar>) {
         push_series(self.out, self.name, "", &[identity.text(), series.text()], "");
         match value {
             Value::Int(value) => push_line(self.out, value),
@@ -60,7 +61,7 @@ impl Sink for Writer<'_> {
     }
 
     fn histogram(&mut self, identity: &LabelSet, series: &LabelSet, value: &HistogramSnapshot) {
-        let buckets = value.cumulative.iter().copied();
+        let buckets = value.buckets.iter().map(|bucket| (bucket.bound, bucket.cumulative));
         let labels = [identity.text(), series.text()];
         push_histogram(self.out, self.name, &labels, buckets, value.count, value.sum);
     }

@@ -9,6 +9,7 @@ mod venue;
 #[cfg(feature = "service")]
 pub(super) use process::{CODES, HANDLERS, LEVELS};
 
+use super::exemplar::Exemplar;
 use super::histogram::Histogram;
 use super::snapshot::StreamSnapshot;
 use super::venue::VenueCells;
@@ -39,6 +40,7 @@ pub struct Metric {
     /// What it tells, in one sentence.
     pub help: &'static str,
     pub(super) source: Source,
+    pub(super) exemplars: Exemplars,
 }
 
 impl Metric {
@@ -49,6 +51,16 @@ impl Metric {
             Source::Venue(_) | Source::Histogram(_) => Scope::Venue,
             Source::Process => Scope::Process,
         }
+    }
+
+    /// Whether its samples carry exemplars, in a format that knows them.
+    pub const fn has_exemplars(&self) -> bool {
+        !matches!(self.exemplars, Exemplars::None)
+    }
+
+    /// The same, with exemplars that are read there.
+    const fn with_exemplars(self, exemplars: Exemplars) -> Self {
+        Self { exemplars, ..self }
     }
 }
 
@@ -173,6 +185,16 @@ pub(super) enum Source {
     Process,
 }
 
+/// Where the exemplar of series i is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Exemplars {
+    /// There is none.
+    None,
+    Stream(fn(&StreamSnapshot, usize) -> Option<Exemplar>),
+    /// In the histogram, one a bucket.
+    Buckets,
+}
+
 /// Bounds of histograms: seconds.
 pub(super) mod buckets {
     pub(in crate::metrics) const RECONNECT_DELAY: &[f64] =
@@ -257,6 +279,29 @@ mod tests {
                 assert!(!metric.scope().labels().contains(label), "{name}: {label}");
             }
         }
+    }
+
+    #[test]
+    fn histograms_keep_exemplars_where_the_table_says_so_and_counters_alone_have_them_besides() {
+        let venue = VenueCells::new("v");
+        let mut traced = 0;
+        for metric in all() {
+            traced += usize::from(metric.has_exemplars());
+            if let Source::Histogram(read) = metric.source {
+                let histogram = read(&venue, 0).unwrap();
+                let declared = matches!(metric.exemplars, Exemplars::Buckets);
+                assert_eq!(histogram.keeps_exemplars(), declared, "{}", metric.name);
+            } else if metric.has_exemplars() {
+                // OpenMetrics allows them nowhere else.
+                assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
+                let read = matches!(
+                    (metric.source, metric.exemplars),
+                    (Source::Stream(_), Exemplars::Stream(_))
+                );
+                assert!(read, "{}: nobody reads them there", metric.name);
+            }
+        }
+        assert_eq!(traced, 3);
     }
 
     #[test]
