@@ -11,6 +11,7 @@ pub mod catalogue;
 mod collector;
 pub mod docs;
 mod exemplar;
+mod exposition;
 mod figures;
 mod histogram;
 mod labels;
@@ -23,11 +24,11 @@ mod seqlock;
 mod snapshot;
 mod stream;
 mod streams;
-pub mod text;
 mod venue;
 mod writer;
 
 pub use collector::StreamCollector;
+pub use exposition::text;
 pub use histogram::Histogram;
 #[cfg(feature = "service")]
 pub use own::{BuildInfo, Handler, OwnMetrics};

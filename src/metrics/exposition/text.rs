@@ -1,12 +1,12 @@
 //! The text exposition format, version 0.0.4, written directly.
 
-use super::catalogue::{Metric, Value};
-use super::exemplar::Exemplar;
-use super::histogram::HistogramSnapshot;
-use super::labels::{LabelSet, escape_help, push_pair};
-use super::scrape::{Scrape, Sink};
-use super::streams::Streams;
 use crate::clock::Moment;
+use crate::metrics::catalogue::{Metric, Value};
+use crate::metrics::exemplar::Exemplar;
+use crate::metrics::histogram::HistogramSnapshot;
+use crate::metrics::labels::{LabelSet, escape_help, push_pair};
+use crate::metrics::scrape::{Scrape, Sink};
+use crate::metrics::streams::Streams;
 use prometheus::proto::{self, MetricFamily, MetricType};
 use std::fmt::Write;
 

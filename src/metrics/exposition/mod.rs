@@ -1,0 +1,3 @@
+//! The exposition formats, written directly.
+
+pub mod text;
