@@ -8,6 +8,12 @@
     reason = "tests may fail; figures are exact"
 )]
 
+#[path = "support/exposition.rs"]
+mod exposition;
+#[path = "support/queries.rs"]
+mod queries;
+
+use exposition::{Exposition, Labels as LabelPairs};
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, DecodeError, DialPhase, EventKind, StreamName, SubscriptionFailure};
 use feedwatch::metrics::catalogue::{self, Kind, Labels, Scope};
@@ -17,136 +23,13 @@ use feedwatch::metrics::{
 use feedwatch::supervise::{AttemptKind, BreakerState, State, Trigger};
 use prometheus::{Encoder, Registry, TextEncoder};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-// A strict reader of the text format 0.0.4.
-
-type LabelPairs = BTreeMap<String, String>;
-
-#[derive(Debug, Default, PartialEq)]
-struct Family {
-    help: String,
-    kind: String,
-    samples: BTreeMap<(String, LabelPairs), f64>,
-}
-
-fn parse(text: &str) -> BTreeMap<String, Family> {
-    assert!(text.is_empty() || text.ends_with('\n'), "the last line ends");
-    let mut families = BTreeMap::new();
-    let mut current = String::new();
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            let (name, help) = rest.split_once(' ').expect(line);
-            let family = Family {
-                help: help.replace("\\n", "\n").replace("\\\\", "\\"),
-                ..Family::default()
-            };
-            assert!(families.insert(name.to_owned(), family).is_none(), "{name} twice");
-            name.clone_into(&mut current);
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').expect(line);
-            assert_eq!(name, current, "TYPE follows HELP");
-            kind.clone_into(&mut families.get_mut(name).unwrap().kind);
-        } else {
-            let (name, labels, value) = sample(line);
-            let family = families.get_mut(&current).expect(line);
-            let suffixes: &[&str] = if family.kind == "histogram" {
-                &["_bucket", "_sum", "_count"]
-            } else {
-                &[""]
-            };
-            let stem = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
-            assert_eq!(stem, Some(current.as_str()), "within its family: {line}");
-            assert!(family.samples.insert((name, labels), value).is_none(), "twice: {line}");
-        }
-    }
-    for (name, family) in &families {
-        assert!(!family.samples.is_empty(), "{name} has no sample");
-        if family.kind == "histogram" {
-            check_histogram(name, family);
-        }
-    }
-    families
-}
-
-fn sample(line: &str) -> (String, LabelPairs, f64) {
-    let end = line.find(['{', ' ']).expect(line);
-    let (name, mut rest) = line.split_at(end);
-    let mut labels = LabelPairs::new();
-    if let Some(inner) = rest.strip_prefix('{') {
-        rest = inner;
-        loop {
-            let (label, after) = rest.split_once("=\"").expect(line);
-            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
-            let mut value = String::new();
-            let mut chars = after.char_indices();
-            let end = loop {
-                match chars.next().expect(line) {
-                    (i, '"') => break i + 1,
-                    (_, '\\') => value.push(match chars.next().expect(line).1 {
-                        'n' => '\n',
-                        c @ ('\\' | '"') => c,
-                        c => panic!("escape {c:?} in {line}"),
-                    }),
-                    (_, c) => value.push(c),
-                }
-            };
-            if label == "le" {
-                // Numbers are the same, however they are spelt.
-                value = number(&value).to_string();
-            }
-            assert!(
-                labels.insert(label.to_owned(), value).is_none(),
-                "{label} twice: {line}"
-            );
-            rest = &after[end..];
-            match rest.strip_prefix(',') {
-                Some(more) => rest = more,
-                None => break,
-            }
-        }
-        rest = rest.strip_prefix('}').expect(line);
-    }
-    let value = rest.strip_prefix(' ').expect(line);
-    (name.to_owned(), labels, number(value))
-}
-
-fn number(text: &str) -> f64 {
-    match text {
-        "+Inf" => f64::INFINITY,
-        "-Inf" => f64::NEG_INFINITY,
-        "NaN" => f64::NAN,
-        text => {
-            assert!(
-                text.bytes().all(|b| b.is_ascii_digit() || b"+-.e".contains(&b)),
-                "{text}"
-            );
-            text.parse().expect(text)
-        }
-    }
-}
-
-fn check_histogram(name: &str, family: &Family) {
-    let mut series: BTreeMap<LabelPairs, Vec<(f64, f64)>> = BTreeMap::new();
-    for ((sample, labels), value) in &family.samples {
-        if sample.ends_with("_bucket") {
-            let mut labels = labels.clone();
-            let bound = labels.remove("le").expect(name).parse().unwrap();
-            series.entry(labels).or_default().push((bound, *value));
-        }
-    }
-    for (labels, mut buckets) in series {
-        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        assert!(buckets.is_sorted_by(|a, b| a.1 <= b.1), "{name}{labels:?}: {buckets:?}");
-        let last = *buckets.last().unwrap();
-        assert_eq!(last.0, f64::INFINITY, "{name}{labels:?}");
-        let count = family.samples[&(format!("{name}_count"), labels.clone())];
-        assert_eq!(last.1, count, "{name}{labels:?}");
-        assert!(family.samples.contains_key(&(format!("{name}_sum"), labels)), "{name}");
-    }
+fn parse(text: &str) -> Exposition {
+    Exposition::parse(text).unwrap()
 }
 
 // Streams to look at.
@@ -175,16 +58,12 @@ fn seconds(n: u64) -> Duration {
 }
 
 /// The value of the one sample of `name` with that label among its labels.
-fn value(families: &BTreeMap<String, Family>, name: &str, label: Option<(&str, &str)>) -> f64 {
-    let matches = |labels: &LabelPairs| label.is_none_or(|(name, value)| labels.get(name).is_some_and(|v| v == value));
-    let mut found = families[name].samples.iter().filter(|((_, labels), _)| matches(labels));
-    let (_, value) = found.next().unwrap_or_else(|| panic!("{name} {label:?}"));
-    assert!(found.next().is_none(), "{name} {label:?} more than once");
-    *value
+fn value(scrape: &Exposition, name: &str, label: Option<(&str, &str)>) -> f64 {
+    scrape.value(name, label.as_slice())
 }
 
-fn total(families: &BTreeMap<String, Family>, name: &str) -> f64 {
-    families[name].samples.values().sum()
+fn total(scrape: &Exposition, name: &str) -> f64 {
+    scrape.sum(name, &[])
 }
 
 /// Does something that the number names.
@@ -273,11 +152,9 @@ proptest! {
     fn odd_label_values_come_back_as_they_were(venue in any::<String>(), host in "[\\PC\\n\"\\\\]*") {
         let start = Moment::now();
         let streams = Arc::new(Streams::new());
-        // A line of the format ends at a line feed only; `lines` would also cut a carriage return before it.
-        let venue = venue.replace('\r', "");
         let _cells = add_stream(&streams, &venue, "s", &host, start);
         let direct = parse(&text::render(&streams, start));
-        let (_, labels) = direct["feedwatch_stream_info"].samples.keys().next().unwrap();
+        let (_, labels) = direct.family("feedwatch_stream_info").samples.keys().next().unwrap();
         prop_assert_eq!((&labels["venue"], &labels["server_address"]), (&venue, &host));
         prop_assert_eq!(&direct, &parse(&gathered_text(&streams, start).0));
     }
@@ -315,7 +192,7 @@ fn every_series_of_the_table_is_there_from_the_start_and_at_0() {
         ("page_on_stale", "true"),
     ];
     for metric in catalogue::all().filter(|metric| metric.scope() != Scope::Process) {
-        let family = &families[metric.name];
+        let family = families.family(metric.name);
         assert_eq!(
             (family.kind.as_str(), family.help.as_str()),
             (metric.kind.as_str(), metric.help)
@@ -346,23 +223,14 @@ fn every_series_of_the_table_is_there_from_the_start_and_at_0() {
                     .collect()
             })
             .collect();
-        let seen: BTreeSet<LabelPairs> = family
-            .samples
-            .keys()
-            .map(|(_, labels)| {
-                let mut labels = labels.clone();
-                labels.remove("le");
-                labels
-            })
-            .collect();
-        assert_eq!(seen, expected, "{}", metric.name);
+        assert_eq!(family.identities(), expected, "{}", metric.name);
         let state_set = metric.labels.names() == ["state"];
         let sum: f64 = family.samples.values().sum();
         let one = state_set || matches!(metric.labels, Labels::Info { .. });
         assert_eq!(sum, if one { 1.0 } else { 0.0 }, "{}", metric.name);
     }
     assert_eq!(
-        families.len(),
+        families.families.len(),
         catalogue::all().filter(|m| m.scope() != Scope::Process).count()
     );
 }
@@ -459,7 +327,7 @@ fn each_report_reaches_its_own_series() {
     }
     for (i, (_, opcode)) in controls.iter().enumerate() {
         for (direction, expected) in [("received", i + 1), ("sent", i + 10)] {
-            let frames = &families["feedwatch_control_frames_total"].samples;
+            let frames = &families.family("feedwatch_control_frames_total").samples;
             let ours = |labels: &LabelPairs| labels["opcode"] == *opcode && labels["direction"] == direction;
             let found = frames.iter().find(|((_, labels), _)| ours(labels)).unwrap();
             assert_eq!(*found.1, expected as f64, "{opcode} {direction}");
@@ -615,8 +483,8 @@ fn latencies_are_smoothed_and_absurd_ones_are_skew() {
     let families = parse(&text::render(&streams, at));
     assert!((value(&families, "feedwatch_stream_lag_seconds", None) - 2.0).abs() < 0.01);
     assert_eq!(value(&families, "feedwatch_message_clock_skew_total", None), 6.0);
-    let latency = &families["feedwatch_message_latency_seconds"].samples;
-    let count = latency.iter().find(|((name, _), _)| name.ends_with("_count")).unwrap();
+    let latency = &families.family("feedwatch_message_latency_seconds").samples;
+    let count = latency.iter().find(|((suffix, _), _)| suffix == "_count").unwrap();
     assert_eq!(*count.1, 100.0);
     // Ten seconds later the past weighs 1/e.
     let later = after(at, seconds(10));

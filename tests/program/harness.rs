@@ -225,7 +225,7 @@ impl Service {
     pub(crate) async fn scrape(&self) -> Exposition {
         let response = self.get("/metrics").await;
         assert_eq!(response.status, 200, "{}", response.body);
-        Exposition::parse(&response.body)
+        Exposition::parse(&response.body).unwrap()
     }
 
     /// Ends it with a signal.

@@ -13,9 +13,12 @@ mod captures;
 mod command_line;
 mod demo;
 mod exporter;
+#[path = "../support/exposition.rs"]
 mod exposition;
 mod harness;
 mod identities;
+#[path = "../support/queries.rs"]
+mod queries;
 mod scarcity;
 mod signals;
 mod simulate;
