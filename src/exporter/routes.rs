@@ -2,7 +2,7 @@
 
 use super::{ExporterState, Limits, api};
 use crate::clock::Moment;
-use crate::metrics::{Handler, text};
+use crate::metrics::{Format, Handler};
 use futures_util::FutureExt;
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -141,7 +141,7 @@ impl Routes {
         let encoding = spawn_blocking(move || place.holding(encode(&state)));
         let limit = asked_for(headers).map_or(self.scrape_time, |asked| asked.min(self.scrape_time));
         match timeout(limit, encoding).await {
-            Ok(Ok(scrape)) => Ok(ok(text::CONTENT_TYPE, scrape)),
+            Ok(Ok(scrape)) => Ok(ok(Format::Text.content_type(), scrape)),
             Ok(Err(_panicked)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot encode the metrics: see the log",
@@ -156,11 +156,9 @@ fn busy(reason: &'static str) -> Refusal {
 }
 
 fn encode(state: &ExporterState) -> String {
-    let mut out = String::new();
-    text::write_streams(&mut out, &state.streams, Moment::now());
     state.own.set_streams(state.streams.count());
-    text::write_families(&mut out, &state.own.gather());
-    out
+    let own = state.own.gather();
+    Format::Text.render(&state.streams, &own, Moment::now())
 }
 
 /// The place of an answer that fills memory, from the first figure read until the last byte is sent.

@@ -259,7 +259,7 @@ fn loss_causes() -> impl Iterator<Item = Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     #[test]
     fn names_follow_the_conventions_of_prometheus() {
@@ -277,6 +277,23 @@ mod tests {
             }
             for label in metric.labels.names() {
                 assert!(!metric.scope().labels().contains(label), "{name}: {label}");
+            }
+        }
+    }
+
+    /// OpenMetrics names the family of a counter without `_total`, and reserves what its samples could be called.
+    #[test]
+    fn no_sample_of_a_metric_can_be_taken_for_one_of_another() {
+        let mut taken = HashMap::new();
+        for metric in all() {
+            let (family, suffixes): (&str, &[&str]) = match metric.kind {
+                Kind::Counter => (metric.name.trim_end_matches("_total"), &["", "_total", "_created"]),
+                Kind::Gauge => (metric.name, &[""]),
+                Kind::Histogram(_) => (metric.name, &["", "_bucket", "_sum", "_count", "_created"]),
+            };
+            for suffix in suffixes {
+                let before = taken.insert(format!("{family}{suffix}"), metric.name);
+                assert_eq!(before, None, "{} might be read as {family}{suffix}", metric.name);
             }
         }
     }
