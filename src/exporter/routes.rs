@@ -1,6 +1,6 @@
 //! What is answered to which request.
 
-use super::{ExporterState, Limits, api};
+use super::{ExporterState, Limits, accept, api};
 use crate::clock::Moment;
 use crate::metrics::{Format, Handler};
 use futures_util::FutureExt;
@@ -138,10 +138,17 @@ impl Routes {
         let in_flight = Some(self.state.own.scrapes_in_flight());
         let place = Place::take(&self.scrapes, in_flight).ok_or_else(|| busy("too many scrapes at once"))?;
         let state = self.state.clone();
-        let encoding = spawn_blocking(move || place.holding(encode(&state)));
+        let format = accept::format(headers);
+        let encoding = spawn_blocking(move || place.holding(encode(&state, format)));
         let limit = asked_for(headers).map_or(self.scrape_time, |asked| asked.min(self.scrape_time));
         match timeout(limit, encoding).await {
-            Ok(Ok(scrape)) => Ok(ok(Format::Text.content_type(), scrape)),
+            Ok(Ok(scrape)) => {
+                let mut answer = ok(format.content_type(), scrape);
+                answer
+                    .headers_mut()
+                    .insert(header::VARY, HeaderValue::from_static("accept"));
+                Ok(answer)
+            }
             Ok(Err(_panicked)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot encode the metrics: see the log",
@@ -155,10 +162,10 @@ fn busy(reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1")
 }
 
-fn encode(state: &ExporterState) -> String {
+fn encode(state: &ExporterState, format: Format) -> String {
     state.own.set_streams(state.streams.count());
     let own = state.own.gather();
-    Format::Text.render(&state.streams, &own, Moment::now())
+    format.render(&state.streams, &own, Moment::now())
 }
 
 /// The place of an answer that fills memory, from the first figure read until the last byte is sent.

@@ -17,6 +17,11 @@ mod exporter;
 mod exposition;
 mod harness;
 mod identities;
+mod negotiation;
+#[path = "../support/openmetrics.rs"]
+mod openmetrics;
+#[path = "../support/prometheus_client.rs"]
+mod prometheus_client;
 #[path = "../support/queries.rs"]
 mod queries;
 mod scarcity;
