@@ -1,4 +1,4 @@
-//! What is scraped: the two ways out agree, the identities hold in the middle of things, the table is the documentation.
+//! What is scraped: the ways out agree, the identities hold in the middle of things, the table is the documentation.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,145 +8,33 @@
     reason = "tests may fail; figures are exact"
 )]
 
+#[path = "support/exposition.rs"]
+mod exposition;
+#[path = "support/openmetrics.rs"]
+mod openmetrics;
+#[path = "support/prometheus_client.rs"]
+mod prometheus_client;
+#[path = "support/queries.rs"]
+mod queries;
+
+use exposition::{Exposition, Labels as LabelPairs};
 use feedwatch::clock::Moment;
-use feedwatch::market::{Cause, DecodeError, DialPhase, EventKind, StreamName, SubscriptionFailure};
+use feedwatch::market::{Cause, DecodeError, DialPhase, EventKind, StreamName, SubscriptionFailure, TraceId};
 use feedwatch::metrics::catalogue::{self, Kind, Labels, Scope};
 use feedwatch::metrics::{
-    Direction, Opcode, StreamCells, StreamCollector, StreamInfo, StreamWriter, Streams, docs, text,
+    Direction, Format, Opcode, StreamCells, StreamCollector, StreamInfo, StreamWriter, Streams, docs, text,
 };
 use feedwatch::supervise::{AttemptKind, BreakerState, State, Trigger};
-use prometheus::{Encoder, Registry, TextEncoder};
+use openmetrics::OpenMetrics;
+use prometheus::{Counter, Encoder, HistogramOpts, HistogramVec, IntCounter, Registry, TextEncoder};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-// A strict reader of the text format 0.0.4.
-
-type LabelPairs = BTreeMap<String, String>;
-
-#[derive(Debug, Default, PartialEq)]
-struct Family {
-    help: String,
-    kind: String,
-    samples: BTreeMap<(String, LabelPairs), f64>,
-}
-
-fn parse(text: &str) -> BTreeMap<String, Family> {
-    assert!(text.is_empty() || text.ends_with('\n'), "the last line ends");
-    let mut families = BTreeMap::new();
-    let mut current = String::new();
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            let (name, help) = rest.split_once(' ').expect(line);
-            let family = Family {
-                help: help.replace("\\n", "\n").replace("\\\\", "\\"),
-                ..Family::default()
-            };
-            assert!(families.insert(name.to_owned(), family).is_none(), "{name} twice");
-            name.clone_into(&mut current);
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').expect(line);
-            assert_eq!(name, current, "TYPE follows HELP");
-            kind.clone_into(&mut families.get_mut(name).unwrap().kind);
-        } else {
-            let (name, labels, value) = sample(line);
-            let family = families.get_mut(&current).expect(line);
-            let suffixes: &[&str] = if family.kind == "histogram" {
-                &["_bucket", "_sum", "_count"]
-            } else {
-                &[""]
-            };
-            let stem = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
-            assert_eq!(stem, Some(current.as_str()), "within its family: {line}");
-            assert!(family.samples.insert((name, labels), value).is_none(), "twice: {line}");
-        }
-    }
-    for (name, family) in &families {
-        assert!(!family.samples.is_empty(), "{name} has no sample");
-        if family.kind == "histogram" {
-            check_histogram(name, family);
-        }
-    }
-    families
-}
-
-fn sample(line: &str) -> (String, LabelPairs, f64) {
-    let end = line.find(['{', ' ']).expect(line);
-    let (name, mut rest) = line.split_at(end);
-    let mut labels = LabelPairs::new();
-    if let Some(inner) = rest.strip_prefix('{') {
-        rest = inner;
-        loop {
-            let (label, after) = rest.split_once("=\"").expect(line);
-            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
-            let mut value = String::new();
-            let mut chars = after.char_indices();
-            let end = loop {
-                match chars.next().expect(line) {
-                    (i, '"') => break i + 1,
-                    (_, '\\') => value.push(match chars.next().expect(line).1 {
-                        'n' => '\n',
-                        c @ ('\\' | '"') => c,
-                        c => panic!("escape {c:?} in {line}"),
-                    }),
-                    (_, c) => value.push(c),
-                }
-            };
-            if label == "le" {
-                // Numbers are the same, however they are spelt.
-                value = number(&value).to_string();
-            }
-            assert!(
-                labels.insert(label.to_owned(), value).is_none(),
-                "{label} twice: {line}"
-            );
-            rest = &after[end..];
-            match rest.strip_prefix(',') {
-                Some(more) => rest = more,
-                None => break,
-            }
-        }
-        rest = rest.strip_prefix('}').expect(line);
-    }
-    let value = rest.strip_prefix(' ').expect(line);
-    (name.to_owned(), labels, number(value))
-}
-
-fn number(text: &str) -> f64 {
-    match text {
-        "+Inf" => f64::INFINITY,
-        "-Inf" => f64::NEG_INFINITY,
-        "NaN" => f64::NAN,
-        text => {
-            assert!(
-                text.bytes().all(|b| b.is_ascii_digit() || b"+-.e".contains(&b)),
-                "{text}"
-            );
-            text.parse().expect(text)
-        }
-    }
-}
-
-fn check_histogram(name: &str, family: &Family) {
-    let mut series: BTreeMap<LabelPairs, Vec<(f64, f64)>> = BTreeMap::new();
-    for ((sample, labels), value) in &family.samples {
-        if sample.ends_with("_bucket") {
-            let mut labels = labels.clone();
-            let bound = labels.remove("le").expect(name).parse().unwrap();
-            series.entry(labels).or_default().push((bound, *value));
-        }
-    }
-    for (labels, mut buckets) in series {
-        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        assert!(buckets.is_sorted_by(|a, b| a.1 <= b.1), "{name}{labels:?}: {buckets:?}");
-        let last = *buckets.last().unwrap();
-        assert_eq!(last.0, f64::INFINITY, "{name}{labels:?}");
-        let count = family.samples[&(format!("{name}_count"), labels.clone())];
-        assert_eq!(last.1, count, "{name}{labels:?}");
-        assert!(family.samples.contains_key(&(format!("{name}_sum"), labels)), "{name}");
-    }
+fn parse(text: &str) -> Exposition {
+    Exposition::parse(text).unwrap()
 }
 
 // Streams to look at.
@@ -175,16 +63,12 @@ fn seconds(n: u64) -> Duration {
 }
 
 /// The value of the one sample of `name` with that label among its labels.
-fn value(families: &BTreeMap<String, Family>, name: &str, label: Option<(&str, &str)>) -> f64 {
-    let matches = |labels: &LabelPairs| label.is_none_or(|(name, value)| labels.get(name).is_some_and(|v| v == value));
-    let mut found = families[name].samples.iter().filter(|((_, labels), _)| matches(labels));
-    let (_, value) = found.next().unwrap_or_else(|| panic!("{name} {label:?}"));
-    assert!(found.next().is_none(), "{name} {label:?} more than once");
-    *value
+fn value(scrape: &Exposition, name: &str, label: Option<(&str, &str)>) -> f64 {
+    scrape.value(name, label.as_slice())
 }
 
-fn total(families: &BTreeMap<String, Family>, name: &str) -> f64 {
-    families[name].samples.values().sum()
+fn total(scrape: &Exposition, name: &str) -> f64 {
+    scrape.sum(name, &[])
 }
 
 /// Does something that the number names.
@@ -193,6 +77,8 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
     let cause = Cause::ALL[index % Cause::COUNT];
     let venue = cells.venue();
     let now = at.mono;
+    // One of two is recorded.
+    let trace = TraceId::from_bits(u128::from(what / 1024 % 2 * what));
     match what % 16 {
         0 => cells.update(now, |w| {
             w.attempt(Some(index % 5).filter(|redial| *redial < AttemptKind::REDIALS.len()));
@@ -202,7 +88,7 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
         3 => cells.update(now, |w| w.lost(cause)),
         4 => cells.update(now, |w| {
             let until = now + seconds(300);
-            w.tripped(Trigger::FatalError);
+            w.tripped(Trigger::FatalError, at, trace);
             w.transition(BreakerState::Closed, BreakerState::Open { until });
             w.set_breaker(BreakerState::Open { until });
             w.set_state(State::CoolingDown);
@@ -229,11 +115,13 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
         13 => cells.control_frame(Opcode::Pong, Direction::Sent),
         14 => {
             venue.connect_phase(DialPhase::ALL[index % 5], Duration::from_millis(what % 20_000));
-            venue.reconnect_delay.observe_seconds(index as f64 / 7.0);
+            venue
+                .reconnect_delay
+                .observe_traced(Duration::from_secs_f64(index as f64 / 7.0), at, trace);
             venue.ping_rtt.observe_seconds(f64::NAN);
         }
         _ => {
-            venue.outage_duration.observe(seconds(what % 5000));
+            venue.outage_duration.observe_traced(seconds(what % 5000), at, trace);
             venue.set_certificate_not_after(1_900_000_000 + i64::try_from(index).unwrap());
         }
     }
@@ -241,8 +129,7 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
 
 fn gathered_text(streams: &Arc<Streams>, at: Moment) -> (String, Vec<u8>) {
     let collected = StreamCollector::new(Arc::clone(streams)).unwrap().collect_at(at);
-    let mut ours = String::new();
-    text::write_families(&mut ours, &collected);
+    let ours = Format::Text.render(&Streams::new(), &collected, at);
     let mut theirs = Vec::new();
     TextEncoder::new().encode(&collected, &mut theirs).unwrap();
     (ours, theirs)
@@ -252,7 +139,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_collector_and_the_writer_tell_the_same(steps in proptest::collection::vec((any::<u64>(), 0..4_usize, 0..100_u64), 0..200)) {
+    fn the_collector_and_both_formats_tell_the_same(steps in proptest::collection::vec((any::<u64>(), 0..4_usize, 0..100_u64), 0..200)) {
         let start = Moment::now();
         let streams = Arc::new(Streams::new());
         let cells = [("b", "x"), ("a", "y"), ("a", "x"), ("ab", "x")]
@@ -267,19 +154,19 @@ proptest! {
         let (ours, theirs) = gathered_text(&streams, at);
         prop_assert_eq!(&direct, &parse(&ours));
         prop_assert_eq!(&direct, &parse(std::str::from_utf8(&theirs).unwrap()));
+        prop_assert_eq!(&direct, &read_openmetrics(&streams, at).1.as_text());
     }
 
     #[test]
     fn odd_label_values_come_back_as_they_were(venue in any::<String>(), host in "[\\PC\\n\"\\\\]*") {
         let start = Moment::now();
         let streams = Arc::new(Streams::new());
-        // A line of the format ends at a line feed only; `lines` would also cut a carriage return before it.
-        let venue = venue.replace('\r', "");
         let _cells = add_stream(&streams, &venue, "s", &host, start);
         let direct = parse(&text::render(&streams, start));
-        let (_, labels) = direct["feedwatch_stream_info"].samples.keys().next().unwrap();
+        let (_, labels) = direct.family("feedwatch_stream_info").samples.keys().next().unwrap();
         prop_assert_eq!((&labels["venue"], &labels["server_address"]), (&venue, &host));
         prop_assert_eq!(&direct, &parse(&gathered_text(&streams, start).0));
+        prop_assert_eq!(&direct, &read_openmetrics(&streams, start).1.as_text());
     }
 }
 
@@ -315,7 +202,7 @@ fn every_series_of_the_table_is_there_from_the_start_and_at_0() {
         ("page_on_stale", "true"),
     ];
     for metric in catalogue::all().filter(|metric| metric.scope() != Scope::Process) {
-        let family = &families[metric.name];
+        let family = families.family(metric.name);
         assert_eq!(
             (family.kind.as_str(), family.help.as_str()),
             (metric.kind.as_str(), metric.help)
@@ -346,23 +233,14 @@ fn every_series_of_the_table_is_there_from_the_start_and_at_0() {
                     .collect()
             })
             .collect();
-        let seen: BTreeSet<LabelPairs> = family
-            .samples
-            .keys()
-            .map(|(_, labels)| {
-                let mut labels = labels.clone();
-                labels.remove("le");
-                labels
-            })
-            .collect();
-        assert_eq!(seen, expected, "{}", metric.name);
+        assert_eq!(family.identities(), expected, "{}", metric.name);
         let state_set = metric.labels.names() == ["state"];
         let sum: f64 = family.samples.values().sum();
         let one = state_set || matches!(metric.labels, Labels::Info { .. });
         assert_eq!(sum, if one { 1.0 } else { 0.0 }, "{}", metric.name);
     }
     assert_eq!(
-        families.len(),
+        families.families.len(),
         catalogue::all().filter(|m| m.scope() != Scope::Process).count()
     );
 }
@@ -459,7 +337,7 @@ fn each_report_reaches_its_own_series() {
     }
     for (i, (_, opcode)) in controls.iter().enumerate() {
         for (direction, expected) in [("received", i + 1), ("sent", i + 10)] {
-            let frames = &families["feedwatch_control_frames_total"].samples;
+            let frames = &families.family("feedwatch_control_frames_total").samples;
             let ours = |labels: &LabelPairs| labels["opcode"] == *opcode && labels["direction"] == direction;
             let found = frames.iter().find(|((_, labels), _)| ours(labels)).unwrap();
             assert_eq!(*found.1, expected as f64, "{opcode} {direction}");
@@ -502,7 +380,7 @@ fn a_loss_is_told_from_its_beginning_to_its_end() {
     });
     cells.update(now, |w| {
         let open = BreakerState::Open { until };
-        w.tripped(Trigger::ConsecutiveFailures);
+        w.tripped(Trigger::ConsecutiveFailures, moment(30), None);
         w.transition(BreakerState::Closed, open);
         w.set_breaker(open);
         w.set_state(State::CoolingDown);
@@ -615,8 +493,8 @@ fn latencies_are_smoothed_and_absurd_ones_are_skew() {
     let families = parse(&text::render(&streams, at));
     assert!((value(&families, "feedwatch_stream_lag_seconds", None) - 2.0).abs() < 0.01);
     assert_eq!(value(&families, "feedwatch_message_clock_skew_total", None), 6.0);
-    let latency = &families["feedwatch_message_latency_seconds"].samples;
-    let count = latency.iter().find(|((name, _), _)| name.ends_with("_count")).unwrap();
+    let latency = &families.family("feedwatch_message_latency_seconds").samples;
+    let count = latency.iter().find(|((suffix, _), _)| suffix == "_count").unwrap();
     assert_eq!(*count.1, 100.0);
     // Ten seconds later the past weighs 1/e.
     let later = after(at, seconds(10));
@@ -691,6 +569,150 @@ fn the_identities_hold_at_every_scrape_in_the_middle_of_things() {
     );
 }
 
+fn read_openmetrics(streams: &Streams, at: Moment) -> (String, OpenMetrics) {
+    let text = feedwatch::metrics::openmetrics::render(streams, at);
+    let read = OpenMetrics::parse(&text).unwrap();
+    (text, read)
+}
+
+/// The traces, values and times of a metric's exemplars, by the label that tells its samples apart.
+fn exemplars<'a>(read: &'a OpenMetrics, name: &str, label: &str) -> Vec<(&'a str, &'a str, f64, f64)> {
+    let of_metric = read.exemplars.iter().filter(|((of, _), _)| of == name);
+    of_metric
+        .map(|((_, (_, labels)), exemplar)| {
+            assert_eq!(exemplar.labels.len(), 1);
+            let trace = exemplar.labels["trace_id"].as_str();
+            (labels[label].as_str(), trace, exemplar.value, exemplar.at.unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn exemplars_stand_in_openmetrics_alone_and_lead_to_what_was_traced_last() {
+    let start = Moment {
+        wall: UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
+        ..Moment::now()
+    };
+    let streams = Streams::new();
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    assert!(read_openmetrics(&streams, start).1.exemplars.is_empty());
+    let trip = |trigger, at: u64, trace| {
+        let at = after(start, seconds(at));
+        cells.update(at.mono, |w| w.tripped(trigger, at, TraceId::from_bits(trace)));
+    };
+    let delay = |millis, at, trace| {
+        let (delay, at) = (Duration::from_millis(millis), after(start, seconds(at)));
+        cells
+            .venue()
+            .reconnect_delay
+            .observe_traced(delay, at, TraceId::from_bits(trace));
+    };
+    trip(Trigger::ConsecutiveFailures, 1, 0xa1);
+    trip(Trigger::ConsecutiveFailures, 2, 0xa2);
+    trip(Trigger::ConsecutiveFailures, 3, 0);
+    trip(Trigger::FatalError, 4, 0);
+    trip(Trigger::ProbeFailed, 5, 0xa5);
+    delay(300, 1, 0xb1);
+    delay(500, 2, 0xb2);
+    delay(250, 3, 0);
+    delay(400_000, 4, 0xb4);
+    let late = after(start, seconds(10));
+    cells
+        .venue()
+        .outage_duration
+        .observe_traced(seconds(7), late, TraceId::from_bits(u128::MAX));
+
+    let (_, read) = read_openmetrics(&streams, late);
+    let zeros = |trace: &str| format!("{trace:0>32}");
+    assert_eq!(
+        exemplars(&read, "feedwatch_breaker_trips", "trigger"),
+        [("consecutive_failures", zeros("a2").as_str(), 1.0, 1_700_000_002.25)]
+    );
+    assert_eq!(
+        exemplars(&read, "feedwatch_reconnect_delay_seconds", "le"),
+        [
+            ("0.5", zeros("b2").as_str(), 0.5, 1_700_000_002.25),
+            ("inf", zeros("b4").as_str(), 400.0, 1_700_000_004.25),
+        ]
+    );
+    assert_eq!(
+        exemplars(&read, "feedwatch_outage_duration_seconds", "le"),
+        [("10", "f".repeat(32).as_str(), 7.0, 1_700_000_010.25)]
+    );
+    let trips = [("trigger", "consecutive_failures")];
+    assert_eq!(read.as_text().value("feedwatch_breaker_trips_total", &trips), 3.0);
+    assert_eq!(
+        read.as_text(),
+        parse(&text::render(&streams, late)),
+        "and nothing of it as text"
+    );
+}
+
+#[test]
+fn every_metric_in_a_base_unit_says_so_and_no_other() {
+    let streams = Streams::new();
+    let start = Moment::now();
+    let _cells = add_stream(&streams, "v", "s", "host", start);
+    let (_, read) = read_openmetrics(&streams, start);
+    for metric in catalogue::all().filter(|metric| metric.scope() != Scope::Process) {
+        let family = metric.name.trim_end_matches("_total");
+        let unit = ["seconds", "bytes"].into_iter().find(|unit| family.ends_with(unit));
+        assert_eq!(read.units.get(family).map(String::as_str), unit, "{family}");
+    }
+    assert_eq!(read_openmetrics(&Streams::new(), start).0, "# EOF\n");
+}
+
+/// What a registry may hold besides what this project declares.
+#[test]
+fn what_a_registry_gathered_follows_by_the_same_rules() {
+    let registry = Registry::new();
+    let counter = IntCounter::new("odd_name", "A \"counter\"\nwithout \\ its suffix").unwrap();
+    let seconds_total = Counter::new("work_seconds_total", "Work").unwrap();
+    let options = HistogramOpts::new("size_bytes", "Sizes").buckets(vec![1.0, 1024.0, 1_048_576.0]);
+    let sizes = HistogramVec::new(options, &["of"]).unwrap();
+    for of in ["a", "b"] {
+        sizes.with_label_values(&[of]).observe(2e6);
+    }
+    counter.inc_by(1 << 52);
+    seconds_total.inc_by(0.125);
+    registry.register(Box::new(counter)).unwrap();
+    registry.register(Box::new(seconds_total)).unwrap();
+    registry.register(Box::new(sizes)).unwrap();
+    let (streams, start) = (Streams::new(), Moment::now());
+    let _cells = add_stream(&streams, "v", "s", "host", start);
+    let families = registry.gather();
+    let text = Format::OpenMetrics.render(&streams, &families, start);
+    let read = OpenMetrics::parse(&text).unwrap();
+    assert_eq!(read.as_text(), parse(&Format::Text.render(&streams, &families, start)));
+
+    let kinds = ["odd_name", "work_seconds", "size_bytes"].map(|name| read.exposition.family(name).kind.as_str());
+    assert_eq!(kinds, ["unknown", "counter", "histogram"]);
+    assert_eq!(
+        read.exposition.family("odd_name").help,
+        "A \"counter\"\nwithout \\ its suffix"
+    );
+    assert!(text.contains("\nodd_name 4503599627370496\n"), "whole and exact");
+    assert!(
+        text.contains("\nsize_bytes_bucket{of=\"b\",le=\"1.048576e+06\"} 0\n"),
+        "{text}"
+    );
+    assert_eq!(text, Format::OpenMetricsDraft.render(&streams, &families, start));
+}
+
+#[test]
+#[ignore = "needs the Python package prometheus-client"]
+fn prometheus_client_reads_exemplars_and_odd_labels_as_they_were_written() {
+    let start = Moment::now();
+    let streams = Streams::new();
+    let cells = add_stream(&streams, "a \"venue\"\n\\ = {x},", "s", "höst", start);
+    for what in 0..4096 {
+        act(&cells, after(start, Duration::from_millis(what)), what);
+    }
+    let (text, read) = read_openmetrics(&streams, after(start, seconds(10)));
+    assert!(read.exemplars.len() > 5, "{:?}", read.exemplars);
+    prometheus_client::assert_reads_the_same(&text, &read);
+}
+
 #[test]
 fn the_page_of_metrics_is_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
@@ -722,4 +744,14 @@ fn the_table_as_json_names_every_series() {
         serde_json::json!({ "from": "closed", "to": "open" })
     );
     assert_eq!(breaker["labels"], serde_json::json!(["venue", "stream", "from", "to"]));
+    let with_exemplars = entries.iter().filter(|entry| entry["exemplars"] == true);
+    let names: Vec<_> = with_exemplars.map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "feedwatch_breaker_trips_total",
+            "feedwatch_reconnect_delay_seconds",
+            "feedwatch_outage_duration_seconds",
+        ]
+    );
 }

@@ -4,6 +4,7 @@
 //! an answer, the number of scrapes at once. It never waits for a venue. Figures are encoded away from the workers that
 //! carry the streams.
 
+mod accept;
 mod api;
 mod connection;
 mod rfc3339;

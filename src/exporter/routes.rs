@@ -1,8 +1,8 @@
 //! What is answered to which request.
 
-use super::{ExporterState, Limits, api};
+use super::{ExporterState, Limits, accept, api};
 use crate::clock::Moment;
-use crate::metrics::{Handler, Streams, text};
+use crate::metrics::{Format, Handler, Streams};
 use futures_util::FutureExt;
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -155,10 +155,17 @@ impl Routes {
         let in_flight = Some(self.state.own.scrapes_in_flight());
         let place = Place::take(&self.scrapes, in_flight).ok_or_else(|| busy("too many scrapes at once"))?;
         let state = self.state.clone();
-        let encoding = spawn_blocking(move || place.holding(encode(&state)));
+        let format = accept::format(headers);
+        let encoding = spawn_blocking(move || place.holding(encode(&state, format)));
         let limit = asked_for(headers).map_or(self.scrape_time, |asked| asked.min(self.scrape_time));
         match timeout(limit, encoding).await {
-            Ok(Ok(scrape)) => Ok(ok(text::CONTENT_TYPE, scrape)),
+            Ok(Ok(scrape)) => {
+                let mut answer = ok(format.content_type(), scrape);
+                answer
+                    .headers_mut()
+                    .insert(header::VARY, HeaderValue::from_static("accept"));
+                Ok(answer)
+            }
             Ok(Err(_panicked)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot encode the metrics: see the log",
@@ -172,12 +179,10 @@ fn busy(reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1")
 }
 
-fn encode(state: &ExporterState) -> String {
-    let mut out = String::new();
-    text::write_streams(&mut out, &state.streams, Moment::now());
+fn encode(state: &ExporterState, format: Format) -> String {
     state.own.set_streams(state.streams.count());
-    text::write_families(&mut out, &state.own.gather());
-    out
+    let own = state.own.gather();
+    format.render(&state.streams, &own, Moment::now())
 }
 
 /// The place of an answer that fills memory, from the first figure read until the last byte is sent.

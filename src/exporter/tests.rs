@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock::Moment;
 use crate::market::{Cause, StreamName};
-use crate::metrics::{StreamCells, StreamInfo};
+use crate::metrics::{Format, StreamCells, StreamInfo};
 use crate::supervise::{BreakerState, State};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -183,7 +183,36 @@ async fn each_path_answers_with_its_type() {
 }
 
 fn text_type() -> &'static str {
-    crate::metrics::text::CONTENT_TYPE
+    Format::Text.content_type()
+}
+
+#[tokio::test]
+async fn the_format_of_a_scrape_is_negotiated_and_that_of_nothing_else() {
+    let mut server = Server::start(Limits::default()).await;
+    server.add_stream("a");
+    let openmetrics = "Accept: text/plain;q=0.1\r\nAccept: application/openmetrics-text;version=";
+    for (accept, format) in [
+        (String::new(), Format::Text),
+        ("Accept: */*\r\n".to_owned(), Format::Text),
+        (format!("{openmetrics}1.0.0\r\n"), Format::OpenMetrics),
+        (format!("{openmetrics}0.0.1\r\n"), Format::OpenMetricsDraft),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let head = |path: &str| format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{accept}Connection: close\r\n\r\n");
+            let reply = server.ask(&head("/metrics")).await;
+            assert_eq!(
+                reply.headers["content-type"],
+                format.content_type(),
+                "{method} {accept}"
+            );
+            assert_eq!(reply.headers["vary"], "accept");
+            let ends = reply.body.ends_with("\n# EOF\n");
+            assert_eq!(ends, format != Format::Text && method == "GET", "{method} {accept}");
+            let reply = server.ask(&head("/-/healthy")).await;
+            assert_eq!(reply.headers["content-type"], "text/plain; charset=utf-8");
+            assert!(!reply.headers.contains_key("vary"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The way out for programs that embed the library: a collector for their `prometheus::Registry`.
 
 use super::catalogue::{self, Kind, Metric, Scope, Value};
-use super::histogram::HistogramSnapshot;
+use super::exemplar::Exemplar;
+use super::histogram::{Bucket, HistogramSnapshot};
 use super::labels::LabelSet;
 use super::scrape::{Scrape, Sink};
 use super::streams::Streams;
@@ -89,7 +90,8 @@ impl Sink for Families {
         });
     }
 
-    fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value) {
+    /// The model of the `prometheus` crate has no exemplars.
+    fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value, _exemplar: Option<Exemplar>) {
         let mut metric = proto::Metric::from_label(pairs(identity, series));
         if self.family.get_field_type() == MetricType::COUNTER {
             let mut counter = proto::Counter::default();
@@ -104,15 +106,15 @@ impl Sink for Families {
     }
 
     fn histogram(&mut self, identity: &LabelSet, series: &LabelSet, value: &HistogramSnapshot) {
-        let bucket = |(bound, count): &(f64, u64)| {
-            let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(*count);
-            bucket
+        let bucket = |bucket: &Bucket| {
+            let mut told = proto::Bucket::default();
+            told.set_upper_bound(bucket.bound);
+            told.set_cumulative_count(bucket.cumulative);
+            told
         };
         let mut histogram = proto::Histogram::default();
         // Encoders add the infinite one, which is the count.
-        let finite = value.cumulative.iter().filter(|(bound, _)| bound.is_finite());
+        let finite = value.buckets.iter().filter(|bucket| bucket.bound.is_finite());
         histogram.set_bucket(finite.map(bucket).collect());
         histogram.set_sample_count(value.count);
         histogram.set_sample_sum(value.sum);

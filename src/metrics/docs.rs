@@ -9,7 +9,8 @@ pub fn markdown() -> String {
     let mut out = String::from(
         "# Metrics\n\n\
          Made from the table in the code by `feedwatch metrics --format markdown`.\n\n\
-         Every series of a closed set of labels exists from the start, at 0. Timestamps are Unix times; 0 = never or none.\n",
+         Every series of a closed set of labels exists from the start, at 0. Timestamps are Unix times; 0 = never or none.\n\n\
+         (e): carries exemplars, the ids of recorded traces, where a scrape asks for OpenMetrics.\n",
     );
     for scope in Scope::ALL {
         let (title, labels) = match scope {
@@ -57,6 +58,7 @@ fn entry(metric: &Metric) -> Value {
         "type": metric.kind.as_str(),
         "scope": metric.scope().as_str(),
         "help": metric.help,
+        "exemplars": metric.has_exemplars(),
         "buckets": if let Kind::Histogram(bounds) = metric.kind { bounds } else { &[] },
         "labels": labels,
         "series": series.into_iter().map(|values| named(metric, values)).collect::<Vec<_>>(),
@@ -70,12 +72,14 @@ fn named(metric: &Metric, values: Vec<&'static str>) -> Value {
 }
 
 fn kind(metric: &Metric) -> String {
+    let exemplars = if metric.has_exemplars() { " (e)" } else { "" };
+    let kind = format!("{}{exemplars}", metric.kind.as_str());
     match metric.kind {
         Kind::Histogram(bounds) => {
             let bounds: Vec<_> = bounds.iter().map(ToString::to_string).collect();
-            format!("histogram: {}", bounds.join(", "))
+            format!("{kind}: {}", bounds.join(", "))
         }
-        kind => kind.as_str().to_owned(),
+        Kind::Counter | Kind::Gauge => kind,
     }
 }
 

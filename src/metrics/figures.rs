@@ -1,6 +1,7 @@
 //! What changes when a stream moves: its state, its counters, and the clocks that run in some states only.
 
 use super::catalogue::{TRANSITIONS, TRIP_TRIGGERS};
+use super::exemplar::ExemplarWords;
 use super::seqlock::cells;
 use crate::market::{Cause, DecodeError, SubscriptionFailure};
 use crate::supervise::{AttemptKind, BreakerState, State};
@@ -29,6 +30,8 @@ cells! {
         delay: u64,
         next_attempt: u64,
         trips: [u64; TRIP_TRIGGERS.len()],
+        /// The trip of each trigger that was traced last.
+        traced_trips: [ExemplarWords; TRIP_TRIGGERS.len()],
         transitions: [u64; TRANSITIONS.len()],
         open_until: u64,
         consecutive_failures: u64,

@@ -36,7 +36,13 @@ pub(super) fn push_pair(out: &mut String, name: &str, value: &str) {
     }
     out.push_str(name);
     out.push_str("=\"");
-    for c in value.chars() {
+    push_escaped(out, value);
+    out.push('"');
+}
+
+/// Appends a text as it may stand between quotation marks.
+pub(super) fn push_escaped(out: &mut String, text: &str) {
+    for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),
             '"' => out.push_str("\\\""),
@@ -44,10 +50,9 @@ pub(super) fn push_pair(out: &mut String, name: &str, value: &str) {
             c => out.push(c),
         }
     }
-    out.push('"');
 }
 
-/// Escapes a help text: a quotation mark may stand there as it is.
+/// Escapes a help text of the text format: a quotation mark may stand there as it is.
 pub(super) fn escape_help(help: &str) -> String {
     help.replace('\\', "\\\\").replace('\n', "\\n")
 }

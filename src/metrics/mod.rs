@@ -2,14 +2,16 @@
 //!
 //! [`catalogue`] declares each metric once. The figures of a stream stand in one plain struct of atomics, [`StreamCells`],
 //! those that the streams of a venue share in [`VenueCells`]; [`Streams`] is the set that is shown. Two ways lead out of
-//! them: [`StreamCollector`] for a program that has a `prometheus::Registry`, and [`text`], which writes the exposition
-//! format directly. [`docs`] renders the table. To add a metric, add its entry to the table, and its cell.
+//! them: [`StreamCollector`] for a program that has a `prometheus::Registry`, and [`Format`], which writes the exposition
+//! formats directly. [`docs`] renders the table. To add a metric, add its entry to the table, and its cell.
 //!
 //! Knows nothing of sockets. Time comes in as an argument.
 
 pub mod catalogue;
 mod collector;
 pub mod docs;
+mod exemplar;
+mod exposition;
 mod figures;
 mod histogram;
 mod labels;
@@ -22,11 +24,11 @@ mod seqlock;
 mod snapshot;
 mod stream;
 mod streams;
-pub mod text;
 mod venue;
 mod writer;
 
 pub use collector::StreamCollector;
+pub use exposition::{Format, openmetrics, text};
 pub use histogram::Histogram;
 #[cfg(feature = "service")]
 pub use own::{BuildInfo, Handler, OwnMetrics};

@@ -235,6 +235,7 @@ fn http(registry: &Registry) -> Result<Vec<HandlerCells>, Error> {
 mod tests {
     use super::*;
     use crate::metrics::catalogue::{Labels, Scope};
+    use crate::metrics::{Format, Streams};
     use std::collections::BTreeSet;
 
     fn own() -> OwnMetrics {
@@ -281,8 +282,8 @@ mod tests {
         let own = own();
         own.request(Handler::ApiStreams, 405, Duration::ZERO);
         own.log_message(tracing::Level::WARN);
-        let mut text = String::new();
-        crate::metrics::text::write_families(&mut text, &own.gather());
+        let now = crate::clock::Moment::now();
+        let text = Format::Text.render(&Streams::new(), &own.gather(), now);
         assert!(
             text.contains("feedwatch_http_requests_total{code=\"405\",handler=\"api_streams\"} 1\n"),
             "{text}"

@@ -1,6 +1,7 @@
 //! One reading of all streams and venues, and the walk through it along the table.
 
-use super::catalogue::{self, Labels, Metric, Source, Value};
+use super::catalogue::{self, Exemplars, Labels, Metric, Source, Value};
+use super::exemplar::Exemplar;
 use super::histogram::HistogramSnapshot;
 use super::labels::LabelSet;
 use super::snapshot::StreamSnapshot;
@@ -34,8 +35,8 @@ static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
 pub(super) trait Sink {
     /// The samples that follow are of this metric.
     fn family(&mut self, metric: &Metric);
-    /// A value, with the labels of its scope and its own.
-    fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value);
+    /// A value and its exemplar, with the labels of its scope and its own.
+    fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value, exemplar: Option<Exemplar>);
     /// A histogram, with the labels of its scope and its own.
     fn histogram(&mut self, identity: &LabelSet, series: &LabelSet, value: &HistogramSnapshot);
 }
@@ -78,7 +79,7 @@ impl Scrape {
                     sink.family(family.metric);
                     for venue in &self.venues {
                         for (i, series) in family.series.iter().enumerate() {
-                            sink.value(&venue.identity, series, read(venue, i));
+                            sink.value(&venue.identity, series, read(venue, i), None);
                         }
                     }
                 }
@@ -103,7 +104,11 @@ impl Scrape {
         for (cells, snapshot) in &self.streams {
             for (i, series) in family.series.iter().enumerate() {
                 let series = if is_info { &cells.info_labels } else { series };
-                sink.value(&cells.identity, series, read(snapshot, i));
+                let exemplar = match family.metric.exemplars {
+                    Exemplars::Stream(read) => read(snapshot, i),
+                    Exemplars::None | Exemplars::Buckets => None,
+                };
+                sink.value(&cells.identity, series, read(snapshot, i), exemplar);
             }
         }
     }

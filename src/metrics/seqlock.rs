@@ -38,21 +38,21 @@ impl Plain for u64 {
     }
 }
 
-impl<const N: usize> Plain for [u64; N] {
-    type Atomic = [AtomicU64; N];
-    const ZERO: Self = [0; N];
+impl<T: Plain, const N: usize> Plain for [T; N] {
+    type Atomic = [T::Atomic; N];
+    const ZERO: Self = [const { T::ZERO }; N];
 
-    fn to_atomic(&self) -> [AtomicU64; N] {
-        self.map(AtomicU64::new)
+    fn to_atomic(&self) -> [T::Atomic; N] {
+        self.each_ref().map(T::to_atomic)
     }
 
-    fn load(twin: &[AtomicU64; N]) -> Self {
-        twin.each_ref().map(|cell| cell.load(Relaxed))
+    fn load(twin: &[T::Atomic; N]) -> Self {
+        twin.each_ref().map(T::load)
     }
 
-    fn store(&self, twin: &[AtomicU64; N]) {
+    fn store(&self, twin: &[T::Atomic; N]) {
         for (cell, value) in twin.iter().zip(self) {
-            cell.store(*value, Relaxed);
+            value.store(cell);
         }
     }
 }

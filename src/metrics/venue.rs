@@ -28,7 +28,7 @@ pub enum Direction {
     Sent,
 }
 
-/// Histograms and counters of a venue; shared by its streams. Nothing here locks or allocates.
+/// Histograms and counters of a venue; shared by its streams. Nothing here allocates, and nothing of a single frame locks.
 #[derive(Debug)]
 pub struct VenueCells {
     name: String,
@@ -55,8 +55,8 @@ impl VenueCells {
         Self {
             name: name.to_owned(),
             identity: LabelSet::new([("venue", name)]),
-            reconnect_delay: Histogram::new(buckets::RECONNECT_DELAY),
-            outage_duration: Histogram::new(buckets::OUTAGE_DURATION),
+            reconnect_delay: Histogram::with_exemplars(buckets::RECONNECT_DELAY),
+            outage_duration: Histogram::with_exemplars(buckets::OUTAGE_DURATION),
             connection_duration: Histogram::new(buckets::CONNECTION_DURATION),
             ping_rtt: Histogram::new(buckets::PING_RTT),
             message_latency: Histogram::new(buckets::MESSAGE_LATENCY),

@@ -1,9 +1,11 @@
 //! The words in which changes of a stream are reported.
 
 use super::catalogue::{TRANSITIONS, TRIP_TRIGGERS};
+use super::exemplar::ExemplarWords;
 use super::figures::{Figures, breaker_index};
 use super::stream::stamp;
-use crate::market::{Cause, DecodeError, SubscriptionFailure};
+use crate::clock::Moment;
+use crate::market::{Cause, DecodeError, SubscriptionFailure, TraceId};
 use crate::supervise::{BreakerState, State, Trigger};
 use std::time::{Duration, Instant};
 
@@ -103,10 +105,17 @@ impl StreamWriter {
     }
 
     /// The breaker tripped: closed to open. Triggers that do not trip have no effect.
-    pub fn tripped(&mut self, trigger: Trigger) {
-        let index = TRIP_TRIGGERS.iter().position(|trip| *trip == trigger);
-        if let Some(cell) = index.and_then(|index| self.figures.trips.get_mut(index)) {
-            add(cell, 1);
+    ///
+    /// `trace` is the trace that tells of it, if that is recorded.
+    pub fn tripped(&mut self, trigger: Trigger, at: Moment, trace: Option<TraceId>) {
+        let figures = &mut self.figures;
+        let cells = figures.trips.iter_mut().zip(&mut figures.traced_trips);
+        let of_trigger = TRIP_TRIGGERS.iter().zip(cells).find(|(trip, _)| **trip == trigger);
+        if let Some((_, (trips, traced))) = of_trigger {
+            add(trips, 1);
+            if let Some(trace) = trace {
+                *traced = ExemplarWords::new(trace, 1.0, at);
+            }
         }
     }
 

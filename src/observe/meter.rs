@@ -16,11 +16,11 @@ pub(super) struct Memory {
     live: Option<Instant>,
 }
 
-pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact, _trace: Option<TraceId>) {
+pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact, trace: Option<TraceId>) {
     match fact {
         Fact::Supervisor(notice) => {
-            observe_durations(cells, memory, at.mono, notice);
-            cells.update(at.mono, |writer| write_notice(writer, memory, at.mono, notice));
+            observe_durations(cells, memory, at, notice, trace);
+            cells.update(at.mono, |writer| write_notice(writer, memory, at, notice, trace));
         }
         // An address and a status are nothing for a label, a phase is counted at its end; what has ended is told by the
         // subscriptions that are left.
@@ -42,15 +42,14 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
 }
 
 /// The histograms of the venue.
-fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, notice: &Notice) {
+fn observe_durations(cells: &StreamCells, memory: &mut Memory, at: Moment, notice: &Notice, trace: Option<TraceId>) {
+    let now = at.mono;
     match notice {
-        Notice::BackingOff { delay, .. } => cells.venue().reconnect_delay.observe(*delay),
+        Notice::BackingOff { delay, .. } => cells.venue().reconnect_delay.observe_traced(*delay, at, trace),
         Notice::Up { .. } => {
             if let Some(since) = memory.outage {
-                cells
-                    .venue()
-                    .outage_duration
-                    .observe(now.saturating_duration_since(since));
+                let took = now.saturating_duration_since(since);
+                cells.venue().outage_duration.observe_traced(took, at, trace);
             }
         }
         Notice::Lost { .. } => {
@@ -65,7 +64,8 @@ fn observe_durations(cells: &StreamCells, memory: &mut Memory, now: Instant, not
     }
 }
 
-fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, now: Instant, notice: &Notice) {
+fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, at: Moment, notice: &Notice, trace: Option<TraceId>) {
+    let now = at.mono;
     match notice {
         Notice::Attempt { kind, .. } => {
             memory.down.get_or_insert(now);
@@ -107,7 +107,7 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, now: Instant, no
             memory.down.get_or_insert(now);
             cool_down(writer, now, *due);
         }
-        Notice::Breaker(transition) => write_transition(writer, now, transition),
+        Notice::Breaker(transition) => write_transition(writer, at, transition, trace),
         Notice::Idle => {
             writer.set_state(State::Idle);
             end_outage(writer, memory);
@@ -119,15 +119,15 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, now: Instant, no
     }
 }
 
-fn write_transition(writer: &mut StreamWriter, now: Instant, transition: &Transition) {
+fn write_transition(writer: &mut StreamWriter, at: Moment, transition: &Transition, trace: Option<TraceId>) {
     writer.transition(transition.from, transition.to);
     writer.set_breaker(transition.to);
     writer.consecutive_failures(transition.failures);
     if let BreakerState::Open { until } = transition.to {
         if transition.from == BreakerState::Closed {
-            writer.tripped(transition.trigger);
+            writer.tripped(transition.trigger, at, trace);
         }
-        cool_down(writer, now, until);
+        cool_down(writer, at.mono, until);
     }
 }
 

@@ -102,7 +102,7 @@ async fn what_is_scraped_is_what_is_listed() {
         response.headers["content-type"],
         "text/plain; version=0.0.4; charset=utf-8"
     );
-    let exposition = Exposition::parse(&response.body);
+    let exposition = Exposition::parse(&response.body).unwrap();
     assert_is_as_listed(&exposition, &list, &["down", "up"]);
 
     let build = run_to_end(&["--version"]).await.stdout();

@@ -225,10 +225,15 @@ impl Service {
         get(self.address, path).await
     }
 
+    /// With an `Accept` header of this value.
+    pub(crate) async fn get_accepting(&self, path: &str, accept: &str) -> Response {
+        get_with(self.address, path, &format!("Accept: {accept}\r\n")).await
+    }
+
     pub(crate) async fn scrape(&self) -> Exposition {
         let response = self.get("/metrics").await;
         assert_eq!(response.status, 200, "{}", response.body);
-        Exposition::parse(&response.body)
+        Exposition::parse(&response.body).unwrap()
     }
 
     /// Ends it with a signal.
@@ -330,9 +335,14 @@ pub(crate) struct Response {
 }
 
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Response {
+    get_with(address, path, "").await
+}
+
+/// With further headers, each a line that ends.
+async fn get_with(address: SocketAddr, path: &str, headers: &str) -> Response {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.map(|_| answer)

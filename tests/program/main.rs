@@ -13,13 +13,21 @@ mod captures;
 mod command_line;
 mod demo;
 mod exporter;
+#[path = "../support/exposition.rs"]
 mod exposition;
 mod harness;
 mod history;
 mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
+mod negotiation;
+#[path = "../support/openmetrics.rs"]
+mod openmetrics;
 mod prometheus;
+#[path = "../support/prometheus_client.rs"]
+mod prometheus_client;
+#[path = "../support/queries.rs"]
+mod queries;
 mod receiver;
 mod scarcity;
 mod signals;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 async fn scraped(address: SocketAddr, what: &str, expected: impl Fn(&Exposition) -> bool) -> Exposition {
     let begun = Instant::now();
     loop {
-        let scrape = Exposition::parse(&get(address, "/metrics").await.body);
+        let scrape = Exposition::parse(&get(address, "/metrics").await.body).unwrap();
         if expected(&scrape) {
             return scrape;
         }

@@ -15,12 +15,16 @@
 
 mod case;
 mod derived;
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "../program/exposition.rs"]
+mod exemplars;
+#[path = "../support/exposition.rs"]
 mod exposition;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../support/invariants.rs"]
 mod invariants;
+#[path = "../support/openmetrics.rs"]
+mod openmetrics;
+#[path = "../support/queries.rs"]
+mod queries;
 mod run;
 mod told;
 

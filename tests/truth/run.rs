@@ -2,8 +2,10 @@
 
 use crate::case::Case;
 use crate::derived::{Counted, Derived};
+use crate::exemplars;
 use crate::exposition::Exposition;
 use crate::invariants::check_growth;
+use crate::openmetrics::OpenMetrics;
 use crate::told::{Told, attribute, whole};
 use feedwatch::app::Service;
 use feedwatch::config::Config;
@@ -27,6 +29,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 const SETTLE: Duration = Duration::from_secs(2);
 /// On a busy machine it may take longer: so often it is tried.
 const ROUNDS: usize = 5;
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A service with one stream, its venue, and what was told up to now.
@@ -143,10 +146,10 @@ impl Run {
     /// Reads all that is told, and insists on what must hold at each moment.
     async fn look(&mut self) -> Told {
         let address = self.service.address();
-        let scrape = Exposition::parse(&get(address, "/metrics").await);
-        let answer: Value = serde_json::from_str(&get(address, "/api/v1/streams/s").await).unwrap();
+        let scrape = OpenMetrics::parse(&get(address, "/metrics", OPENMETRICS).await).unwrap();
+        let answer: Value = serde_json::from_str(&get(address, "/api/v1/streams/s", "*/*").await).unwrap();
         self.remember(answer["history"].as_array().unwrap());
-        let all: Value = serde_json::from_str(&get(address, "/api/v1/events?limit=1000").await).unwrap();
+        let all: Value = serde_json::from_str(&get(address, "/api/v1/events?limit=1000", "*/*").await).unwrap();
         let all = all["events"].as_array().unwrap();
         assert!(
             answer["history"]
@@ -155,12 +158,14 @@ impl Run {
                 .iter()
                 .all(|event| all.contains(event) || all.len() == 50)
         );
+        let (exemplars, scrape) = (scrape.exemplars.clone(), scrape.as_text());
         if let Some(before) = self.before.take() {
             check_growth(&before, &scrape);
         }
-        self.before = Some(Exposition::parse(&get(address, "/metrics").await));
+        self.before = Some(Exposition::parse(&get(address, "/metrics", "*/*").await).unwrap());
         let told = Told {
             scrape,
+            exemplars,
             spans: self.exporter.get_finished_spans().unwrap(),
             events: self.events.clone(),
         };
@@ -211,6 +216,7 @@ fn compare(case: &Case, run: &Run, told: &Told) -> Vec<String> {
     gauges(&mut differences, told, case);
     spans(&mut differences, told, &derived);
     events(&mut differences, told, &derived);
+    differences.0.extend(exemplars::wrong(told));
     differences.0
 }
 
@@ -458,10 +464,11 @@ fn events(differences: &mut Differences, told: &Told, derived: &Derived) {
     }
 }
 
-async fn get(address: SocketAddr, path: &str) -> String {
+async fn get(address: SocketAddr, path: &str, accept: &str) -> String {
     let exchange = async {
         let mut socket = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: feedwatch\r\nConnection: close\r\n\r\n");
+        let head = format!("Host: feedwatch\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\n{head}");
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();

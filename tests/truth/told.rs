@@ -1,8 +1,9 @@
 //! All that a service tells of its stream: scrapes, spans, and the API.
 
 use crate::derived::Counted;
-use crate::exposition::Exposition;
+use crate::exposition::{Exposition, Series};
 use crate::invariants::OfStream;
+use crate::openmetrics::Exemplar;
 use opentelemetry::trace::{SpanId, Status};
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::Value;
@@ -12,6 +13,8 @@ use std::time::Duration;
 /// What was told by the end of a run.
 pub(crate) struct Told {
     pub(crate) scrape: Exposition,
+    /// By the metric and the series.
+    pub(crate) exemplars: BTreeMap<(String, Series), Exemplar>,
     pub(crate) spans: Vec<SpanData>,
     /// Every event that the API told on the way, in order, the oldest first.
     pub(crate) events: Vec<Value>,

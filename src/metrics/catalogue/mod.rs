@@ -9,6 +9,7 @@ mod venue;
 #[cfg(feature = "service")]
 pub(super) use process::{CODES, HANDLERS, LEVELS};
 
+use super::exemplar::Exemplar;
 use super::histogram::Histogram;
 use super::snapshot::StreamSnapshot;
 use super::venue::VenueCells;
@@ -39,6 +40,7 @@ pub struct Metric {
     /// What it tells, in one sentence.
     pub help: &'static str,
     pub(super) source: Source,
+    pub(super) exemplars: Exemplars,
 }
 
 impl Metric {
@@ -49,6 +51,16 @@ impl Metric {
             Source::Venue(_) | Source::Histogram(_) => Scope::Venue,
             Source::Process => Scope::Process,
         }
+    }
+
+    /// Whether its samples carry exemplars, in a format that knows them.
+    pub const fn has_exemplars(&self) -> bool {
+        !matches!(self.exemplars, Exemplars::None)
+    }
+
+    /// The same, with exemplars that are read there.
+    const fn with_exemplars(self, exemplars: Exemplars) -> Self {
+        Self { exemplars, ..self }
     }
 }
 
@@ -173,6 +185,16 @@ pub(super) enum Source {
     Process,
 }
 
+/// Where the exemplar of series i is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Exemplars {
+    /// There is none.
+    None,
+    Stream(fn(&StreamSnapshot, usize) -> Option<Exemplar>),
+    /// In the histogram, one a bucket.
+    Buckets,
+}
+
 /// Bounds of histograms: seconds.
 pub(super) mod buckets {
     pub(in crate::metrics) const RECONNECT_DELAY: &[f64] =
@@ -237,7 +259,7 @@ fn loss_causes() -> impl Iterator<Item = Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     #[test]
     fn names_follow_the_conventions_of_prometheus() {
@@ -257,6 +279,46 @@ mod tests {
                 assert!(!metric.scope().labels().contains(label), "{name}: {label}");
             }
         }
+    }
+
+    /// OpenMetrics names the family of a counter without `_total`, and reserves what its samples could be called.
+    #[test]
+    fn no_sample_of_a_metric_can_be_taken_for_one_of_another() {
+        let mut taken = HashMap::new();
+        for metric in all() {
+            let (family, suffixes): (&str, &[&str]) = match metric.kind {
+                Kind::Counter => (metric.name.trim_end_matches("_total"), &["", "_total", "_created"]),
+                Kind::Gauge => (metric.name, &[""]),
+                Kind::Histogram(_) => (metric.name, &["", "_bucket", "_sum", "_count", "_created"]),
+            };
+            for suffix in suffixes {
+                let before = taken.insert(format!("{family}{suffix}"), metric.name);
+                assert_eq!(before, None, "{} might be read as {family}{suffix}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn histograms_keep_exemplars_where_the_table_says_so_and_counters_alone_have_them_besides() {
+        let venue = VenueCells::new("v");
+        let mut traced = 0;
+        for metric in all() {
+            traced += usize::from(metric.has_exemplars());
+            if let Source::Histogram(read) = metric.source {
+                let histogram = read(&venue, 0).unwrap();
+                let declared = matches!(metric.exemplars, Exemplars::Buckets);
+                assert_eq!(histogram.keeps_exemplars(), declared, "{}", metric.name);
+            } else if metric.has_exemplars() {
+                // OpenMetrics allows them nowhere else.
+                assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
+                let read = matches!(
+                    (metric.source, metric.exemplars),
+                    (Source::Stream(_), Exemplars::Stream(_))
+                );
+                assert!(read, "{}: nobody reads them there", metric.name);
+            }
+        }
+        assert_eq!(traced, 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Metrics of the program itself. Their values stand in a `prometheus::Registry`.
 
 use super::Kind::{Counter, Gauge, Histogram};
-use super::{Kind, Labels, Metric, Source, buckets, one};
+use super::{Exemplars, Kind, Labels, Metric, Source, buckets, one};
 use crate::market::ExportError;
 
 /// The levels of log lines.
@@ -149,5 +149,6 @@ const fn metric(name: &'static str, kind: Kind, help: &'static str, labels: Labe
         labels,
         help,
         source: Source::Process,
+        exemplars: Exemplars::None,
     }
 }

@@ -2,9 +2,10 @@
 
 use super::Kind::{Counter, Gauge};
 use super::Value::{Float, Int};
-use super::{Kind, Labels, Metric, Source, TRANSITIONS};
+use super::{Exemplars, Kind, Labels, Metric, Source, TRANSITIONS};
 use super::{TRIP_TRIGGERS, Value, attempt_causes, loss_causes, one, two};
 use crate::market::{Cause, DecodeError, EventKind, SubscriptionFailure};
+use crate::metrics::exemplar::ExemplarWords;
 use crate::metrics::snapshot::StreamSnapshot;
 use crate::supervise::{AttemptKind, BreakerState, State};
 use std::sync::LazyLock;
@@ -99,7 +100,10 @@ pub(super) const METRICS: &[Metric] = &[
             series: || one(TRIP_TRIGGERS.iter().map(|trigger| trigger.as_str())),
         },
         |stream, i| at(&stream.figures.trips, i),
-    ),
+    )
+    .with_exemplars(Exemplars::Stream(|stream, i| {
+        stream.figures.traced_trips.get(i).and_then(ExemplarWords::exemplar)
+    })),
     metric(
         "feedwatch_breaker_transitions_total",
         Counter,
@@ -329,6 +333,7 @@ const fn metric(
         labels,
         help,
         source: Source::Stream(read),
+        exemplars: Exemplars::None,
     }
 }
 

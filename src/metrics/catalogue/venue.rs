@@ -1,7 +1,7 @@
 //! Metrics that the streams of a venue share.
 
 use super::Value::Int;
-use super::{CONTROL_FRAMES, Kind, Labels, Metric, Source, Value, buckets, one, two};
+use super::{CONTROL_FRAMES, Exemplars, Kind, Labels, Metric, Source, Value, buckets, one, two};
 use crate::market::DialPhase;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::venue::VenueCells;
@@ -14,14 +14,16 @@ pub(super) const METRICS: &[Metric] = &[
         "Delays chosen before a redial, after jitter",
         Labels::None,
         |venue, _| Some(&venue.reconnect_delay),
-    ),
+    )
+    .with_exemplars(Exemplars::Buckets),
     histogram(
         "feedwatch_outage_duration_seconds",
         buckets::OUTAGE_DURATION,
         "Outages, observed when live again",
         Labels::None,
         |venue, _| Some(&venue.outage_duration),
-    ),
+    )
+    .with_exemplars(Exemplars::Buckets),
     histogram(
         "feedwatch_message_latency_seconds",
         buckets::MESSAGE_LATENCY,
@@ -92,6 +94,7 @@ const fn metric(
         labels,
         help,
         source: Source::Venue(read),
+        exemplars: Exemplars::None,
     }
 }
 
@@ -108,5 +111,6 @@ const fn histogram(
         labels,
         help,
         source: Source::Histogram(read),
+        exemplars: Exemplars::None,
     }
 }
