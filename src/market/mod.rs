@@ -15,6 +15,9 @@ pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
 pub use name::{Instrument, InvalidName, StreamName};
 pub use reason::{DecodeError, DialPhase, SubscriptionFailure};
 pub use trace_id::TraceId;
-pub use value::{BestPrices, Book, Decimal, Level, PriceChange, Resolved, Side, TickSize, Trade, Value, ValueError};
+pub use value::{
+    BestPrices, Book, BookError, Decimal, Level, OrderBook, PriceChange, Resolved, Side, TickSize, Trade, Value,
+    ValueError,
+};
 
 pub(crate) use value::decimal;

@@ -5,9 +5,11 @@
 
 mod decimal;
 mod error;
+mod order_book;
 
 pub(crate) use decimal::decimal;
 pub use error::ValueError;
+pub use order_book::{BookError, OrderBook};
 pub use rust_decimal::Decimal;
 
 /// One value; its instrument borrows from the frame.
@@ -60,7 +62,7 @@ pub struct Level {
     pub size: Decimal,
 }
 
-/// A whole order book: what was known of it before counts no more.
+/// A whole order book: what was known of it before counts no more. [`OrderBook::new`] makes one to work with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Book<'f> {
     /// Of which instrument.
