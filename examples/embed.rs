@@ -1,14 +1,20 @@
-//! A bot that embeds a reconnecting stream: it follows each instrument's book, throws all of them away when the connection
-//! is lost, and shows the stream's figures in a registry of its own.
+//! A bot that embeds a reconnecting stream: it keeps each instrument's order book, and trades on whole books only.
+//!
+//! A book is as good as the connection that it was built from. When that is lost, changes are missed, so the bot throws all
+//! its books away, and without a book it is not ready. Once the stream is live again, the venue sends every book whole, and
+//! the bot begins anew. There is no flag that could be forgotten: every book that it holds is whole, and it cannot trade on
+//! one that it does not hold.
+//!
+//! The stream's figures are in a registry of the bot's own.
 //!
 //! ```sh
 //! cargo run -- simulate
-//! cargo run --no-default-features --example embed -- ws://127.0.0.1:9886/ws/market 100 1234 5678
+//! cargo run --no-default-features --example embed -- ws://127.0.0.1:9886/ws/market 300 1234 5678
 //! ```
 
 use feedwatch::ReconnectionConfig;
 use feedwatch::clock::Moment;
-use feedwatch::market::{EventKind, Frame, Instrument, MarketEvent, StreamName};
+use feedwatch::market::{Book, Instrument, Level, MarketEvent, OrderBook, PriceChange, StreamName, Value, ValueError};
 use feedwatch::metrics::{StreamCells, StreamCollector, StreamInfo, Streams};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
@@ -16,7 +22,8 @@ use feedwatch::stream::{
 };
 use feedwatch::venue::{Polymarket, Venue};
 use prometheus::{Registry, TextEncoder};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +52,8 @@ async fn main() -> Result<(), Error> {
 
     let registry = Registry::new();
     let mut stream = build(url, policy, &registry)?;
-    let bot = run(&mut stream, &instruments, frames.parse()?, stop).await?;
+    let mut bot = Bot::new(instruments, io::stdout());
+    run(&mut stream, &mut bot, frames.parse()?, Duration::from_secs(1), stop).await?;
 
     let mut out = io::stdout().lock();
     writeln!(out, "{} frames, {} losses", bot.frames, bot.losses)?;
@@ -91,19 +99,20 @@ pub(crate) fn build(url: &str, policy: ReconnectionConfig, registry: &Registry) 
     ))
 }
 
-/// Follows the stream until `frames` frames of data have come, or `stop` is over; then closes it.
-pub(crate) async fn run(
+/// Follows the stream, and trades every `pause`, until `frames` frames of data have come or `stop` is over; then closes it.
+pub(crate) async fn run<W: Write>(
     stream: &mut Stream,
-    instruments: &[Instrument],
+    bot: &mut Bot<W>,
     frames: u64,
+    pause: Duration,
     stop: impl Future<Output = ()>,
-) -> Result<Bot, Error> {
+) -> Result<(), Error> {
     // Both record the wish; `next_event` dials.
-    stream.subscribe(instruments).await?;
+    let instruments: Vec<_> = bot.instruments.iter().cloned().collect();
+    stream.subscribe(&instruments).await?;
     stream.connect().await?;
 
-    let mut bot = Bot::default();
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut tick = tokio::time::interval(pause);
     tokio::pin!(stop);
     while bot.frames < frames {
         tokio::select! {
@@ -117,61 +126,116 @@ pub(crate) async fn run(
         }
     }
     stream.close().await;
-    Ok(bot)
+    Ok(())
 }
 
 /// What the bot knows.
-#[derive(Debug, Default)]
-pub(crate) struct Bot {
-    /// The books, built from this connection alone.
-    pub(crate) books: HashMap<Instrument, Book>,
+#[derive(Debug)]
+pub(crate) struct Bot<W> {
+    /// What it follows. It holds no other books, so that nobody can fill its memory with them.
+    instruments: BTreeSet<Instrument>,
+    /// Whole books only, built from this connection alone.
+    pub(crate) books: BTreeMap<Instrument, OrderBook>,
     /// Frames of data so far.
     pub(crate) frames: u64,
     /// Connections lost so far.
     pub(crate) losses: u64,
+    /// Where it tells what it does.
+    pub(crate) out: W,
 }
 
-/// Stands for an order book: a real one parses the levels.
-#[derive(Debug, Default)]
-pub(crate) struct Book {
-    /// Changes since the snapshot.
-    pub(crate) changes: u64,
-    /// The venue's time of the last of them.
-    pub(crate) venue_time_ms: Option<i64>,
-}
-
-impl Bot {
-    fn on_event(&mut self, event: &MarketEvent) {
-        match event {
-            MarketEvent::Frame(frame) => self.on_frame(frame),
-            MarketEvent::Disconnected { .. } => {
-                // Changes were missed: no book can be trusted.
-                self.books.clear();
-                self.losses += 1;
-            }
-            MarketEvent::Ended { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
-            // Fresh snapshots follow.
-            MarketEvent::Reconnected | MarketEvent::Subscribed(_) => {}
+impl<W: Write> Bot<W> {
+    pub(crate) fn new(instruments: impl IntoIterator<Item = Instrument>, out: W) -> Self {
+        Self {
+            instruments: instruments.into_iter().collect(),
+            books: BTreeMap::new(),
+            frames: 0,
+            losses: 0,
+            out,
         }
     }
 
-    fn on_frame(&mut self, frame: &Frame) {
-        self.frames += u64::from(frame.is_data);
-        // What cannot be decoded is counted by the stream already.
-        let _ = Polymarket.decode(frame.text().unwrap_or_default(), &mut |event| {
-            let Some(instrument) = event.instrument else { return };
-            if event.kind == EventKind::BookSnapshot {
-                self.books.insert(Instrument::new(instrument), Book::default());
-            } else if let Some(book) = self.books.get_mut(instrument) {
-                book.changes += u64::from(event.kind == EventKind::BookDelta);
-                book.venue_time_ms = event.venue_time_ms.or(book.venue_time_ms);
+    pub(crate) fn on_event(&mut self, event: &MarketEvent) {
+        match event {
+            MarketEvent::Frame(frame) => {
+                self.frames += u64::from(frame.is_data);
+                let text = frame.text().unwrap_or_default();
+                Polymarket.values(text, &mut |value| self.on_value(value));
             }
-        });
+            MarketEvent::Disconnected { cause, .. } => {
+                // Changes were missed: no book can be trusted.
+                self.say(format_args!("lost ({cause}), books thrown away: {}", self.books.len()));
+                self.books.clear();
+                self.losses += 1;
+            }
+            // The books come in the frames that follow.
+            MarketEvent::Reconnected => self.say(format_args!("live again")),
+            MarketEvent::Ended { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
+            MarketEvent::Subscribed(_) => {}
+        }
+    }
+
+    fn on_value(&mut self, value: Result<Value<'_>, ValueError>) {
+        match value {
+            Ok(Value::Book(snapshot)) => self.on_snapshot(&snapshot),
+            Ok(Value::PriceChange(change)) => self.on_change(&change),
+            Ok(_) => {}
+            // What cannot be read is a change that was missed.
+            Err(error) => self.distrust(error.instrument.as_ref().map(Instrument::as_str), &error),
+        }
+    }
+
+    /// A whole book replaces what was held.
+    fn on_snapshot(&mut self, snapshot: &Book<'_>) {
+        let Some(instrument) = self.instruments.get(snapshot.instrument).cloned() else {
+            return;
+        };
+        match OrderBook::new(snapshot) {
+            Ok(book) => {
+                if self.books.insert(instrument.clone(), book).is_none() {
+                    self.say(format_args!("{instrument}: whole"));
+                }
+            }
+            Err(error) => self.distrust(Some(snapshot.instrument), &error),
+        }
+    }
+
+    /// A change is worth something only on top of a whole book.
+    fn on_change(&mut self, change: &PriceChange<'_>) {
+        let applied = self.books.get_mut(change.instrument).map(|book| book.apply(change));
+        if let Some(Err(error)) = applied {
+            self.distrust(Some(change.instrument), &error);
+        }
+    }
+
+    /// Throws a book away, or all where nobody knows whose change was missed. Polymarket sends a book whole after each trade.
+    fn distrust(&mut self, instrument: Option<&str>, reason: &dyn fmt::Display) {
+        let held = self.books.len();
+        self.books
+            .retain(|of, _| instrument.is_some_and(|wrong| wrong != of.as_str()));
+        if self.books.len() < held {
+            self.say(format_args!("{reason}, books thrown away: {}", held - self.books.len()));
+        }
     }
 
     /// Where a real bot would look at its books and decide.
-    fn trade(&self) {
-        let changes: u64 = self.books.values().map(|book| book.changes).sum();
-        tracing::info!(books = self.books.len(), changes, "tick");
+    pub(crate) fn trade(&mut self) {
+        if self.books.is_empty() {
+            self.say(format_args!("not ready"));
+        }
+        for (instrument, book) in &self.books {
+            let (bid, ask) = (offer(book.best_bid()), offer(book.best_ask()));
+            let _ = writeln!(self.out, "{instrument}: {bid} / {ask}");
+        }
     }
+
+    /// Who listens may have gone; that is no reason to stop.
+    fn say(&mut self, line: fmt::Arguments<'_>) {
+        let _ = writeln!(self.out, "{line}");
+    }
+}
+
+/// One-sided books are legal, and so are empty ones.
+fn offer(level: Option<Level>) -> String {
+    level.map_or_else(|| "nothing".into(), |level| format!("{} x {}", level.price, level.size))
 }

@@ -3,6 +3,7 @@
 //! For programs that embed a stream: [`stream::ReconnectingDataStream`] wraps a [`stream::WebSocketStream`] (or any other
 //! [`stream::MarketDataStream`]), redials it as its [`ReconnectionConfig`] says, and never hides a gap. Give it an
 //! [`observe::StreamObserver`], and register a [`metrics::StreamCollector`] to have its figures in a `prometheus::Registry`.
+//! What a frame says is read by [`venue::Venue::values`] when asked for, and a [`market::OrderBook`] is kept of it.
 //! `examples/embed.rs` is a whole bot.
 //!
 //! The feature `service`, on by default, adds the exporter service and the simulated venue. A program that embeds the stream

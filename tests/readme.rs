@@ -1,5 +1,5 @@
-//! What the README says is true: its configurations load, its errors, commands, queries, links and figures are real, and its
-//! example runs.
+//! What the README says is true: its configurations load, its errors, commands, queries, links, excerpts and figures are
+//! real.
 #![cfg(feature = "service")]
 #![allow(
     clippy::unwrap_used,
@@ -9,17 +9,12 @@
     reason = "tests: helpers may fail the test, too"
 )]
 
-#[allow(dead_code, reason = "its command line is not for tests")]
-#[path = "../examples/embed.rs"]
-mod embed;
-
 use feedwatch::app::{Scenario, Service};
 use feedwatch::config::Config;
-use feedwatch::market::{Cause, Instrument};
+use feedwatch::market::Cause;
 use feedwatch::metrics::{BuildInfo, OwnMetrics, catalogue};
-use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};
+use feedwatch::sim::{SimOptions, SimulatedVenue};
 use feedwatch::supervise::{Action, BreakerState, Input, Policy, Supervisor};
-use prometheus::{Registry, TextEncoder};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -431,69 +426,5 @@ async fn every_path_is_served() {
         assert_eq!(get(service.address(), &path).await, "HTTP/1.1 200 OK", "{path}");
     }
     service.stop(LIMIT).await;
-    venue.shutdown().await;
-}
-
-#[tokio::test]
-async fn the_embedding_bot_survives_a_loss_and_builds_its_books_anew() {
-    let venue = SimulatedVenue::start(SimOptions {
-        traffic: Traffic::Generated {
-            events_per_second: 500.0,
-        },
-        script: Script {
-            rules: vec![Rule::connections(
-                1,
-                1,
-                Fault::Cut {
-                    after: Duration::from_millis(200),
-                },
-            )],
-        },
-        ..SimOptions::default()
-    })
-    .unwrap();
-    let policy = Policy {
-        initial_delay: Duration::from_millis(10),
-        stale_after: Some(LIMIT),
-        ..Policy::default()
-    };
-    let registry = Registry::new();
-    let mut stream = embed::build(&venue.url(), policy, &registry).unwrap();
-    let instruments = ["11", "22"].map(Instrument::new);
-
-    let run = embed::run(&mut stream, &instruments, 400, std::future::pending());
-    let bot = timeout(LIMIT, run).await.expect("the frames come").unwrap();
-
-    assert_eq!((bot.frames, bot.losses), (400, 1));
-    let held: BTreeSet<_> = bot.books.keys().map(Instrument::as_str).collect();
-    assert_eq!(held, BTreeSet::from(["11", "22"]));
-    assert!(bot.books.values().all(|book| book.changes < 400));
-    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    for line in [
-        r#"feedwatch_connect_attempts_total{venue="polymarket",stream="bot"} 2"#,
-        r#"feedwatch_disconnects_total{venue="polymarket",stream="bot",cause="eof"} 1"#,
-        r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
-        r#"feedwatch_breaker_failure_threshold{venue="polymarket",stream="bot"} 10"#,
-        r#"feedwatch_stale_after_seconds{venue="polymarket",stream="bot"} 20"#,
-    ] {
-        assert!(text.contains(line), "{line} is not in\n{text}");
-    }
-    drop(stream);
-    assert!(registry.gather().is_empty(), "its series go with the stream");
-    venue.shutdown().await;
-}
-
-#[tokio::test]
-async fn the_embedding_bot_ends_when_it_is_told_to() {
-    let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
-    let registry = Registry::new();
-    let mut stream = embed::build(&venue.url(), Policy::default(), &registry).unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let instruments = [Instrument::new("11")];
-    let run = embed::run(&mut stream, &instruments, u64::MAX, async {
-        let _ = stopped.await;
-    });
-    stop.send(()).unwrap();
-    timeout(LIMIT, run).await.expect("it ends").unwrap();
     venue.shutdown().await;
 }

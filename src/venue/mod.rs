@@ -4,7 +4,7 @@ mod polymarket;
 
 pub use polymarket::Polymarket;
 
-use crate::market::{DecodeError, Envelope, Failure, Instrument, Subscribed};
+use crate::market::{DecodeError, Envelope, Failure, Instrument, Subscribed, Value, ValueError};
 use std::fmt;
 use std::time::Duration;
 
@@ -43,6 +43,12 @@ pub trait Venue: Send + Sync + fmt::Debug {
     ///
     /// Events before a defect are visited before the error is returned.
     fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError>;
+
+    /// Reads the values of a text frame's events, none to many, in their order. Not for the hot path.
+    ///
+    /// What cannot be read is visited in its place as an error, and hides nothing else. Events that say nothing about an
+    /// instrument, control texts and events of which nothing is known are not visited and are no error.
+    fn values<'f>(&self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>));
 }
 
 /// What a venue allows.

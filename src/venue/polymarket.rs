@@ -5,10 +5,12 @@
 //! holds a `book` for each token that is active. Nothing is numbered, and nothing is replayed after a reconnect.
 
 mod decode;
+mod object;
 mod session;
+mod values;
 
 use super::{Heartbeat, Limits, Ping, Session, Venue};
-use crate::market::{DecodeError, Envelope};
+use crate::market::{DecodeError, Envelope, Value, ValueError};
 use std::time::Duration;
 
 /// Polymarket's public market channel.
@@ -58,5 +60,9 @@ impl Venue for Polymarket {
 
     fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
         decode::decode(frame, visit)
+    }
+
+    fn values<'f>(&self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
+        values::values(frame, visit);
     }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// The answer to a text `PING`.
 const PONG: &str = "PONG";
@@ -243,13 +244,19 @@ impl Event<'_> {
             });
         };
         let mut json = serde_json::Deserializer::from_str(list.get());
-        json.deserialize_seq(Each(&mut each, std::marker::PhantomData))
+        json.deserialize_seq(Each::new(&mut each))
             .map_err(|error| reason(&error))
     }
 }
 
 /// Calls a function with each element of a list, so that no list is allocated.
-struct Each<F, T>(F, std::marker::PhantomData<T>);
+pub(super) struct Each<F, T>(F, PhantomData<T>);
+
+impl<F, T> Each<F, T> {
+    pub(super) const fn new(visit: F) -> Self {
+        Self(visit, PhantomData)
+    }
+}
 
 impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<F, T> {
     type Value = ();
@@ -295,13 +302,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Plain<'a> {
 }
 
 /// A string without escapes: ids and names of events have none.
-fn plain(value: Option<&RawValue>) -> Result<&str, DecodeError> {
+pub(super) fn plain(value: Option<&RawValue>) -> Result<&str, DecodeError> {
     let text = value.and_then(|value| value.get().strip_prefix('"')?.strip_suffix('"'));
     text.filter(|text| !text.contains('\\')).ok_or(DecodeError::Schema)
 }
 
 /// Milliseconds since the epoch: a string of digits, or a number. `None` where it is neither.
-fn millis(value: &RawValue) -> Option<i64> {
+pub(super) fn millis(value: &RawValue) -> Option<i64> {
     value.get().trim_matches('"').parse().ok()
 }
 
