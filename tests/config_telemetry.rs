@@ -85,14 +85,19 @@ fn the_path_of_traces_is_added_to_an_endpoint_that_is_not_for_them_alone() {
 
 #[test]
 fn variables_switch_traces_off_and_what_is_off_need_not_be_right() {
-    let wrong = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let wrong = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"),
+    ];
     for off in [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none")] {
-        assert!(read("", &[SET, off, wrong]).unwrap().is_none(), "{off:?}");
+        assert!(read("", &[off, wrong[0], wrong[1]]).unwrap().is_none(), "{off:?}");
     }
     for on in [("OTEL_SDK_DISABLED", "no"), ("OTEL_TRACES_EXPORTER", "otlp")] {
         assert!(read("", &[SET, on]).unwrap().is_some(), "{on:?}");
     }
-    assert!(read("", &[wrong]).unwrap().is_none(), "it is for another program");
+    for of_another in [wrong[0], ("OTEL_TRACES_EXPORTER", "console")] {
+        assert!(read("", &[of_another]).unwrap().is_none(), "it is for another program");
+    }
 }
 
 #[test]
@@ -105,12 +110,12 @@ fn the_standard_variables_are_honoured_where_the_file_says_nothing() {
             "authorization=Bearer%20token, x-tenant = 7",
         ),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "7000"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_SERVICE_NAME", "bots"),
         (
             "OTEL_RESOURCE_ATTRIBUTES",
-            "service.name=ignored,deployment.environment.name=prod%2Ceu",
+            "service.name=ignored,deployment%2Eenvironment.name=prod%2Ceu",
         ),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
@@ -146,6 +151,12 @@ fn the_standard_variables_are_honoured_where_the_file_says_nothing() {
     assert_eq!(read.resource.last().unwrap().1, "file");
     let shorter = ("OTEL_BSP_EXPORT_TIMEOUT", "3");
     assert_eq!(traces("timeout_ms = 5", &[SET, shorter]).timeout.as_millis(), 3);
+    for unlimited in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_BSP_EXPORT_TIMEOUT"] {
+        let limit = traces("timeout_ms = 10000", &[SET, (unlimited, "0")]).timeout;
+        assert_eq!(limit.as_secs(), 10, "no limit is shorter than another: {unlimited}");
+    }
+    let no_limit = traces("", &[SET, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]).timeout;
+    assert!(no_limit > Duration::from_secs(24 * 3600));
     for (sampler, ratio) in [("always_on", 1.0), ("always_off", 0.0), ("traceidratio", 1.0)] {
         assert_eq!(
             traces("", &[SET, ("OTEL_TRACES_SAMPLER", sampler)]).sample_ratio,
@@ -203,7 +214,7 @@ fn what_is_wrong_names_the_variable_and_what_would_be_right() {
         (
             "OTEL_EXPORTER_OTLP_TIMEOUT",
             "10s",
-            r#"must be a whole number from 1 to 604800000 ms (7 days), not "10s""#,
+            r#"must be a whole number from 0 to 604800000 ms (7 days), not "10s""#,
         ),
         (
             "OTEL_BSP_MAX_QUEUE_SIZE",
@@ -241,6 +252,10 @@ fn what_is_wrong_names_the_variable_and_what_would_be_right() {
     assert_eq!(
         endpoint("collector:4318"),
         r#"OTEL_EXPORTER_OTLP_ENDPOINT: must begin with http:// or https://, as in "http://127.0.0.1:4318""#
+    );
+    assert_eq!(
+        endpoint("http://collector/?token=s3cret"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT: has a query (?...), which only OTEL_EXPORTER_OTLP_TRACES_ENDPOINT may have"
     );
 }
 

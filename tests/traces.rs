@@ -43,7 +43,7 @@ impl Traced {
         };
         let now = Moment::now();
         let cells = Arc::new(StreamCells::new(info, Streams::new().venue("polymarket"), now.mono));
-        let endpoint = Endpoint::parse("wss://venue.example/ws?key=secret").unwrap();
+        let endpoint = Endpoint::parse("wss://venue.example/secret?key=secret").unwrap();
         let tracer = BoxedTracer::new(Box::new(provider.tracer("feedwatch")));
         let observer = StreamObserver::new(cells.clone(), &Policy::default()).with_tracer(Arc::new(tracer), &endpoint);
         Self {
@@ -225,7 +225,7 @@ fn the_upgrade_is_an_http_request_that_tells_no_secret() {
     assert_eq!(upgrade.span_kind, SpanKind::Client);
     for (key, value) in [
         ("http.request.method", "GET"),
-        ("url.full", "wss://venue.example/ws"),
+        ("url.full", "wss://venue.example/REDACTED"),
         ("server.address", "venue.example"),
         ("server.port", "443"),
         ("http.response.status_code", "101"),

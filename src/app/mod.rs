@@ -50,10 +50,14 @@ async fn start(
         .await
 }
 
-/// The streams first, since their ends belong to the traces.
+/// The streams first, since their ends belong to the traces; some of the time is kept for these.
 async fn stop(service: Service, traces: Option<Traces>, grace: Duration) {
     let deadline = Instant::now() + grace;
-    service.stop(grace).instrument(info_span!("service.stop")).await;
+    let kept = traces.as_ref().map_or(Duration::ZERO, |_| grace / 5);
+    service
+        .stop(grace.saturating_sub(kept))
+        .instrument(info_span!("service.stop"))
+        .await;
     if let Some(traces) = traces {
         traces.finish(deadline.saturating_duration_since(Instant::now())).await;
     }

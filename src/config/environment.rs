@@ -9,8 +9,8 @@ use std::ffi::OsStr;
 /// What every standard variable of OpenTelemetry begins with.
 const STANDARD: &str = "OTEL_";
 
-/// What the environment says.
-#[derive(Debug, Default)]
+/// What the environment says. Not to be shown: values may be secrets.
+#[derive(Default)]
 pub(super) struct Environment {
     /// By the path of the key that is overridden.
     overrides: BTreeMap<&'static str, Variable>,
@@ -19,7 +19,6 @@ pub(super) struct Environment {
 }
 
 /// One variable.
-#[derive(Debug)]
 pub(super) struct Variable {
     pub(super) name: String,
     pub(super) value: String,
@@ -77,9 +76,9 @@ impl Environment {
             .filter(|variable| !variable.value.trim().is_empty())
     }
 
-    /// All of them, in a fixed order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Variable> {
-        self.overrides.values().chain(self.standard.values())
+    /// Those that override a key, in the order of the keys' paths.
+    pub(super) fn overrides(&self) -> impl Iterator<Item = &Variable> {
+        self.overrides.values()
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `[[streams]]`, in the order of the file; at least one.
     pub streams: Vec<StreamConfig>,
-    /// Tells one configuration from another, the same on every machine: of the file's text and what the environment adds. 48 bits, so
+    /// Tells one configuration from another, the same on every machine: of the file's text and what overrides it. 48 bits, so
     /// that a gauge holds it exactly.
     pub hash: u64,
 }
@@ -159,7 +159,7 @@ fn hash(text: &str, environment: &Environment) -> u64 {
         }
     };
     add(text);
-    for found in environment.iter() {
+    for found in environment.overrides() {
         add(&found.name);
         add(&found.value);
     }

@@ -8,7 +8,7 @@ use super::section::Section;
 use super::value::{Raw, Wrong};
 use hyper::header::HeaderMap;
 use hyper::http::uri::{PathAndQuery, Uri};
-use secrets::{certificates_from, header_pairs, headers_from, pairs};
+use secrets::{attributes, certificates_from, header_pairs, headers_from};
 use std::fmt;
 use std::time::Duration;
 
@@ -45,6 +45,9 @@ const BATCH: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
 /// What is added to an endpoint that is not for traces alone.
 const TRACES_PATH: &str = "/v1/traces";
 
+/// As good as no time limit.
+const NO_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Where traces go, and how.
 #[derive(Clone, Debug)]
 pub struct TracesConfig {
@@ -52,7 +55,7 @@ pub struct TracesConfig {
     pub endpoint: TracesEndpoint,
     /// Sent along; their values are secrets, which `Debug` hides.
     pub headers: HeaderMap,
-    /// The time limit of a post.
+    /// The time limit of each try to post.
     pub timeout: Duration,
     /// Whether what is posted is compressed.
     pub gzip: bool,
@@ -93,25 +96,27 @@ impl TracesConfig {
     /// `None` = no traces: there is no endpoint, or a variable switches them off.
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let endpoint = section.take("endpoint", |raw| base_endpoint(raw.text()?));
-        let endpoint = endpoint
-            .or_else(|| section.standard(&[TRACES_ENDPOINT], |raw| parse_endpoint(raw.text()?)))
-            .or_else(|| section.standard(&[ENDPOINT], |raw| base_endpoint(raw.text()?)));
         let service_name = section.take("service_name", |raw| Ok(raw.text()?.to_owned()));
         let sample_ratio = section.take("sample_ratio", ratio);
         let timeout = section.take("timeout_ms", |raw| raw.millis(1));
         let headers = section.take("headers_file", |raw| headers_from(raw.text()?));
-        let is_off = section
-            .standard(&[DISABLED], |raw| Ok(raw.text()?.eq_ignore_ascii_case("true")))
-            .unwrap_or(false);
-        let exporter = section.standard(&[EXPORTER], |raw| raw.choice(&[("otlp", true), ("none", false)]));
-        // What nobody uses need not be right: these variables are often set for all programs of a machine.
-        let endpoint = endpoint.filter(|_| !is_off && exporter != Some(false))?;
-        section.standard(&PROTOCOL, |raw| raw.choice(&[("http/protobuf", ())]));
+        // What nobody uses need not be right: standard variables are often set for all programs of a machine.
+        let is_off = |raw: Raw<'_>| Ok(raw.text()?.eq_ignore_ascii_case("true"));
+        if section.standard(&[DISABLED], is_off).unwrap_or(false)
+            || section.standard(&[EXPORTER], is_none).unwrap_or(false)
+        {
+            return None;
+        }
+        let endpoint = endpoint
+            .or_else(|| section.standard(&[TRACES_ENDPOINT], |raw| parse_endpoint(raw.text()?)))
+            .or_else(|| section.standard(&[ENDPOINT], |raw| base_endpoint(raw.text()?)))?;
+        section.standard(&[EXPORTER], |raw| word(raw, &[("otlp", ()), ("none", ())]));
+        section.standard(&PROTOCOL, |raw| word(raw, &[("http/protobuf", ())]));
         section.standard::<()>(&CLIENT_CERTIFICATE, |_| {
             Err("client certificates are not supported here; unset it, and send headers instead".into())
         });
-        let timeout = timeout.or_else(|| section.standard(&TIMEOUT, |raw| raw.millis(1)));
-        let limit = section.standard(&[EXPORT_TIMEOUT], |raw| raw.millis(1));
+        let timeout = timeout.or_else(|| section.standard(&TIMEOUT, limit_of));
+        let limit = section.standard(&[EXPORT_TIMEOUT], limit_of);
         let max_queue = section.standard(&[QUEUE], |raw| raw.whole(1..=1_000_000));
         let max_queue = max_queue.unwrap_or(2048);
         let max_batch = section.standard(&[BATCH], |raw| raw.whole(1..=1_000_000));
@@ -124,7 +129,7 @@ impl TracesConfig {
                 .unwrap_or(Duration::from_secs(10))
                 .min(limit.unwrap_or(Duration::MAX)),
             gzip: section
-                .standard(&COMPRESSION, |raw| raw.choice(&[("gzip", true), ("none", false)]))
+                .standard(&COMPRESSION, |raw| word(raw, &[("gzip", true), ("none", false)]))
                 .unwrap_or(false),
             authorities: section
                 .standard(&CERTIFICATE, |raw| certificates_from(raw.text()?))
@@ -132,7 +137,7 @@ impl TracesConfig {
             resource: resource(section, service_name),
             sample_ratio: sample_ratio.or_else(|| sampler(section)).unwrap_or(1.0),
             schedule_delay: section
-                .standard(&[SCHEDULE_DELAY], |raw| raw.millis(1))
+                .standard(&[SCHEDULE_DELAY], |raw| raw.millis(0))
                 .unwrap_or(Duration::from_secs(5)),
             max_queue,
             max_batch: max_batch.unwrap_or(512).min(max_queue),
@@ -140,9 +145,32 @@ impl TracesConfig {
     }
 }
 
+/// Whether the variable that names exporters says that there is none.
+fn is_none(raw: Raw<'_>) -> Result<bool, Wrong> {
+    Ok(raw.text()?.eq_ignore_ascii_case("none"))
+}
+
+/// One of the words of a standard variable, in capitals or not.
+fn word<T: Copy>(raw: Raw<'_>, words: &[(&str, T)]) -> Result<T, Wrong> {
+    let text = raw.text()?;
+    match words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => raw.choice(words),
+    }
+}
+
+/// A time limit, of which 0 means none.
+fn limit_of(raw: Raw<'_>) -> Result<Duration, Wrong> {
+    let limit = raw.millis(0)?;
+    Ok(if limit.is_zero() { NO_LIMIT } else { limit })
+}
+
 /// An endpoint for all signals: that of the traces lies below it.
 fn base_endpoint(text: &str) -> Result<Uri, Wrong> {
     let base = parse_endpoint(text)?;
+    if base.query().is_some() {
+        return Err(format!("has a query (?...), which only {TRACES_ENDPOINT} may have"));
+    }
     let path = format!("{}{TRACES_PATH}", base.path().trim_end_matches('/'));
     let mut parts = base.into_parts();
     parts.path_and_query = PathAndQuery::try_from(path).ok();
@@ -195,7 +223,7 @@ fn sampler(section: &mut Section<'_, '_>) -> Option<f64> {
         ("parentbased_always_off", Sampler::Off),
         ("parentbased_traceidratio", Sampler::Ratio),
     ];
-    match section.standard(&[SAMPLER], |raw| raw.choice(SAMPLERS))? {
+    match section.standard(&[SAMPLER], |raw| word(raw, SAMPLERS))? {
         Sampler::On => Some(1.0),
         Sampler::Off => Some(0.0),
         Sampler::Ratio => section.standard(&[SAMPLER_ARGUMENT], ratio),
@@ -205,7 +233,7 @@ fn sampler(section: &mut Section<'_, '_>) -> Option<f64> {
 /// `service.name` is that of the file, or of its own variable, or of the attributes, in this order.
 fn resource(section: &mut Section<'_, '_>, service_name: Option<String>) -> Vec<(String, String)> {
     const NAME: &str = "service.name";
-    let attributes = section.standard(&[RESOURCE], |raw| pairs(raw.text()?));
+    let attributes = section.standard(&[RESOURCE], |raw| attributes(raw.text()?));
     let mut attributes = attributes.unwrap_or_default();
     let named = service_name.or_else(|| section.standard(&[SERVICE_NAME], |raw| Ok(raw.text()?.to_owned())));
     if let Some(name) = named {

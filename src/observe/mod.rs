@@ -8,6 +8,8 @@ mod log;
 mod meter;
 mod trace;
 
+pub use trace::same_outage;
+
 use crate::clock::Moment;
 use crate::metrics::StreamCells;
 use crate::stream::{Endpoint, Fact, Observer};

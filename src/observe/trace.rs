@@ -21,6 +21,15 @@ use std::time::{Duration, Instant};
 /// A new attempt that finds its root older than this begins a linked one: a backend shows a root only when it has ended.
 const LONGEST_ROOT: Duration = Duration::from_secs(300);
 
+/// The attribute of a link to the root before, within one outage. A sampler that wants outages whole looks at it.
+pub fn same_outage() -> KeyValue {
+    KeyValue::new("feedwatch.link", "same_outage")
+}
+
+fn previous_outage() -> KeyValue {
+    KeyValue::new("feedwatch.link", "previous_outage")
+}
+
 /// The spans of one stream that are open, and the root that the next one links to.
 pub(super) struct Spans {
     maker: Maker,
@@ -201,12 +210,15 @@ impl Spans {
             return;
         }
         let (begin, relation) = match (self.in_outage, cause) {
-            (true, _) => ("continuation", "same_outage"),
-            (false, Some(_)) => ("loss", "previous_outage"),
-            (false, None) => ("start", "previous_outage"),
+            (true, _) => ("continuation", same_outage()),
+            (false, Some(_)) => ("loss", previous_outage()),
+            (false, None) => ("start", previous_outage()),
         };
-        let link = self.last_root.take().filter(SpanContext::is_valid);
-        let link = link.map(|context| Link::new(context, vec![KeyValue::new("feedwatch.link", relation)], 0));
+        // Within an outage a sampler wants to know whether the root before was recorded; otherwise nobody could follow a link
+        // to what was not.
+        let leads_somewhere = |context: &SpanContext| context.is_valid() && (self.in_outage || context.is_sampled());
+        let link = self.last_root.take().filter(leads_somewhere);
+        let link = link.map(|context| Link::new(context, vec![relation], 0));
         let span = self.maker.root(at.wall, begin, cause, link);
         self.last_root = Some(span.context());
         self.in_outage = true;

@@ -101,6 +101,17 @@ impl Endpoint {
         if self.tls { "wss" } else { "ws" }
     }
 
+    /// The path, which may hold a secret where it is not the venue's own.
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// Scheme, host and port: `wss://venue.example:8443`.
+    pub(crate) fn origin(&self) -> String {
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        format!("{}://{authority}", self.scheme())
+    }
+
     pub(super) const fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -108,8 +119,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
-        write!(f, "{}://{authority}{}", self.scheme(), self.uri.path())
+        write!(f, "{}{}", self.origin(), self.path())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Counts what becomes of each span: the SDK throws the results of exports away.
 //!
-//! Every recorded span that ends is exported, dropped, or waits; what waits is bounded here, so that the queue behind never
+//! Every recorded span that ends is exported, dropped, or waits; what waits, also for an answer, is bounded here, so that the queue behind never
 //! has to drop by itself, uncounted.
 
 use super::post::Post;
@@ -39,7 +39,7 @@ impl Ledger {
         }
     }
 
-    /// Spans that wait to be exported.
+    /// Spans that wait to be exported, or are being exported.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Acquire)
     }
@@ -125,7 +125,6 @@ pub(super) struct Counting<E> {
 impl<E: SpanExporter> SpanExporter for Counting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
-        self.ledger.leave(spans);
         let outcome = self.inner.export(batch).await;
         let verdict = self.post.take_verdict();
         let (error, lost) = match &outcome {
@@ -134,6 +133,8 @@ impl<E: SpanExporter> SpanExporter for Counting<E> {
             Err(_) => (Some(verdict.error.unwrap_or(ExportError::Internal)), u64::MAX),
         };
         self.ledger.settle(spans as u64, error, lost, &verdict.detail);
+        // Only now: what is being posted still takes up memory.
+        self.ledger.leave(spans);
         outcome
     }
 

@@ -8,12 +8,12 @@ use crate::market::ExportError;
 use crate::stream::TlsTrust;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::HeaderMap;
+use hyper::header::{self, HeaderMap};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
@@ -66,6 +66,7 @@ impl Post {
             .build();
         Ok(Self {
             client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE)
                 .build(connector),
             headers: config.headers.clone(),
@@ -85,6 +86,16 @@ impl Post {
     }
 
     async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, Failed> {
+        // The exporter adds the headers of its own reading of the environment: those of another backend, where a file says what
+        // is to be sent.
+        let own = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::USER_AGENT].map(|name| {
+            let value = request.headers().get(&name).cloned();
+            (name, value)
+        });
+        request.headers_mut().clear();
+        for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            request.headers_mut().insert(name, value);
+        }
         for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
         }

@@ -4,13 +4,17 @@ use super::export::{Counted, Counting, Ledger};
 use super::post::Post;
 use crate::config::TracesConfig;
 use crate::metrics::OwnMetrics;
-use opentelemetry::KeyValue;
+use crate::observe::same_outage;
 use opentelemetry::global::BoxedTracer;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{Compression, ExporterBuildError, Protocol, SpanExporter};
 use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SamplingResult, SdkTracerProvider, ShouldSample,
+};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +81,7 @@ impl Traces {
         };
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
-            .with_sampler(sampler(config.sample_ratio))
+            .with_sampler(OfOutage::new(config.sample_ratio))
             .with_resource(resource(config))
             .build();
         let tracer = BoxedTracer::new(Box::new(provider.tracer(SCOPE)));
@@ -124,14 +128,47 @@ impl fmt::Debug for Traces {
     }
 }
 
-/// A trace is recorded whole or not at all.
-fn sampler(ratio: f64) -> Sampler {
-    let of_root = if ratio >= 1.0 {
-        Sampler::AlwaysOn
-    } else {
-        Sampler::TraceIdRatioBased(ratio)
-    };
-    Sampler::ParentBased(Box::new(of_root))
+/// An outage is recorded whole or not at all: all the traces of its chain.
+#[derive(Clone, Debug)]
+struct OfOutage {
+    first: Sampler,
+}
+
+impl OfOutage {
+    fn new(ratio: f64) -> Self {
+        let first = if ratio >= 1.0 {
+            Sampler::AlwaysOn
+        } else {
+            Sampler::TraceIdRatioBased(ratio)
+        };
+        Self { first }
+    }
+}
+
+impl ShouldSample for OfOutage {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let as_before = |recorded: bool| {
+            if recorded {
+                Sampler::AlwaysOn
+            } else {
+                Sampler::AlwaysOff
+            }
+        };
+        let sampler = match links.iter().find(|link| link.attributes.contains(&same_outage())) {
+            Some(root_before) => as_before(root_before.span_context.is_sampled()),
+            None => self.first.clone(),
+        };
+        let within_traces = Sampler::ParentBased(Box::new(sampler));
+        within_traces.should_sample(parent, trace_id, name, kind, attributes, links)
+    }
 }
 
 fn resource(config: &TracesConfig) -> Resource {
@@ -140,6 +177,7 @@ fn resource(config: &TracesConfig) -> Resource {
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attributes(attributes)
         .build()

@@ -7,7 +7,7 @@ use feedwatch::sim::{Fault, Rule, SimulatedVenue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,6 +141,7 @@ async fn an_outage_arrives_as_a_tree() {
         assert_eq!(resource("service.name").as_deref(), Some("bots"));
         assert_eq!(resource("host.name").as_deref(), Some("here"));
         assert_eq!(resource("service.version").as_deref(), Some(env!("CARGO_PKG_VERSION")));
+        assert_eq!(resource("telemetry.sdk.name").as_deref(), Some("opentelemetry"));
         assert_eq!(received.scope, "feedwatch");
         assert!(received.span.end_time_unix_nano >= received.span.start_time_unix_nano);
     }
@@ -358,6 +359,7 @@ async fn secret_headers_arrive_compressed_and_encrypted_and_are_told_nobody() {
     let head = format!("log.level = 'trace'\ntelemetry.headers_file = '{}'", headers.name());
     let mut variables = to(&endpoint);
     variables.extend([
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-of-another-backend=s3cret"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", trusted.name()),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
     ]);
@@ -366,6 +368,7 @@ async fn secret_headers_arrive_compressed_and_encrypted_and_are_told_nobody() {
     let (_, sent) = receiver.posts().remove(0);
     assert_eq!(sent["authorization"], "Bearer s3cret");
     assert_eq!(sent["content-encoding"], "gzip");
+    assert!(!sent.contains_key("x-of-another-backend"), "the file says what is sent");
     let shown = [
         service.get("/metrics").await.body,
         service.get("/api/v1/streams/s").await.body,
@@ -402,6 +405,53 @@ async fn traces_that_are_switched_off_are_not_posted() {
         assert!(!ended.stderr().contains("trace_id"), "{}", ended.stderr());
     }
     assert!(receiver.posts().is_empty());
+}
+
+#[tokio::test]
+async fn an_outage_is_recorded_with_all_its_traces_or_not_at_all() {
+    // Never recovers: every probe has a root of its own.
+    let closed = closed_venue();
+    let receiver = Receiver::start(Mood::Take);
+    let endpoint = receiver.endpoint();
+    let policy = "initial_delay_ms = 1, max_consecutive_failures = 1, circuit_breaker_cooldown_ms = 10, jitter = 0";
+    let names: Vec<_> = (0..20).map(|number| format!("s{number}")).collect();
+    let url = closed.url();
+    let streams: Vec<_> = names.iter().map(|name| (name.as_str(), url.as_str(), policy)).collect();
+    let config = config("telemetry.sample_ratio = 0.5", &streams);
+    let service = Service::run_with(&config, &[], &to(&endpoint)).await;
+    let fewest_probes = async || {
+        let scrape = service.scrape().await;
+        let moved = scrape.series("feedwatch_breaker_transitions_total", &[("to", "half_open")]);
+        moved.iter().map(|(_, probes)| *probes).fold(f64::INFINITY, f64::min)
+    };
+    eventually("five probes of each", async || fewest_probes().await >= 5.0).await;
+    assert_eq!(service.stop("TERM").await.code, Some(0));
+
+    let mut roots: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    for root in receiver.named("stream.outage") {
+        let stream = attribute(&root.attributes, "feedwatch.stream").unwrap();
+        roots.entry(stream).or_default().push(root);
+    }
+    // All or none of twenty streams: once in half a million runs.
+    assert!(
+        (1..20).contains(&roots.len()),
+        "{} of the outages are recorded",
+        roots.len()
+    );
+    for (stream, mut roots) in roots {
+        roots.sort_by_key(|root| root.start_time_unix_nano);
+        assert!(roots.len() > 5, "{stream}: a root for each probe, and the first");
+        assert_eq!(
+            attribute(&roots[0].attributes, "feedwatch.outage.begin").as_deref(),
+            Some("start")
+        );
+        for pair in roots.windows(2) {
+            assert_eq!(
+                pair[1].links[0].span_id, pair[0].span_id,
+                "{stream}: one unbroken chain"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,8 +13,17 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 /// No file of headers or certificates is larger.
 const MAX_BYTES: u64 = 1024 * 1024;
 
+/// Attributes of the resource: keys are percent-encoded like values.
+pub(super) fn attributes(text: &str) -> Result<Vec<(String, String)>, Wrong> {
+    let decoded = |key: String| percent_decode_str(&key).decode_utf8_lossy().into_owned();
+    Ok(pairs(text)?
+        .into_iter()
+        .map(|(key, value)| (decoded(key), value))
+        .collect())
+}
+
 /// `key1=value1,key2=value2`, values percent-encoded.
-pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, Wrong> {
+fn pairs(text: &str) -> Result<Vec<(String, String)>, Wrong> {
     let pair = |pair: &str| {
         let (key, value) = pair.split_once('=')?;
         let value = percent_decode_str(value.trim()).decode_utf8().ok()?;

@@ -4,6 +4,7 @@ use crate::clock::Moment;
 use crate::market::{Cause, DialPhase};
 use crate::stream::Endpoint;
 use crate::supervise::AttemptKind;
+use crate::venue;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, Value};
@@ -78,8 +79,7 @@ impl Maker {
                 KeyValue::new("server.address", endpoint.host().to_owned()),
                 KeyValue::new("server.port", i64::from(endpoint.port())),
             ],
-            // The query is left out: it may hold a secret.
-            url: KeyValue::new("url.full", endpoint.to_string()),
+            url: KeyValue::new("url.full", shown(endpoint, venue)),
         }
     }
 
@@ -132,6 +132,16 @@ impl Maker {
     fn open(&self, builder: SpanBuilder, at: SystemTime, parent: &Context) -> Open {
         let span = self.tracer.build_with_context(builder.with_start_time(at), parent);
         Open(Context::new().with_span(span))
+    }
+}
+
+/// An address without what may be a secret: its query, and a path that is not the venue's own.
+fn shown(endpoint: &Endpoint, venue: &str) -> String {
+    let own = venue::find(venue).and_then(|venue| Endpoint::parse(venue.default_url()).ok());
+    if own.is_some_and(|own| own.path() == endpoint.path()) || endpoint.path() == "/" {
+        endpoint.to_string()
+    } else {
+        format!("{}/REDACTED", endpoint.origin())
     }
 }
 
