@@ -1,5 +1,6 @@
 //! The transport's clocks of one connection: when to ping, and when silence or a frame that does not leave ends it. Pure.
 
+use super::deadline::Deadline;
 use crate::market::Cause;
 use crate::supervise::later;
 use std::time::{Duration, Instant};
@@ -28,13 +29,14 @@ pub(super) enum Due {
 pub(super) struct Clocks {
     limits: Limits,
     ping_due: Instant,
-    /// A ping left then, and no frame of any kind has come since: pongs queue behind data.
-    silent_since: Option<Instant>,
+    /// A ping left, and no frame of any kind has come since: pongs queue behind data.
+    silence: Option<Deadline>,
     /// A ping left then, and its pong has not come.
     pinged_at: Option<Instant>,
-    /// Something waits to leave since then.
-    unsent_since: Option<Instant>,
-    answer_due: Option<Instant>,
+    /// Something waits to leave.
+    unsent: Option<Deadline>,
+    /// The answer to a change of subscriptions is awaited.
+    answer: Option<Deadline>,
 }
 
 impl Clocks {
@@ -43,36 +45,38 @@ impl Clocks {
         Self {
             limits,
             ping_due,
-            silent_since: None,
+            silence: None,
             pinged_at: None,
-            unsent_since: None,
-            answer_due: None,
+            unsent: None,
+            answer: None,
         }
     }
 
     /// A frame of any kind came.
     pub(super) const fn received(&mut self) {
-        self.silent_since = None;
+        self.silence = None;
     }
 
     /// Something was queued, and leaves with the next flush.
     pub(super) fn queued(&mut self, now: Instant) {
-        self.unsent_since.get_or_insert(now);
+        let due = later(now, self.limits.send_timeout);
+        self.unsent.get_or_insert(Deadline::new(due));
     }
 
     /// Everything has left.
     pub(super) const fn flushed(&mut self) {
-        self.unsent_since = None;
+        self.unsent = None;
     }
 
     pub(super) const fn is_unsent(&self) -> bool {
-        self.unsent_since.is_some()
+        self.unsent.is_some()
     }
 
     /// A ping was queued.
     pub(super) fn pinged(&mut self, now: Instant) {
         self.queued(now);
-        self.silent_since.get_or_insert(now);
+        let due = later(now, self.limits.pong_timeout);
+        self.silence.get_or_insert(Deadline::new(due));
         self.pinged_at = Some(now);
     }
 
@@ -85,45 +89,38 @@ impl Clocks {
 
     /// A change of subscriptions was asked for.
     pub(super) fn asked(&mut self, now: Instant) {
-        self.answer_due = Some(later(now, self.limits.subscribe_timeout));
+        self.answer = Some(Deadline::new(later(now, self.limits.subscribe_timeout)));
     }
 
     /// When the clocks want to be looked at next.
     pub(super) fn next(&self) -> Instant {
-        [self.pong_due(), self.sent_due(), self.answer_due]
-            .into_iter()
+        [self.silence, self.unsent, self.answer]
+            .iter()
             .flatten()
+            .map(Deadline::next)
             .fold(self.ping_due, Instant::min)
     }
 
     /// What is due at `now`; call it until nothing is. A ping or an answer is due once.
     pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
-        let over = |due: Option<Instant>| due.is_some_and(|due| due <= now);
-        if over(self.pong_due()) {
+        let over = |deadline: &mut Option<Deadline>| deadline.as_mut().is_some_and(|deadline| deadline.is_over(now));
+        if over(&mut self.silence) {
             return Some(Due::Lost(
                 Cause::PongTimeout,
                 "nothing came in time after a ping, not even its pong",
             ));
         }
-        if over(self.sent_due()) {
+        if over(&mut self.unsent) {
             return Some(Due::Lost(Cause::SendTimeout, "the venue stopped reading"));
         }
-        if over(self.answer_due) {
-            self.answer_due = None;
+        if over(&mut self.answer) {
+            self.answer = None;
             return Some(Due::AnswerOver);
         }
         (self.ping_due <= now).then(|| {
             self.ping_due = later(now, self.limits.ping_interval);
             Due::Ping
         })
-    }
-
-    fn pong_due(&self) -> Option<Instant> {
-        self.silent_since.map(|since| later(since, self.limits.pong_timeout))
-    }
-
-    fn sent_due(&self) -> Option<Instant> {
-        self.unsent_since.map(|since| later(since, self.limits.send_timeout))
     }
 }
 
@@ -135,6 +132,9 @@ mod tests {
     const fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
     }
+
+    /// What is between the two looks, where the first one is in time.
+    const LOOK: Duration = Duration::from_millis(1);
 
     fn clocks() -> (Clocks, Instant) {
         let limits = Limits {
@@ -163,12 +163,31 @@ mod tests {
             clocks.pinged(now + secs(ping));
             clocks.flushed();
         }
+        assert_eq!(clocks.due(now + secs(30)), Some(Due::Ping));
+        clocks.pinged(now + secs(30));
         assert!(
-            matches!(clocks.due(now + secs(30)), Some(Due::Lost(Cause::PongTimeout, _))),
+            matches!(
+                clocks.due(now + secs(30) + LOOK),
+                Some(Due::Lost(Cause::PongTimeout, _))
+            ),
             "from the first ping on"
         );
         clocks.received();
-        assert_eq!(clocks.due(now + secs(30)), Some(Due::Ping));
+        assert_eq!(clocks.due(now + secs(39)), None);
+    }
+
+    #[test]
+    fn several_that_passed_while_nobody_looked_are_judged_a_second_later_and_a_ping_leaves_at_once() {
+        let (mut clocks, now) = clocks();
+        clocks.pinged(now);
+        clocks.asked(now);
+        let woken = now + secs(60);
+        assert_eq!(clocks.due(woken), Some(Due::Ping));
+        assert_eq!((clocks.due(woken), clocks.next()), (None, woken + secs(1)));
+        clocks.flushed();
+        clocks.received();
+        assert_eq!(clocks.due(woken + secs(1)), Some(Due::AnswerOver));
+        assert_eq!((clocks.due(woken + secs(1)), clocks.next()), (None, woken + secs(10)));
     }
 
     #[test]
@@ -177,20 +196,23 @@ mod tests {
         clocks.queued(now);
         clocks.queued(now + secs(3));
         assert_eq!(clocks.next(), now + secs(5), "counted from the first that waits");
+        assert_eq!(clocks.due(now + secs(5)), None, "the first look");
+        assert_eq!(clocks.next(), now + secs(5) + LOOK);
         assert!(matches!(
-            clocks.due(now + secs(5)),
+            clocks.due(now + secs(5) + LOOK),
             Some(Due::Lost(Cause::SendTimeout, _))
         ));
         clocks.flushed();
-        assert_eq!(clocks.due(now + secs(5)), None);
+        assert_eq!(clocks.due(now + secs(6)), None);
     }
 
     #[test]
     fn an_answer_is_awaited_so_long_and_given_up_once() {
         let (mut clocks, now) = clocks();
         clocks.asked(now);
-        assert_eq!(clocks.due(now + secs(7)), Some(Due::AnswerOver));
-        assert_eq!(clocks.due(now + secs(7)), None);
+        assert_eq!(clocks.due(now + secs(7)), None, "the first look");
+        assert_eq!(clocks.due(now + secs(7) + LOOK), Some(Due::AnswerOver));
+        assert_eq!(clocks.due(now + secs(7) + LOOK), None);
     }
 
     #[test]

@@ -7,12 +7,14 @@ mod close;
 mod receive;
 
 use super::clocks::{Clocks, Due, Limits};
+use super::deadline::by;
 use super::failure;
 use super::tls::MaybeTls;
 use super::{Fact, Observer, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode, StreamCells};
+use crate::supervise::later;
 use crate::venue::{Ping, Session, Venue};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream};
@@ -24,7 +26,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream as Socket;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -144,13 +146,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     async fn send(&mut self, text: String) -> Result<(), Failure> {
         let bytes = text.len();
-        match timeout(self.send_timeout, self.socket.send(Message::text(text))).await {
-            Ok(Ok(())) => {
+        let due = later(Moment::now().mono, self.send_timeout);
+        match by(due, self.socket.send(Message::text(text))).await {
+            Some(Ok(())) => {
                 self.cells.frame_sent(bytes);
                 Ok(())
             }
-            Ok(Err(error)) => Err(failure::of_socket(&error)),
-            Err(_) => Err(Cause::SendTimeout.into()),
+            Some(Err(error)) => Err(failure::of_socket(&error)),
+            None => Err(Cause::SendTimeout.into()),
         }
     }
 

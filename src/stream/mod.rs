@@ -2,6 +2,7 @@
 
 mod clocks;
 mod connection;
+mod deadline;
 mod dial;
 mod endpoint;
 mod fact;
