@@ -31,6 +31,7 @@ struct Connection {
     dial_takes: Duration,
     close_takes: Duration,
     dial: Result<(), Cause>,
+    subscribe_takes: Duration,
     subscribe: Result<(), Cause>,
     /// Refused of what is asked for.
     refused: Vec<Instrument>,
@@ -43,6 +44,7 @@ fn good() -> Connection {
         dial_takes: millis(5),
         close_takes: Duration::ZERO,
         dial: Ok(()),
+        subscribe_takes: Duration::ZERO,
         subscribe: Ok(()),
         refused: vec![],
         events: VecDeque::new(),
@@ -104,6 +106,7 @@ impl MarketDataStream for Mock {
 
     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
         self.journal.lock().unwrap().subscriptions.push(instruments.to_vec());
+        sleep(self.current.subscribe_takes).await;
         self.current.subscribe.map_err(Failure::new)?;
         let (refused, accepted) = instruments
             .iter()
@@ -547,6 +550,25 @@ async fn silence_is_told_when_it_is_due() {
     assert!(!journal.lock().unwrap().notices.contains(&Notice::Stale));
     quiet_for(&mut stream, millis(30)).await;
     assert!(journal.lock().unwrap().notices.contains(&Notice::Stale));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_not_told_while_nothing_is_read() {
+    let watching = Policy {
+        stale_after: Some(secs(3)),
+        ..policy()
+    };
+    let slow_to_change = Connection {
+        subscribe_takes: secs(8),
+        ..yielding([(secs(4), Some(frame()))])
+    };
+    let (mut stream, journal) = stream(watching, [slow_to_change]).await;
+    quiet_for(&mut stream, millis(8_500)).await;
+    assert_eq!(stream.state(), State::Live);
+    // The request takes longer than a stream may be silent; meanwhile data comes, and waits.
+    stream.subscribe(&instruments(&["c"])).await.unwrap();
+    assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
+    assert!(!journal.lock().unwrap().notices.contains(&Notice::Stale));
 }
 
 #[tokio::test(start_paused = true)]

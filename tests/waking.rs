@@ -208,6 +208,45 @@ async fn a_pong_that_does_not_wait_has_one_more_second_and_a_ping_to_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn data_that_waits_is_read_before_it_is_missed_and_counts_from_then() {
+    let watching = Policy {
+        stale_after: Some(secs(30)),
+        ..policy()
+    };
+    let mut rig = live(watching, 2 * MINUTE, |mut server| async move {
+        sleep(secs(20)).await;
+        server.send(Message::text(BOOK)).await.unwrap();
+        answer_pings(server, Duration::ZERO).await;
+    })
+    .await;
+    poll(&mut rig, secs(1)).await;
+    sleep(MINUTE).await;
+    poll(&mut rig, secs(29)).await;
+    assert_eq!(sum(&rig, "feedwatch_stale_episodes_total"), 0.0);
+    assert_eq!(sum(&rig, "feedwatch_messages_total"), 2.0, "both books");
+    poll(&mut rig, secs(2)).await;
+    assert_eq!(sum(&rig, "feedwatch_stale_episodes_total"), 1.0);
+    assert_eq!(losses(&rig), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_that_never_came_is_missed_once_after_waking() {
+    let watching = Policy {
+        stale_after: Some(secs(30)),
+        ..policy()
+    };
+    let mut rig = live(watching, 2 * MINUTE, |server| answer_pings(server, Duration::ZERO)).await;
+    poll(&mut rig, secs(1)).await;
+    sleep(MINUTE).await;
+    poll(&mut rig, millis(950)).await;
+    assert_eq!(sum(&rig, "feedwatch_stream_stale"), 0.0, "not yet judged");
+    poll(&mut rig, millis(100)).await;
+    assert_eq!(sum(&rig, "feedwatch_stream_stale"), 1.0);
+    poll(&mut rig, MINUTE).await;
+    assert_eq!(sum(&rig, "feedwatch_stale_episodes_total"), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_waits_behind_other_frames_is_read_before_it_is_missed() {
     let mut rig = live(policy(), PING, |mut server| async move {
         server.next().await.unwrap().unwrap();

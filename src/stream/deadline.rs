@@ -28,6 +28,11 @@ impl Deadline {
         Self { due, second_look: None }
     }
 
+    /// The same one, if it is for `due`; otherwise a new one.
+    pub(super) fn or_new(self, due: Instant) -> Self {
+        if self.due == due { self } else { Self::new(due) }
+    }
+
     /// When to look at it next.
     pub(super) fn next(&self) -> Instant {
         self.second_look.unwrap_or(self.due)
@@ -89,6 +94,15 @@ mod tests {
             assert!(!deadline.is_over(due.checked_sub(millis(1)).unwrap()));
             assert_eq!(deadline.next(), due);
         }
+    }
+
+    #[test]
+    fn another_deadline_has_two_looks_of_its_own() {
+        let due = Moment::now().mono;
+        let mut deadline = Deadline::new(due);
+        assert!(!deadline.is_over(due));
+        assert!(deadline.or_new(due).is_over(due + millis(1)));
+        assert!(!deadline.or_new(due + millis(1)).is_over(due + millis(1)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
+use super::deadline::Deadline;
 use super::slot::{Outcome, Slot, Step, Task};
 use super::subscriptions::Subscriptions;
 use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFact};
@@ -52,6 +53,8 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     /// The consumer knows of a loss, and not yet of its end.
     gap: bool,
     subscribing_since: Option<Instant>,
+    /// When a live stream is stable or stale, if nothing comes that says otherwise.
+    verdict: Option<Deadline>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -75,6 +78,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             events: VecDeque::new(),
             gap: false,
             subscribing_since: None,
+            verdict: None,
             timer: None,
         }
     }
@@ -258,6 +262,23 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         Some(MarketEvent::Ended { instruments: ended })
     }
 
+    /// When to look whether the stream has become stable or stale.
+    fn watch(&mut self, deadline: Option<Instant>) -> Option<Instant> {
+        self.verdict = deadline.map(|due| self.verdict.map_or(Deadline::new(due), |verdict| verdict.or_new(due)));
+        self.verdict.as_ref().map(Deadline::next)
+    }
+
+    fn on_due(&mut self, action: Action) {
+        let now = Moment::now();
+        let judge = match action {
+            Action::Receive { .. } => self.verdict.as_mut().is_some_and(|verdict| verdict.is_over(now.mono)),
+            _ => true,
+        };
+        if judge {
+            self.apply(Input::Elapsed, now);
+        }
+    }
+
     /// Starts what the action asks for, where that is an operation.
     fn begin(&mut self, action: Action) {
         match action {
@@ -316,18 +337,19 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             self.begin(action);
             let due = match action {
                 Action::Stop => return None,
-                Action::Receive { deadline } => deadline,
-                // The next dial also waits until the last connection is closed.
-                Action::Wait { due } => (!self.slot.is_busy()).then_some(due),
-                // An operation ends by itself at its deadline.
+                // An operation ends by itself at its deadline, and nothing is read meanwhile. The next dial also waits until
+                // the last connection is closed.
+                _ if self.slot.is_busy() => None,
+                Action::Receive { deadline } => self.watch(deadline),
+                Action::Wait { due } => Some(due),
                 Action::Connect { .. } | Action::Subscribe { .. } | Action::Idle => None,
             };
             if let Some(due) = due {
                 arm(&mut self.timer, due);
             }
             let receiving = matches!(action, Action::Receive { .. });
-            // In order: what is under way, what is there to read, and only then the deadline, so that after a pause the data
-            // that waits in the socket is not taken for silence.
+            // In order: what is under way, what is there to read, and only then what is due, so that after a pause the data that
+            // waits in the socket is not taken for silence.
             tokio::select! {
                 biased;
                 step = self.slot.next(receiving) => match step {
@@ -338,7 +360,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                         }
                     }
                 },
-                () = elapsed(self.timer.as_mut()), if due.is_some() => self.apply(Input::Elapsed, Moment::now()),
+                () = elapsed(self.timer.as_mut()), if due.is_some() => self.on_due(action),
             }
         }
     }
