@@ -192,6 +192,24 @@ fn only_stable_clears_the_failure_count() {
 }
 
 #[test]
+fn data_that_comes_late_makes_nothing_stable_since_a_loss_may_wait_behind_it() {
+    let mut bench = Bench::new(policy());
+    bench.fail(Cause::Eof);
+    bench.elapse();
+    bench.go_live();
+    bench.now += secs(3600);
+    assert_eq!(bench.apply(Input::Data), []);
+    let notices = bench.fail(Cause::Eof);
+    assert!(
+        matches!(
+            notices[..],
+            [Notice::Lost { .. }, Notice::BackingOff { failures: 2, .. }]
+        ),
+        "{notices:?}"
+    );
+}
+
+#[test]
 fn a_probe_that_becomes_stable_closes_the_breaker() {
     let mut bench = Bench::new(Policy {
         max_consecutive_failures: 1,

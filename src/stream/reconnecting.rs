@@ -228,8 +228,14 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Takes note of what the connection yielded. `None`: the consumer is told through `events`, if at all.
     fn on_event(&mut self, event: Option<MarketEvent>) -> Option<MarketEvent> {
         match &event {
-            Some(MarketEvent::Frame(frame)) if frame.is_data => self.apply(Input::Data, frame.received),
-            Some(MarketEvent::Frame(_) | MarketEvent::Reconnected) => {}
+            Some(MarketEvent::Frame(frame)) => {
+                if frame.is_data {
+                    self.apply(Input::Data, frame.received);
+                }
+                // A flood must not keep the verdict back: where there is always more to read, this is the second look.
+                self.judge(frame.received);
+            }
+            Some(MarketEvent::Reconnected) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
             Some(MarketEvent::Disconnected { cause, detail }) => {
@@ -268,14 +274,17 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         self.verdict.as_ref().map(Deadline::next)
     }
 
+    fn judge(&mut self, now: Moment) {
+        if self.verdict.as_mut().is_some_and(|verdict| verdict.is_over(now.mono)) {
+            self.apply(Input::Elapsed, now);
+        }
+    }
+
     fn on_due(&mut self, action: Action) {
         let now = Moment::now();
-        let judge = match action {
-            Action::Receive { .. } => self.verdict.as_mut().is_some_and(|verdict| verdict.is_over(now.mono)),
-            _ => true,
-        };
-        if judge {
-            self.apply(Input::Elapsed, now);
+        match action {
+            Action::Receive { .. } => self.judge(now),
+            _ => self.apply(Input::Elapsed, now),
         }
     }
 
