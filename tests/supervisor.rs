@@ -358,6 +358,25 @@ fn silence_is_reported_once_and_ends_with_data() {
 }
 
 #[test]
+fn data_from_before_going_live_makes_a_live_stream_no_older() {
+    let mut bench = Bench::new(Policy {
+        stale_after: Some(secs(5)),
+        ..policy()
+    });
+    bench.apply(Input::Connected);
+    let received = bench.now + secs(1);
+    bench.now += secs(8);
+    bench.apply(Input::Subscribed {
+        accepted: 1,
+        refused: 0,
+    });
+    let due = Some(bench.now + secs(5));
+    assert_eq!(deadline(bench.supervisor.action()), due);
+    assert_eq!(bench.supervisor.apply(Input::Data, received), []);
+    assert_eq!(deadline(bench.supervisor.action()), due);
+}
+
+#[test]
 fn a_venue_that_stays_dead_trips_where_stale_streams_reconnect() {
     let policy = Policy {
         stale_after: Some(secs(60)),

@@ -233,7 +233,8 @@ impl Supervisor {
             notices.push(Notice::Fresh);
         }
         self.phase = Phase::Live(Live {
-            data_clock: now,
+            // It may have been read before the subscription was answered.
+            data_clock: live.data_clock.max(now),
             has_data: true,
             stale: false,
             ..live
