@@ -25,14 +25,22 @@ pub(super) enum Due {
     Ping,
 }
 
+/// The pings whose pongs have not come. Pongs do not say what they answer.
+#[derive(Debug)]
+enum Unanswered {
+    None,
+    /// It left then.
+    One(Instant),
+    Several,
+}
+
 #[derive(Debug)]
 pub(super) struct Clocks {
     limits: Limits,
     ping_due: Instant,
     /// A ping left, and no frame of any kind has come since: pongs queue behind data.
     silence: Option<Deadline>,
-    /// A ping left then, and its pong has not come.
-    pinged_at: Option<Instant>,
+    unanswered: Unanswered,
     /// Something waits to leave.
     unsent: Option<Deadline>,
     /// The answer to a change of subscriptions is awaited.
@@ -46,7 +54,7 @@ impl Clocks {
             limits,
             ping_due,
             silence: None,
-            pinged_at: None,
+            unanswered: Unanswered::None,
             unsent: None,
             answer: None,
         }
@@ -77,14 +85,18 @@ impl Clocks {
         self.queued(now);
         let due = later(now, self.limits.pong_timeout);
         self.silence.get_or_insert(Deadline::new(due));
-        self.pinged_at = Some(now);
+        self.unanswered = match self.unanswered {
+            Unanswered::None => Unanswered::One(now),
+            Unanswered::One(_) | Unanswered::Several => Unanswered::Several,
+        };
     }
 
-    /// A pong came; the time since its ping.
+    /// A pong came; the time since its ping, where it is known which one that was.
     pub(super) fn ponged(&mut self, now: Instant) -> Option<Duration> {
-        self.pinged_at
-            .take()
-            .map(|pinged_at| now.saturating_duration_since(pinged_at))
+        match std::mem::replace(&mut self.unanswered, Unanswered::None) {
+            Unanswered::One(pinged_at) => Some(now.saturating_duration_since(pinged_at)),
+            Unanswered::None | Unanswered::Several => None,
+        }
     }
 
     /// A change of subscriptions was asked for.
@@ -216,10 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn a_round_trip_is_measured_from_the_last_ping_and_once() {
+    fn a_round_trip_is_measured_once_and_only_where_it_is_known_which_ping_was_answered() {
         let (mut clocks, now) = clocks();
+        assert_eq!(clocks.ponged(now), None, "unasked");
         clocks.pinged(now);
         assert_eq!(clocks.ponged(now + secs(2)), Some(secs(2)));
         assert_eq!(clocks.ponged(now + secs(3)), None);
+        // A pong has waited while nobody looked, and is read after the next ping was sent.
+        clocks.pinged(now + secs(10));
+        clocks.pinged(now + secs(70));
+        assert_eq!(clocks.ponged(now + secs(70)), None);
+        clocks.pinged(now + secs(80));
+        assert_eq!(clocks.ponged(now + secs(81)), Some(secs(1)));
     }
 }
