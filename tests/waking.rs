@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use support::pipe::{BOOK, Pipe, serve_first_subscription};
 use support::rig::Rig;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_tungstenite::WebSocketStream as Server;
 use tokio_tungstenite::tungstenite::Message;
@@ -246,6 +246,42 @@ async fn data_that_never_came_is_missed_once_after_waking() {
     assert_eq!(sum(&rig, "feedwatch_stream_stale"), 1.0);
     poll(&mut rig, MINUTE).await;
     assert_eq!(sum(&rig, "feedwatch_stale_episodes_total"), 1.0);
+}
+
+/// A text frame as a server sends it.
+fn text_frame(payload: &str) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    [&[0x81, 126], &length[..], payload.as_bytes()].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_a_frame_is_a_sign_of_life_since_pongs_queue_behind_it() {
+    let mut rig = live(policy(), PING, |mut server| async move {
+        let frame = text_frame(&format!("{BOOK:1000}"));
+        for part in frame.chunks(100) {
+            server.get_mut().write_all(part).await.unwrap();
+            sleep(secs(10)).await;
+        }
+        server.get_mut().write_all(&frame[..500]).await.unwrap();
+        read_on(server).await;
+    })
+    .await;
+    poll(&mut rig, secs(95)).await;
+    assert_eq!(
+        sum(&rig, "feedwatch_frames_received_total"),
+        1.0,
+        "slower than any pong time-out"
+    );
+    assert_eq!(losses(&rig), [""; 0]);
+    poll(&mut rig, secs(30)).await;
+    assert_eq!(sum(&rig, "feedwatch_frames_received_total"), 2.0);
+    assert_eq!(losses(&rig), [""; 0]);
+    poll(&mut rig, secs(20)).await;
+    assert_eq!(
+        losses(&rig),
+        ["pong_timeout"],
+        "the venue has stopped in the middle of a frame"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,7 @@ enum Unanswered {
 pub(super) struct Clocks {
     limits: Limits,
     ping_due: Instant,
-    /// A ping left, and no frame of any kind has come since: pongs queue behind data.
+    /// A ping left, and nothing at all has come since: pongs queue behind data.
     silence: Option<Deadline>,
     unanswered: Unanswered,
     /// Something waits to leave.
@@ -60,7 +60,7 @@ impl Clocks {
         }
     }
 
-    /// A frame of any kind came.
+    /// A frame of any kind came, or a part of one.
     pub(super) const fn received(&mut self) {
         self.silence = None;
     }

@@ -49,6 +49,7 @@ pub(super) struct Connection<Io> {
     /// Whether a close frame was sent or received: the first one decides, and nothing is sent after it.
     closing: bool,
     first_answer: FirstAnswer,
+    bytes_read: u64,
     clocks: Clocks,
     timer: Pin<Box<Sleep>>,
 }
@@ -77,6 +78,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         };
         let clocks = Clocks::new(limits, Moment::now().mono);
         Self {
+            bytes_read: socket.get_ref().bytes_read(),
             socket,
             venue,
             ping: heartbeat.ping,
@@ -162,7 +164,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         // One read of the socket may hold thousands of frames: each of them counts, so that a flood leaves the others their turn.
         let turn = ready!(coop::poll_proceed(cx));
         // What is there to read comes first: after a pause it may be the very thing that a clock misses.
-        let read = match Pin::new(&mut self.socket).poll_next(cx) {
+        let arrived = Pin::new(&mut self.socket).poll_next(cx);
+        // A part of a frame is a sign of life as well: a pong queues behind it, however long it takes.
+        let bytes_read = self.socket.get_ref().bytes_read();
+        if std::mem::replace(&mut self.bytes_read, bytes_read) != bytes_read {
+            self.clocks.received();
+        }
+        let read = match arrived {
             Poll::Ready(Some(Ok(message))) => Some(self.on_message(message)),
             Poll::Ready(Some(Err(error))) => {
                 self.end(failure::of_socket(&error));
