@@ -10,6 +10,7 @@ mod failure;
 mod reconnecting;
 mod slot;
 mod subscriptions;
+mod timer;
 mod tls;
 mod websocket;
 

@@ -3,14 +3,13 @@
 use super::deadline::Deadline;
 use super::slot::{Outcome, Slot, Step, Task};
 use super::subscriptions::Subscriptions;
+use super::timer::Timer;
 use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFact};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed, SubscriptionFailure};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::time::Instant;
-use tokio::time::{Sleep, sleep_until};
 
 /// A stream that reconnects and resubscribes by itself, and never hides a gap.
 ///
@@ -55,7 +54,7 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     subscribing_since: Option<Instant>,
     /// When a live stream is stable or stale, if nothing comes that says otherwise.
     verdict: Option<Deadline>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
 }
 
 impl<S: MarketDataStream + 'static> ReconnectingDataStream<S> {
@@ -79,7 +78,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             gap: false,
             subscribing_since: None,
             verdict: None,
-            timer: None,
+            timer: Timer::default(),
         }
     }
 
@@ -354,7 +353,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                 Action::Connect { .. } | Action::Subscribe { .. } | Action::Idle => None,
             };
             if let Some(due) = due {
-                arm(&mut self.timer, due);
+                self.timer.arm(due);
             }
             let receiving = matches!(action, Action::Receive { .. });
             // In order: what is under way, what is there to read, and only then what is due, so that after a pause the data that
@@ -369,7 +368,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                         }
                     }
                 },
-                () = elapsed(self.timer.as_mut()), if due.is_some() => self.on_due(action),
+                () = self.timer.elapsed(), if due.is_some() => self.on_due(action),
             }
         }
     }
@@ -384,22 +383,5 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
         while self.slot.is_busy() {
             self.slot.next(false).await;
         }
-    }
-}
-
-/// Makes sure that the timer fires at `due` or before. Firing early is harmless, and spares re-arming it for each message.
-fn arm(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant) {
-    let due = due.into();
-    match timer {
-        None => *timer = Some(Box::pin(sleep_until(due))),
-        Some(timer) if timer.is_elapsed() || timer.deadline() > due => timer.as_mut().reset(due),
-        Some(_) => {}
-    }
-}
-
-async fn elapsed(timer: Option<&mut Pin<Box<Sleep>>>) {
-    match timer {
-        Some(timer) => timer.await,
-        None => std::future::pending().await,
     }
 }
