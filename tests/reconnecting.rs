@@ -31,6 +31,7 @@ struct Connection {
     dial_takes: Duration,
     close_takes: Duration,
     dial: Result<(), Cause>,
+    subscribe_takes: Duration,
     subscribe: Result<(), Cause>,
     /// Refused of what is asked for.
     refused: Vec<Instrument>,
@@ -43,6 +44,7 @@ fn good() -> Connection {
         dial_takes: millis(5),
         close_takes: Duration::ZERO,
         dial: Ok(()),
+        subscribe_takes: Duration::ZERO,
         subscribe: Ok(()),
         refused: vec![],
         events: VecDeque::new(),
@@ -104,6 +106,7 @@ impl MarketDataStream for Mock {
 
     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
         self.journal.lock().unwrap().subscriptions.push(instruments.to_vec());
+        sleep(self.current.subscribe_takes).await;
         self.current.subscribe.map_err(Failure::new)?;
         let (refused, accepted) = instruments
             .iter()
@@ -126,9 +129,16 @@ impl MarketDataStream for Mock {
             return std::future::pending().await;
         };
         let due = *self.due.get_or_insert(Instant::now() + *after);
-        tokio::time::sleep_until(due).await;
+        // What is there already needs no timer.
+        if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+        }
         self.due = None;
-        self.current.events.pop_front().and_then(|(_, event)| event)
+        let mut event = self.current.events.pop_front().and_then(|(_, event)| event);
+        if let Some(MarketEvent::Frame(frame)) = &mut event {
+            frame.received = Moment::now();
+        }
+        event
     }
 
     async fn close(&mut self) {
@@ -547,6 +557,74 @@ async fn silence_is_told_when_it_is_due() {
     assert!(!journal.lock().unwrap().notices.contains(&Notice::Stale));
     quiet_for(&mut stream, millis(30)).await;
     assert!(journal.lock().unwrap().notices.contains(&Notice::Stale));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_not_told_while_nothing_is_read() {
+    let watching = Policy {
+        stale_after: Some(secs(3)),
+        ..policy()
+    };
+    let slow_to_change = Connection {
+        subscribe_takes: secs(8),
+        ..yielding([(secs(4), Some(frame()))])
+    };
+    let (mut stream, journal) = stream(watching, [slow_to_change]).await;
+    quiet_for(&mut stream, millis(8_500)).await;
+    assert_eq!(stream.state(), State::Live);
+    // The request takes longer than a stream may be silent; meanwhile data comes, and waits.
+    stream.subscribe(&instruments(&["c"])).await.unwrap();
+    assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
+    assert!(!journal.lock().unwrap().notices.contains(&Notice::Stale));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_waits_behind_data_is_read_before_the_stream_is_called_stable() {
+    let lost_early = yielding([
+        (secs(1), Some(frame())),
+        (Duration::ZERO, Some(frame())),
+        (Duration::ZERO, None),
+    ]);
+    let (mut stream, journal) = stream(policy(), [failing(Cause::TcpRefused), lost_early]).await;
+    quiet_for(&mut stream, millis(500)).await;
+    assert_eq!(stream.state(), State::Live);
+    // Nobody polls for longer than it takes to be stable.
+    sleep(secs(120)).await;
+    for _ in 0..2 {
+        assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
+    }
+    assert_eq!(stream.next_event().await, Some(disconnected(Cause::Eof)));
+    let notices = journal.lock().unwrap().notices.clone();
+    assert!(!notices.contains(&Notice::Stable));
+    let twice = |notice: &Notice| matches!(notice, Notice::BackingOff { failures: 2, .. });
+    assert!(notices.iter().any(twice), "{notices:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_always_has_something_to_read_becomes_stable_and_stale_all_the_same() {
+    let news = MarketEvent::Frame(Frame {
+        payload: Bytes::from_static(b"news"),
+        received: Moment::now(),
+        is_data: false,
+    });
+    let flood = yielding(vec![(Duration::ZERO, Some(news)); 1000]);
+    let watching = Policy {
+        stale_after: Some(secs(60)),
+        ..policy()
+    };
+    let (mut stream, journal) = stream(watching, [flood]).await;
+    let mut told = Vec::new();
+    for tenths in 0..900 {
+        assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
+        let new: Vec<_> = journal.lock().unwrap().notices.drain(..).collect();
+        let verdicts = new
+            .iter()
+            .filter(|notice| matches!(notice, Notice::Stable | Notice::Stale));
+        told.extend(verdicts.map(|verdict| (tenths, verdict.clone())));
+        tokio::time::advance(millis(100)).await;
+    }
+    // The second look is the next frame.
+    assert_eq!(told, [(301, Notice::Stable), (601, Notice::Stale)]);
 }
 
 #[tokio::test(start_paused = true)]

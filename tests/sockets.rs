@@ -19,13 +19,12 @@ use futures_util::{SinkExt, StreamExt};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use support::Scrape;
+use support::pipe::{BOOK, Pipe, serve_first_subscription};
 use support::rig::Rig;
-use tokio::io::DuplexStream;
 use tokio::time::sleep;
-use tokio_tungstenite::WebSocketStream as Server;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
@@ -667,44 +666,9 @@ async fn a_consumer_that_pauses_finds_its_data_and_no_false_alarm() {
     assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0);
 }
 
-const BOOK: &str = r#"[{"event_type":"book","asset_id":"11","timestamp":"1"}]"#;
-
-/// A venue at the other end of a pipe, which answers the first subscription and then does as it likes.
-struct Pipe(Mutex<Option<DuplexStream>>);
-
-impl Pipe {
-    fn new() -> (Self, DuplexStream) {
-        let (client, server) = tokio::io::duplex(4096);
-        (Self(Mutex::new(Some(client))), server)
-    }
-}
-
-impl Dialler for Pipe {
-    type Io = DuplexStream;
-
-    async fn resolve(&self, _host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(vec![([127, 0, 0, 1], port).into()])
-    }
-
-    async fn connect(&self, _address: SocketAddr) -> io::Result<DuplexStream> {
-        self.0
-            .lock()
-            .unwrap()
-            .take()
-            .ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
-    }
-}
-
-async fn serve_first_subscription(pipe: DuplexStream) -> Server<DuplexStream> {
-    let mut server = tokio_tungstenite::accept_async(pipe).await.unwrap();
-    server.next().await.unwrap().unwrap();
-    server.send(Message::text(BOOK)).await.unwrap();
-    server
-}
-
 #[tokio::test]
 async fn a_venue_that_stops_reading_is_lost_although_it_goes_on_sending() {
-    let (pipe, end) = Pipe::new();
+    let (pipe, end) = Pipe::new(4096);
     let venue = tokio::spawn(async move {
         let mut server = serve_first_subscription(end).await;
         // A write never reads here, so what the client sends piles up.
@@ -735,7 +699,7 @@ async fn a_venue_that_stops_reading_is_lost_although_it_goes_on_sending() {
 
 #[tokio::test]
 async fn an_extension_that_was_not_asked_for_fails_the_upgrade() {
-    let (pipe, end) = Pipe::new();
+    let (pipe, end) = Pipe::new(4096);
     let venue = tokio::spawn(async move {
         #[allow(clippy::result_large_err, reason = "the type is tungstenite's")]
         let insist = |_: &Request, mut response: Response| {
@@ -759,7 +723,7 @@ async fn an_extension_that_was_not_asked_for_fails_the_upgrade() {
 
 #[tokio::test]
 async fn a_later_subscription_that_is_not_answered_is_told_and_the_connection_is_kept() {
-    let (pipe, end) = Pipe::new();
+    let (pipe, end) = Pipe::new(4096);
     let venue = tokio::spawn(async move {
         let mut server = serve_first_subscription(end).await;
         while let Some(Ok(_)) = server.next().await {}

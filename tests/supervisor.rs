@@ -192,6 +192,24 @@ fn only_stable_clears_the_failure_count() {
 }
 
 #[test]
+fn data_that_comes_late_makes_nothing_stable_since_a_loss_may_wait_behind_it() {
+    let mut bench = Bench::new(policy());
+    bench.fail(Cause::Eof);
+    bench.elapse();
+    bench.go_live();
+    bench.now += secs(3600);
+    assert_eq!(bench.apply(Input::Data), []);
+    let notices = bench.fail(Cause::Eof);
+    assert!(
+        matches!(
+            notices[..],
+            [Notice::Lost { .. }, Notice::BackingOff { failures: 2, .. }]
+        ),
+        "{notices:?}"
+    );
+}
+
+#[test]
 fn a_probe_that_becomes_stable_closes_the_breaker() {
     let mut bench = Bench::new(Policy {
         max_consecutive_failures: 1,
@@ -337,6 +355,25 @@ fn silence_is_reported_once_and_ends_with_data() {
     assert_eq!(bench.elapse(), [Notice::Stale]);
     assert_eq!(bench.apply(Input::Elapsed), []);
     assert_eq!(bench.apply(Input::Data), [Notice::Fresh]);
+}
+
+#[test]
+fn data_from_before_going_live_makes_a_live_stream_no_older() {
+    let mut bench = Bench::new(Policy {
+        stale_after: Some(secs(5)),
+        ..policy()
+    });
+    bench.apply(Input::Connected);
+    let received = bench.now + secs(1);
+    bench.now += secs(8);
+    bench.apply(Input::Subscribed {
+        accepted: 1,
+        refused: 0,
+    });
+    let due = Some(bench.now + secs(5));
+    assert_eq!(deadline(bench.supervisor.action()), due);
+    assert_eq!(bench.supervisor.apply(Input::Data, received), []);
+    assert_eq!(deadline(bench.supervisor.action()), due);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The transport's clocks of one connection: when to ping, and when silence or a frame that does not leave ends it. Pure.
 
+use super::deadline::Deadline;
 use crate::market::Cause;
 use crate::supervise::later;
 use std::time::{Duration, Instant};
@@ -24,17 +25,26 @@ pub(super) enum Due {
     Ping,
 }
 
+/// The pings whose pongs have not come. Pongs do not say what they answer.
+#[derive(Debug)]
+enum Unanswered {
+    None,
+    /// It left then.
+    One(Instant),
+    Several,
+}
+
 #[derive(Debug)]
 pub(super) struct Clocks {
     limits: Limits,
     ping_due: Instant,
-    /// A ping left then, and no frame of any kind has come since: pongs queue behind data.
-    silent_since: Option<Instant>,
-    /// A ping left then, and its pong has not come.
-    pinged_at: Option<Instant>,
-    /// Something waits to leave since then.
-    unsent_since: Option<Instant>,
-    answer_due: Option<Instant>,
+    /// A ping left, and nothing at all has come since: pongs queue behind data.
+    silence: Option<Deadline>,
+    unanswered: Unanswered,
+    /// Something waits to leave.
+    unsent: Option<Deadline>,
+    /// The answer to a change of subscriptions is awaited.
+    answer: Option<Deadline>,
 }
 
 impl Clocks {
@@ -43,87 +53,86 @@ impl Clocks {
         Self {
             limits,
             ping_due,
-            silent_since: None,
-            pinged_at: None,
-            unsent_since: None,
-            answer_due: None,
+            silence: None,
+            unanswered: Unanswered::None,
+            unsent: None,
+            answer: None,
         }
     }
 
-    /// A frame of any kind came.
+    /// A frame of any kind came, or a part of one.
     pub(super) const fn received(&mut self) {
-        self.silent_since = None;
+        self.silence = None;
     }
 
     /// Something was queued, and leaves with the next flush.
     pub(super) fn queued(&mut self, now: Instant) {
-        self.unsent_since.get_or_insert(now);
+        let due = later(now, self.limits.send_timeout);
+        self.unsent.get_or_insert(Deadline::new(due));
     }
 
     /// Everything has left.
     pub(super) const fn flushed(&mut self) {
-        self.unsent_since = None;
+        self.unsent = None;
     }
 
     pub(super) const fn is_unsent(&self) -> bool {
-        self.unsent_since.is_some()
+        self.unsent.is_some()
     }
 
     /// A ping was queued.
     pub(super) fn pinged(&mut self, now: Instant) {
         self.queued(now);
-        self.silent_since.get_or_insert(now);
-        self.pinged_at = Some(now);
+        let due = later(now, self.limits.pong_timeout);
+        self.silence.get_or_insert(Deadline::new(due));
+        self.unanswered = match self.unanswered {
+            Unanswered::None => Unanswered::One(now),
+            Unanswered::One(_) | Unanswered::Several => Unanswered::Several,
+        };
     }
 
-    /// A pong came; the time since its ping.
+    /// A pong came; the time since its ping, where it is known which one that was.
     pub(super) fn ponged(&mut self, now: Instant) -> Option<Duration> {
-        self.pinged_at
-            .take()
-            .map(|pinged_at| now.saturating_duration_since(pinged_at))
+        match std::mem::replace(&mut self.unanswered, Unanswered::None) {
+            Unanswered::One(pinged_at) => Some(now.saturating_duration_since(pinged_at)),
+            Unanswered::None | Unanswered::Several => None,
+        }
     }
 
     /// A change of subscriptions was asked for.
     pub(super) fn asked(&mut self, now: Instant) {
-        self.answer_due = Some(later(now, self.limits.subscribe_timeout));
+        self.answer = Some(Deadline::new(later(now, self.limits.subscribe_timeout)));
     }
 
     /// When the clocks want to be looked at next.
     pub(super) fn next(&self) -> Instant {
-        [self.pong_due(), self.sent_due(), self.answer_due]
-            .into_iter()
+        [self.silence, self.unsent, self.answer]
+            .iter()
             .flatten()
+            .map(Deadline::next)
             .fold(self.ping_due, Instant::min)
     }
 
     /// What is due at `now`; call it until nothing is. A ping or an answer is due once.
     pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
-        let over = |due: Option<Instant>| due.is_some_and(|due| due <= now);
-        if over(self.pong_due()) {
+        let over = |deadline: &mut Option<Deadline>| deadline.as_mut().is_some_and(|deadline| deadline.is_over(now));
+        if over(&mut self.silence) {
             return Some(Due::Lost(
                 Cause::PongTimeout,
                 "nothing came in time after a ping, not even its pong",
             ));
         }
-        if over(self.sent_due()) {
+        if over(&mut self.unsent) {
             return Some(Due::Lost(Cause::SendTimeout, "the venue stopped reading"));
         }
-        if over(self.answer_due) {
-            self.answer_due = None;
+        if over(&mut self.answer) {
+            self.answer = None;
             return Some(Due::AnswerOver);
         }
         (self.ping_due <= now).then(|| {
             self.ping_due = later(now, self.limits.ping_interval);
             Due::Ping
         })
-    }
-
-    fn pong_due(&self) -> Option<Instant> {
-        self.silent_since.map(|since| later(since, self.limits.pong_timeout))
-    }
-
-    fn sent_due(&self) -> Option<Instant> {
-        self.unsent_since.map(|since| later(since, self.limits.send_timeout))
     }
 }
 
@@ -135,6 +144,9 @@ mod tests {
     const fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
     }
+
+    /// What is between the two looks, where the first one is in time.
+    const LOOK: Duration = Duration::from_millis(1);
 
     fn clocks() -> (Clocks, Instant) {
         let limits = Limits {
@@ -163,12 +175,31 @@ mod tests {
             clocks.pinged(now + secs(ping));
             clocks.flushed();
         }
+        assert_eq!(clocks.due(now + secs(30)), Some(Due::Ping));
+        clocks.pinged(now + secs(30));
         assert!(
-            matches!(clocks.due(now + secs(30)), Some(Due::Lost(Cause::PongTimeout, _))),
+            matches!(
+                clocks.due(now + secs(30) + LOOK),
+                Some(Due::Lost(Cause::PongTimeout, _))
+            ),
             "from the first ping on"
         );
         clocks.received();
-        assert_eq!(clocks.due(now + secs(30)), Some(Due::Ping));
+        assert_eq!(clocks.due(now + secs(39)), None);
+    }
+
+    #[test]
+    fn several_that_passed_while_nobody_looked_are_judged_a_second_later_and_a_ping_leaves_at_once() {
+        let (mut clocks, now) = clocks();
+        clocks.pinged(now);
+        clocks.asked(now);
+        let woken = now + secs(60);
+        assert_eq!(clocks.due(woken), Some(Due::Ping));
+        assert_eq!((clocks.due(woken), clocks.next()), (None, woken + secs(1)));
+        clocks.flushed();
+        clocks.received();
+        assert_eq!(clocks.due(woken + secs(1)), Some(Due::AnswerOver));
+        assert_eq!((clocks.due(woken + secs(1)), clocks.next()), (None, woken + secs(10)));
     }
 
     #[test]
@@ -177,27 +208,37 @@ mod tests {
         clocks.queued(now);
         clocks.queued(now + secs(3));
         assert_eq!(clocks.next(), now + secs(5), "counted from the first that waits");
+        assert_eq!(clocks.due(now + secs(5)), None, "the first look");
+        assert_eq!(clocks.next(), now + secs(5) + LOOK);
         assert!(matches!(
-            clocks.due(now + secs(5)),
+            clocks.due(now + secs(5) + LOOK),
             Some(Due::Lost(Cause::SendTimeout, _))
         ));
         clocks.flushed();
-        assert_eq!(clocks.due(now + secs(5)), None);
+        assert_eq!(clocks.due(now + secs(6)), None);
     }
 
     #[test]
     fn an_answer_is_awaited_so_long_and_given_up_once() {
         let (mut clocks, now) = clocks();
         clocks.asked(now);
-        assert_eq!(clocks.due(now + secs(7)), Some(Due::AnswerOver));
-        assert_eq!(clocks.due(now + secs(7)), None);
+        assert_eq!(clocks.due(now + secs(7)), None, "the first look");
+        assert_eq!(clocks.due(now + secs(7) + LOOK), Some(Due::AnswerOver));
+        assert_eq!(clocks.due(now + secs(7) + LOOK), None);
     }
 
     #[test]
-    fn a_round_trip_is_measured_from_the_last_ping_and_once() {
+    fn a_round_trip_is_measured_once_and_only_where_it_is_known_which_ping_was_answered() {
         let (mut clocks, now) = clocks();
+        assert_eq!(clocks.ponged(now), None, "unasked");
         clocks.pinged(now);
         assert_eq!(clocks.ponged(now + secs(2)), Some(secs(2)));
         assert_eq!(clocks.ponged(now + secs(3)), None);
+        // A pong has waited while nobody looked, and is read after the next ping was sent.
+        clocks.pinged(now + secs(10));
+        clocks.pinged(now + secs(70));
+        assert_eq!(clocks.ponged(now + secs(70)), None);
+        clocks.pinged(now + secs(80));
+        assert_eq!(clocks.ponged(now + secs(81)), Some(secs(1)));
     }
 }

@@ -7,12 +7,14 @@ mod close;
 mod receive;
 
 use super::clocks::{Clocks, Due, Limits};
+use super::deadline::by;
 use super::failure;
 use super::tls::MaybeTls;
 use super::{Fact, Observer, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode, StreamCells};
+use crate::supervise::later;
 use crate::venue::{Ping, Session, Venue};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream};
@@ -24,7 +26,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream as Socket;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -47,6 +49,7 @@ pub(super) struct Connection<Io> {
     /// Whether a close frame was sent or received: the first one decides, and nothing is sent after it.
     closing: bool,
     first_answer: FirstAnswer,
+    bytes_read: u64,
     clocks: Clocks,
     timer: Pin<Box<Sleep>>,
 }
@@ -75,6 +78,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         };
         let clocks = Clocks::new(limits, Moment::now().mono);
         Self {
+            bytes_read: socket.get_ref().bytes_read(),
             socket,
             venue,
             ping: heartbeat.ping,
@@ -144,13 +148,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     async fn send(&mut self, text: String) -> Result<(), Failure> {
         let bytes = text.len();
-        match timeout(self.send_timeout, self.socket.send(Message::text(text))).await {
-            Ok(Ok(())) => {
+        let due = later(Moment::now().mono, self.send_timeout);
+        match by(due, self.socket.send(Message::text(text))).await {
+            Some(Ok(())) => {
                 self.cells.frame_sent(bytes);
                 Ok(())
             }
-            Ok(Err(error)) => Err(failure::of_socket(&error)),
-            Err(_) => Err(Cause::SendTimeout.into()),
+            Some(Err(error)) => Err(failure::of_socket(&error)),
+            None => Err(Cause::SendTimeout.into()),
         }
     }
 
@@ -159,7 +164,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         // One read of the socket may hold thousands of frames: each of them counts, so that a flood leaves the others their turn.
         let turn = ready!(coop::poll_proceed(cx));
         // What is there to read comes first: after a pause it may be the very thing that a clock misses.
-        let read = match Pin::new(&mut self.socket).poll_next(cx) {
+        let arrived = Pin::new(&mut self.socket).poll_next(cx);
+        // A part of a frame is a sign of life as well: a pong queues behind it, however long it takes.
+        let bytes_read = self.socket.get_ref().bytes_read();
+        if std::mem::replace(&mut self.bytes_read, bytes_read) != bytes_read {
+            self.clocks.received();
+        }
+        let read = match arrived {
             Poll::Ready(Some(Ok(message))) => Some(self.on_message(message)),
             Poll::Ready(Some(Err(error))) => {
                 self.end(failure::of_socket(&error));

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod connection;
+mod deadline;
 mod dial;
 mod endpoint;
 mod fact;
@@ -9,6 +10,7 @@ mod failure;
 mod reconnecting;
 mod slot;
 mod subscriptions;
+mod timer;
 mod tls;
 mod websocket;
 

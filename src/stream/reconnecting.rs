@@ -1,15 +1,15 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
+use super::deadline::Deadline;
 use super::slot::{Outcome, Slot, Step, Task};
 use super::subscriptions::Subscriptions;
+use super::timer::Timer;
 use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFact};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed, SubscriptionFailure};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::time::Instant;
-use tokio::time::{Sleep, sleep_until};
 
 /// A stream that reconnects and resubscribes by itself, and never hides a gap.
 ///
@@ -52,7 +52,9 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     /// The consumer knows of a loss, and not yet of its end.
     gap: bool,
     subscribing_since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// When a live stream is stable or stale, if nothing comes that says otherwise.
+    verdict: Option<Deadline>,
+    timer: Timer,
 }
 
 impl<S: MarketDataStream + 'static> ReconnectingDataStream<S> {
@@ -75,7 +77,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             events: VecDeque::new(),
             gap: false,
             subscribing_since: None,
-            timer: None,
+            verdict: None,
+            timer: Timer::default(),
         }
     }
 
@@ -224,8 +227,14 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Takes note of what the connection yielded. `None`: the consumer is told through `events`, if at all.
     fn on_event(&mut self, event: Option<MarketEvent>) -> Option<MarketEvent> {
         match &event {
-            Some(MarketEvent::Frame(frame)) if frame.is_data => self.apply(Input::Data, frame.received),
-            Some(MarketEvent::Frame(_) | MarketEvent::Reconnected) => {}
+            Some(MarketEvent::Frame(frame)) => {
+                if frame.is_data {
+                    self.apply(Input::Data, frame.received);
+                }
+                // A flood must not keep the verdict back: where there is always more to read, this is the second look.
+                self.judge(frame.received);
+            }
+            Some(MarketEvent::Reconnected) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
             Some(MarketEvent::Disconnected { cause, detail }) => {
@@ -256,6 +265,26 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         );
         self.tell_subscriptions(now);
         Some(MarketEvent::Ended { instruments: ended })
+    }
+
+    /// When to look whether the stream has become stable or stale.
+    fn watch(&mut self, deadline: Option<Instant>) -> Option<Instant> {
+        self.verdict = deadline.map(|due| self.verdict.map_or(Deadline::new(due), |verdict| verdict.or_new(due)));
+        self.verdict.as_ref().map(Deadline::next)
+    }
+
+    fn judge(&mut self, now: Moment) {
+        if self.verdict.as_mut().is_some_and(|verdict| verdict.is_over(now.mono)) {
+            self.apply(Input::Elapsed, now);
+        }
+    }
+
+    fn on_due(&mut self, action: Action) {
+        let now = Moment::now();
+        match action {
+            Action::Receive { .. } => self.judge(now),
+            _ => self.apply(Input::Elapsed, now),
+        }
     }
 
     /// Starts what the action asks for, where that is an operation.
@@ -316,18 +345,19 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             self.begin(action);
             let due = match action {
                 Action::Stop => return None,
-                Action::Receive { deadline } => deadline,
-                // The next dial also waits until the last connection is closed.
-                Action::Wait { due } => (!self.slot.is_busy()).then_some(due),
-                // An operation ends by itself at its deadline.
+                // An operation ends by itself at its deadline, and nothing is read meanwhile. The next dial also waits until
+                // the last connection is closed.
+                _ if self.slot.is_busy() => None,
+                Action::Receive { deadline } => self.watch(deadline),
+                Action::Wait { due } => Some(due),
                 Action::Connect { .. } | Action::Subscribe { .. } | Action::Idle => None,
             };
             if let Some(due) = due {
-                arm(&mut self.timer, due);
+                self.timer.arm(due);
             }
             let receiving = matches!(action, Action::Receive { .. });
-            // In order: what is under way, what is there to read, and only then the deadline, so that after a pause the data
-            // that waits in the socket is not taken for silence.
+            // In order: what is under way, what is there to read, and only then what is due, so that after a pause the data that
+            // waits in the socket is not taken for silence.
             tokio::select! {
                 biased;
                 step = self.slot.next(receiving) => match step {
@@ -338,7 +368,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                         }
                     }
                 },
-                () = elapsed(self.timer.as_mut()), if due.is_some() => self.apply(Input::Elapsed, Moment::now()),
+                () = self.timer.elapsed(), if due.is_some() => self.on_due(action),
             }
         }
     }
@@ -353,22 +383,5 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
         while self.slot.is_busy() {
             self.slot.next(false).await;
         }
-    }
-}
-
-/// Makes sure that the timer fires at `due` or before. Firing early is harmless, and spares re-arming it for each message.
-fn arm(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant) {
-    let due = due.into();
-    match timer {
-        None => *timer = Some(Box::pin(sleep_until(due))),
-        Some(timer) if timer.is_elapsed() || timer.deadline() > due => timer.as_mut().reset(due),
-        Some(_) => {}
-    }
-}
-
-async fn elapsed(timer: Option<&mut Pin<Box<Sleep>>>) {
-    match timer {
-        Some(timer) => timer.await,
-        None => std::future::pending().await,
     }
 }

@@ -4,11 +4,12 @@
 //! call goes on where the last one was.
 
 use super::MarketDataStream;
+use super::deadline::by;
 use super::subscriptions::Change;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// A stream that does not close by itself within this time is dropped as it is.
@@ -115,15 +116,14 @@ impl<S: MarketDataStream + 'static> Slot<S> {
 }
 
 async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant) -> Outcome {
-    let deadline = deadline.into();
     match task {
         Task::Connect => {
-            let result = timeout_at(deadline, stream.connect()).await;
-            Outcome::Connected(result.unwrap_or_else(|_| Err(too_late(stream.dial_phase()))))
+            let result = by(deadline, stream.connect()).await;
+            Outcome::Connected(result.unwrap_or_else(|| Err(too_late(stream.dial_phase()))))
         }
         Task::Subscribe(instruments) => {
-            let result = timeout_at(deadline, stream.subscribe(&instruments)).await;
-            Outcome::Subscribed(result.unwrap_or_else(|_| Err(too_late(DialPhase::Subscribe))))
+            let result = by(deadline, stream.subscribe(&instruments)).await;
+            Outcome::Subscribed(result.unwrap_or_else(|| Err(too_late(DialPhase::Subscribe))))
         }
         Task::Change(Change { added, removed }) => {
             let change = async {
@@ -136,10 +136,10 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
                     stream.subscribe(&added).await
                 }
             };
-            let result = timeout_at(deadline, change).await;
+            let result = by(deadline, change).await;
             Outcome::Changed(
                 added.len() + removed.len(),
-                result.unwrap_or_else(|_| Err(Failure::new(Cause::SendTimeout))),
+                result.unwrap_or_else(|| Err(Failure::new(Cause::SendTimeout))),
             )
         }
     }

@@ -70,39 +70,67 @@ pub(super) fn certificate_end<Io>(stream: &TlsStream<Io>) -> Option<i64> {
 }
 
 /// A byte stream with or without TLS.
-pub(super) enum MaybeTls<Io> {
+pub(super) struct MaybeTls<Io> {
+    layer: Layer<Io>,
+    bytes_read: u64,
+}
+
+enum Layer<Io> {
     Plain(Io),
     Tls(Box<TlsStream<Io>>),
 }
 
+impl<Io> MaybeTls<Io> {
+    pub(super) const fn plain(io: Io) -> Self {
+        Self::over(Layer::Plain(io))
+    }
+
+    pub(super) fn tls(io: TlsStream<Io>) -> Self {
+        Self::over(Layer::Tls(Box::new(io)))
+    }
+
+    const fn over(layer: Layer<Io>) -> Self {
+        Self { layer, bytes_read: 0 }
+    }
+
+    /// All that was read, without what TLS adds.
+    pub(super) const fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+}
+
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<Io> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
-        }
+        let this = self.get_mut();
+        let filled = buf.filled().len();
+        let read = match &mut this.layer {
+            Layer::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Layer::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        };
+        this.bytes_read += (buf.filled().len() - filled) as u64;
+        read
     }
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MaybeTls<Io> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Tls(io) => Pin::new(io).poll_write(cx, buf),
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().layer {
+            Layer::Plain(io) => Pin::new(io).poll_write(cx, bytes),
+            Layer::Tls(io) => Pin::new(io).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_flush(cx),
-            Self::Tls(io) => Pin::new(io).poll_flush(cx),
+        match &mut self.get_mut().layer {
+            Layer::Plain(io) => Pin::new(io).poll_flush(cx),
+            Layer::Tls(io) => Pin::new(io).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
+        match &mut self.get_mut().layer {
+            Layer::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Layer::Tls(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
 }

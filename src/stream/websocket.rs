@@ -26,7 +26,7 @@ const WRITE_LIMIT: usize = 1024 * 1024;
 pub struct TransportOptions {
     /// The time between two pings; `None` = the venue's own rule.
     pub ping_interval: Option<Duration>,
-    /// The connection is lost when so long after a ping no frame of any kind has come: pongs queue behind data.
+    /// The connection is lost when so long after a ping nothing at all has come: pongs queue behind data.
     pub pong_timeout: Duration,
     /// How long an answer to a change of subscriptions is awaited. The first subscription has the supervisor's deadline.
     pub subscribe_timeout: Duration,
@@ -133,9 +133,9 @@ impl<D: Dialler> WebSocketStream<D> {
             if let Some(not_after) = tls::certificate_end(&secured) {
                 self.tell(TransportFact::Certificate { not_after });
             }
-            MaybeTls::Tls(Box::new(secured))
+            MaybeTls::tls(secured)
         } else {
-            MaybeTls::Plain(io)
+            MaybeTls::plain(io)
         };
 
         let phase = self.enter(DialPhase::Upgrade);

@@ -19,7 +19,7 @@ pub enum Action {
         /// When the subscription has failed.
         deadline: Instant,
     },
-    /// Receive; say [`Input::Data`] for data, and [`Input::Elapsed`] at the deadline.
+    /// Receive; say [`Input::Data`] for data, and [`Input::Elapsed`] when the deadline has passed and nothing is left to read.
     Receive {
         /// When something is due even without data.
         deadline: Option<Instant>,

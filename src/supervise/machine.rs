@@ -227,18 +227,18 @@ impl Supervisor {
         }
     }
 
+    /// Data proves nothing of what came after it: a loss may be waiting behind it. So it makes nothing stable; only time does.
     fn data(&mut self, live: Live, now: Instant, notices: &mut Notices) {
         if live.stale {
             notices.push(Notice::Fresh);
         }
-        let live = Live {
-            data_clock: now,
+        self.phase = Phase::Live(Live {
+            // It may have been read before the subscription was answered.
+            data_clock: live.data_clock.max(now),
             has_data: true,
             stale: false,
             ..live
-        };
-        self.phase = Phase::Live(live);
-        self.settle(live, now, notices);
+        });
     }
 
     fn elapsed(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
