@@ -410,6 +410,20 @@ fn debug_output_leaves_the_query_of_an_address_out() {
 }
 
 #[test]
+fn no_message_repeats_the_secret_of_an_address_that_stands_in_the_wrong_place() {
+    let address = "'wss://user:hunter2@venue.example/ws?token=hunter3'";
+    for line in ["name", "venue", "url", address] {
+        let errors = parse(&format!(
+            "[[streams]]\n{line} = {address}\ninstruments = [{address}, {address}]"
+        ));
+        let errors = errors.unwrap_err().to_string();
+        assert!(errors.contains("f.toml:2:") && !errors.contains("hunter"), "{errors}");
+    }
+    let errors = with_variables(&[("FEEDWATCH__EXPORTER__LISTEN", address)]).unwrap_err();
+    assert!(!errors.to_string().contains("hunter"), "{errors}");
+}
+
+#[test]
 fn errors_are_bounded_however_wrong_the_file_is() {
     let lines: Vec<_> = (0..100_000).map(|n| format!("x{n}=1")).collect();
     let errors = parse(&lines.join("\n")).unwrap_err();

@@ -159,11 +159,15 @@ pub(super) fn position(text: &[u8], offset: usize) -> String {
     format!("{}:{column}", lines().count())
 }
 
-/// A user's text as a message shows it: quoted, control characters escaped, cut where it is long.
+/// A user's text as a message shows it: quoted, control characters escaped, cut where it is long. Of an address only the
+/// scheme is shown, since the rest may hold a secret, wherever the address was put by mistake.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+    const SCHEME_END: &str = "://";
+    let too_long = text.char_indices().nth(LONGEST).map(|(end, _)| end);
+    let secret = text.find(SCHEME_END).map(|at| at + SCHEME_END.len());
+    match too_long.into_iter().chain(secret).min() {
+        Some(end) => format!("{:?}...", text.get(..end).unwrap_or_default()),
         None => format!("{text:?}"),
     }
 }
@@ -202,5 +206,14 @@ mod tests {
     fn a_users_text_stays_on_one_short_line() {
         assert_eq!(quoted("a\nb\u{1b}[31m"), r#""a\nb\u{1b}[31m""#);
         assert_eq!(quoted(&"ü".repeat(81)), format!("\"{}\"...", "ü".repeat(80)));
+    }
+
+    #[test]
+    fn of_an_address_only_the_scheme_is_shown() {
+        assert_eq!(quoted("wss://user:pass@venue.example?key=x"), "\"wss://\"...");
+        assert_eq!(
+            quoted(&format!("{}://key", "ü".repeat(80))),
+            format!("\"{}\"...", "ü".repeat(80))
+        );
     }
 }

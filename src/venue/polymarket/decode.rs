@@ -2,7 +2,7 @@
 
 use crate::market::{DecodeError, Envelope, EventKind};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
@@ -273,16 +273,41 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<F, T> {
     }
 }
 
-/// An element of `price_changes`.
-#[derive(Deserialize)]
-struct Change<'a> {
-    #[serde(borrow)]
-    asset_id: Plain<'a>,
+/// An element of `price_changes`: the token that it names.
+struct Change<'a>(&'a str);
+
+impl<'de> Deserialize<'de> for Change<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not as a struct: that could be a list, too.
+        deserializer.deserialize_map(ChangeFields)
+    }
+}
+
+struct ChangeFields;
+
+impl<'de> Visitor<'de> for ChangeFields {
+    type Value = Change<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a change of a price")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Change<'de>, A::Error> {
+        let mut asset_id = None;
+        while let Some(key) = map.next_key()? {
+            if let Key::AssetId = key {
+                asset_id = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        plain(asset_id).map(Change).map_err(A::Error::custom)
+    }
 }
 
 impl<'a> From<Change<'a>> for &'a str {
     fn from(change: Change<'a>) -> Self {
-        change.asset_id.0
+        change.0
     }
 }
 
@@ -375,6 +400,14 @@ mod tests {
             (r#"{"event_type":"bo\\u006fk","asset_id":"1"}"#, DecodeError::Schema),
             (
                 r#"{"event_type":"price_change","price_changes":[{"asset_id":7}]}"#,
+                DecodeError::Schema,
+            ),
+            (
+                r#"{"event_type":"price_change","price_changes":[["4"]]}"#,
+                DecodeError::Schema,
+            ),
+            (
+                r#"{"event_type":"price_change","price_changes":[["4","5"]]}"#,
                 DecodeError::Schema,
             ),
             ("17", DecodeError::Schema),
