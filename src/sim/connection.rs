@@ -1,7 +1,7 @@
 //! One accepted connection, up to its upgrade.
 
+use super::fault::Fault;
 use super::log::{ConnectionLog, What};
-use super::script::Fault;
 use super::session::Session;
 use super::{PATH, Venue};
 use std::collections::BTreeMap;

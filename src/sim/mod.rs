@@ -61,6 +61,7 @@ mod connection;
 mod desk;
 mod ending;
 pub mod expectation;
+mod fault;
 mod listener;
 mod log;
 mod market;
@@ -70,8 +71,9 @@ mod traffic;
 
 pub use capture::{Capture, CaptureError, CapturedFrame};
 pub use expectation::Expectation;
+pub use fault::Fault;
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
-pub use script::{Fault, Rule, Script, ScriptError};
+pub use script::{Rule, Script, ScriptError};
 pub use traffic::{Speed, Traffic};
 
 use crate::clock::Moment;

@@ -3,8 +3,8 @@
 use super::Venue;
 use super::desk::{Desk, market_resolved};
 use super::ending::Ending;
+use super::fault::Fault;
 use super::log::{ConnectionLog, What};
-use super::script::Fault;
 use super::traffic::Feed;
 use crate::clock::Moment;
 use crate::supervise::later;
