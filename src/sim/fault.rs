@@ -14,6 +14,8 @@ pub enum Fault {
     /// The port is closed for the rule's time window, which it must have; it cannot be for certain connections only, and it
     /// comes before every other rule. Dials that the kernel refuses are not seen, so they are not in the log.
     Refuse,
+    /// The TLS handshake goes wrong. For a venue with TLS only.
+    Tls(TlsFault),
     /// Accepts, and never answers the upgrade.
     Hang,
     /// Answers the upgrade with an HTTP status.
@@ -77,12 +79,40 @@ pub enum Fault {
     Flap,
 }
 
+/// What goes wrong in a TLS handshake. Of the three with a bad certificate, only a client that looks at it takes notice: any other
+/// meets a venue that behaves well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsFault {
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is for another host.
+    WrongHost,
+    /// The certificate is signed by an authority that nobody can know.
+    UnknownAuthority,
+    /// The venue knows nothing newer than TLS 1.1.
+    OldVersion,
+    /// The handshake is answered by something else.
+    Garbage,
+    /// The handshake is never answered.
+    Hang,
+    /// The TCP connection ends in the middle of the handshake.
+    Cut,
+}
+
 impl Fault {
-    /// The name in scripts and in the log.
+    /// The name in the log: that in scripts, or the group's and the kind's.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Refuse => "refuse",
+            Self::Tls(TlsFault::Expired) => "tls_expired",
+            Self::Tls(TlsFault::WrongHost) => "tls_wrong_host",
+            Self::Tls(TlsFault::UnknownAuthority) => "tls_unknown_authority",
+            Self::Tls(TlsFault::OldVersion) => "tls_old_version",
+            Self::Tls(TlsFault::Garbage) => "tls_garbage",
+            Self::Tls(TlsFault::Hang) => "tls_hang",
+            Self::Tls(TlsFault::Cut) => "tls_cut",
             Self::Hang => "hang",
             Self::Status { .. } => "status",
             Self::Close { .. } => "close",
@@ -109,6 +139,7 @@ impl Fault {
             Self::Flap => Some(Duration::from_secs(1)),
             Self::None
             | Self::Refuse
+            | Self::Tls(_)
             | Self::Hang
             | Self::Status { .. }
             | Self::NoAnswer

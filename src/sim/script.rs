@@ -78,6 +78,12 @@ impl Script {
             .find_map(|(index, rule)| Some(format!("rule {}: {}", index + 1, rule.problem()?)))
     }
 
+    /// The first rule that needs a venue with TLS.
+    pub(super) fn needs_tls(&self) -> Option<usize> {
+        let needs_tls = |rule: &Rule| matches!(rule.fault, Fault::Tls(_));
+        self.rules.iter().position(needs_tls)
+    }
+
     /// What connection number `connection`, arriving `at` after the venue's start, meets.
     pub(super) fn fault(&self, connection: u64, at: Duration) -> Fault {
         self.rules
@@ -231,6 +237,8 @@ mod tests {
                 { fault = "reject_subscription" }, { fault = "refuse", from_ms = 1, until_ms = 2 },
                 { fault.close = { after_ms = 7 } }, { fault.reset = { after_ms = 7 } }, { fault.cut = { after_ms = 7 } },
                 { fault.silence = { after_ms = 7 } }, { fault.heartbeats_only = { after_ms = 7 } },
+                { fault.tls = "expired" }, { fault.tls = "wrong_host" }, { fault.tls = "unknown_authority" },
+                { fault.tls = "old_version" }, { fault.tls = "garbage" }, { fault.tls = "hang" }, { fault.tls = "cut" },
                 { fault.mute = { after_ms = 7 } }, { fault.status = { code = 503, headers = { Retry-After = "2" } } },
             ]"#,
         )
@@ -238,7 +246,7 @@ mod tests {
         let mut names: Vec<_> = script.rules.iter().map(|rule| rule.fault.name()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 13);
+        assert_eq!(names.len(), 20);
         let waits = script.rules.iter().filter_map(|rule| rule.fault.after());
         assert_eq!(waits.filter(|after| *after == Duration::from_millis(7)).count(), 6);
     }

@@ -69,10 +69,25 @@ pub(super) fn certificate_end<Io>(stream: &TlsStream<Io>) -> Option<i64> {
     i64::try_from(end.as_secs()).ok()
 }
 
-/// A byte stream with or without TLS.
-pub(super) enum MaybeTls<Io> {
+/// A byte stream with or without TLS, of either side.
+pub(crate) enum MaybeTls<Io> {
     Plain(Io),
-    Tls(Box<TlsStream<Io>>),
+    Tls(Box<tokio_rustls::TlsStream<Io>>),
+}
+
+impl<Io> MaybeTls<Io> {
+    pub(crate) fn secured(stream: impl Into<tokio_rustls::TlsStream<Io>>) -> Self {
+        Self::Tls(Box::new(stream.into()))
+    }
+
+    /// What carries it.
+    #[cfg(feature = "service")]
+    pub(crate) fn carrier(&self) -> &Io {
+        match self {
+            Self::Plain(io) => io,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<Io> {

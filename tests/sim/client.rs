@@ -3,6 +3,7 @@
 use feedwatch::sim::{Entry, FrameCounts, Rule, Script, SimLog, SimOptions, SimulatedVenue, Traffic, What};
 use futures_util::{SinkExt, StreamExt};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -69,19 +70,14 @@ pub(crate) fn whats(log: &SimLog, connection: u64) -> Vec<What> {
 }
 
 /// A client that reads to the end and counts, as the venue does.
-pub(crate) struct Client {
-    pub(crate) socket: WebSocketStream<TcpStream>,
+pub(crate) struct Client<Io = TcpStream> {
+    pub(crate) socket: WebSocketStream<Io>,
     pub(crate) read: FrameCounts,
 }
 
 impl Client {
     pub(crate) async fn dial(venue: &SimulatedVenue) -> Result<Self, Error> {
-        let stream = TcpStream::connect(venue.address()).await?;
-        let (socket, _) = within(tokio_tungstenite::client_async(venue.url(), stream)).await?;
-        Ok(Self {
-            socket,
-            read: FrameCounts::default(),
-        })
+        Self::over(TcpStream::connect(venue.address()).await?, venue).await
     }
 
     pub(crate) async fn connected(venue: &SimulatedVenue) -> Self {
@@ -91,8 +87,24 @@ impl Client {
     /// Connects, subscribes to two tokens, and reads the answer.
     pub(crate) async fn subscribed(venue: &SimulatedVenue) -> Self {
         let mut client = Self::connected(venue).await;
-        assert!(client.ask(SUBSCRIBE).await.starts_with(r#"[{"market":"#));
+        client.subscribe().await;
         client
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
+    /// Asks for the upgrade of a connection.
+    pub(crate) async fn over(io: Io, venue: &SimulatedVenue) -> Result<Self, Error> {
+        let (socket, _) = within(tokio_tungstenite::client_async(venue.url(), io)).await?;
+        Ok(Self {
+            socket,
+            read: FrameCounts::default(),
+        })
+    }
+
+    /// Subscribes to two tokens, and reads the answer.
+    pub(crate) async fn subscribe(&mut self) {
+        assert!(self.ask(SUBSCRIBE).await.starts_with(r#"[{"market":"#));
     }
 
     pub(crate) async fn send(&mut self, text: &str) {

@@ -14,4 +14,5 @@ mod log;
 mod protocol;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod traffic;
