@@ -68,6 +68,7 @@ const SIMULATE_EXAMPLES: &str = "\
 Examples:
   feedwatch simulate
   feedwatch simulate --capture frames.jsonl.zst --speed max --script faults.toml
+  feedwatch simulate --tls --tls-authority ca.pem
 
 A script of faults:
   [[rules]]
@@ -93,6 +94,12 @@ pub(crate) struct Simulate {
     /// Where it listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9886")]
     pub(crate) listen: SocketAddr,
+    /// Serve wss, with certificates made at the start and signed by an authority of its own
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Write the authority's certificate (PEM) to this file; SSL_CERT_FILE can name it to a client
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(crate) tls_authority: Option<PathBuf>,
     /// Play the frames of this file (.jsonl or .jsonl.zst) instead of generated ones
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,

@@ -106,12 +106,17 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
     let unknown = simulate.unknown.into_iter().collect();
     let options = SimOptions {
         listen: simulate.listen,
+        tls: simulate.tls,
         traffic,
         script,
         seed: simulate.seed,
         unknown,
     };
-    block_on(app::simulate(options))??;
+    // What is left to be wrong here, since the others were judged when they were read.
+    if let Some(problem) = options.problem() {
+        return Err(Failure::Usage(format!("{problem}: add --tls").into()));
+    }
+    block_on(app::simulate(options, simulate.tls_authority.as_deref()))??;
     Ok(ExitCode::SUCCESS)
 }
 

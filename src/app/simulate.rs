@@ -3,6 +3,7 @@
 use super::Signals;
 use crate::sim::{Entry, SimOptions, SimulatedVenue};
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::spawn_blocking;
@@ -11,14 +12,21 @@ use tokio::time::timeout;
 /// What is left to print at the end may take so long.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Runs a simulated venue until a signal ends it; prints its log to stdout, one JSON object a line.
-pub async fn simulate(options: SimOptions) -> io::Result<()> {
+/// Runs a simulated venue until a signal ends it; prints its log to stdout, one JSON object a line. The certificate of its
+/// authority, where it serves TLS, is written to `authority`.
+pub async fn simulate(options: SimOptions, authority: Option<&Path>) -> io::Result<()> {
     let mut signals = Signals::listen()?;
     let listen = options.listen;
     let venue = SimulatedVenue::start(options).map_err(|error| {
         let told = format!("cannot listen on {listen}: {error}; choose another with --listen");
         io::Error::new(error.kind(), told)
     })?;
+    if let (Some(path), Some(authority)) = (authority, venue.authority()) {
+        std::fs::write(path, authority.pem()).map_err(|error| {
+            let told = format!("cannot write {}: {error}", path.display());
+            io::Error::new(error.kind(), told)
+        })?;
+    }
     let news = venue.log().subscribe();
     writeln!(io::stderr(), "simulated venue at {}", venue.url())?;
     // On a thread of its own: a reader of stdout that stalls stops neither the venue nor its end.

@@ -1,15 +1,16 @@
 //! One accepted connection, up to its upgrade.
 
+use super::fault::Fault;
 use super::log::{ConnectionLog, What};
-use super::script::Fault;
 use super::session::Session;
 use super::{PATH, Venue};
+use crate::stream::MaybeTls;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -18,8 +19,11 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+/// What a WebSocket connection runs on.
+pub(super) type Io = MaybeTls<TcpStream>;
+
 /// How long the venue waits for a request.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// How long it waits for a client to leave that was told to.
 pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 /// A longer request head than this is none.
@@ -36,7 +40,7 @@ pub(super) async fn serve(venue: Arc<Venue>, log: ConnectionLog, stream: TcpStre
         // Stopping first: no new session then.
         biased;
         () = stop.cancelled() => None,
-        upgraded = greet(&log, stream, &fault) => upgraded,
+        upgraded = greet(&venue, &log, stream, &fault) => upgraded,
     };
     let log = match upgraded {
         Some(socket) => Session::new(venue, log, socket, fault).run().await,
@@ -45,8 +49,12 @@ pub(super) async fn serve(venue: Arc<Venue>, log: ConnectionLog, stream: TcpStre
     log.note(What::Ended);
 }
 
-/// Answers the upgrade, or does what the fault says instead.
-async fn greet(log: &ConnectionLog, mut stream: TcpStream, fault: &Fault) -> Option<WebSocketStream<TcpStream>> {
+/// Shakes hands and answers the upgrade, or does what the fault says instead.
+async fn greet(venue: &Venue, log: &ConnectionLog, stream: TcpStream, fault: &Fault) -> Option<WebSocketStream<Io>> {
+    let mut stream = match &venue.tls {
+        Some(tls) => tls.secure(log, stream, fault).await?,
+        None => MaybeTls::plain(stream),
+    };
     match fault {
         Fault::Hang => {
             log.note(What::FaultBegan { name: fault.name() });
@@ -71,7 +79,7 @@ async fn greet(log: &ConnectionLog, mut stream: TcpStream, fault: &Fault) -> Opt
     }
 }
 
-async fn upgrade(log: &ConnectionLog, stream: TcpStream) -> Option<WebSocketStream<TcpStream>> {
+async fn upgrade(log: &ConnectionLog, stream: Io) -> Option<WebSocketStream<Io>> {
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .max_message_size(Some(MAX_MESSAGE))
@@ -104,13 +112,7 @@ async fn upgrade(log: &ConnectionLog, stream: TcpStream) -> Option<WebSocketStre
 }
 
 /// Writes an HTTP answer. By hand, since any status must be possible, also one that makes no sense here.
-async fn refuse(
-    log: &ConnectionLog,
-    stream: &mut TcpStream,
-    code: u16,
-    headers: &BTreeMap<String, String>,
-    body: &str,
-) {
+async fn refuse(log: &ConnectionLog, stream: &mut Io, code: u16, headers: &BTreeMap<String, String>, body: &str) {
     let reason = StatusCode::from_u16(code)
         .ok()
         .and_then(|status| status.canonical_reason());
@@ -139,7 +141,7 @@ async fn refuse(
     .await;
 }
 
-async fn read_head(stream: &mut TcpStream) -> io::Result<()> {
+async fn read_head(stream: &mut Io) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_HEAD {
@@ -151,7 +153,7 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Reads until the client has gone.
-async fn read_to_end(stream: &mut TcpStream) {
+pub(super) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
 }

@@ -54,6 +54,12 @@ async fn close(mut session: Session, code: Option<u16>, reason: String) -> Conne
         read_rest(&mut session).await;
     })
     .await;
+    leave(session).await
+}
+
+/// Ends the connection in order, where both sides have closed it: TLS has a farewell of its own.
+pub(super) async fn leave(mut session: Session) -> ConnectionLog {
+    let _ = timeout(LEAVE_LIMIT, session.socket.get_mut().shutdown()).await;
     session.log
 }
 
@@ -69,7 +75,7 @@ async fn reset(mut session: Session) -> ConnectionLog {
     }
     session.log.note(What::Reset);
     // With a linger time of zero, closing sends RST.
-    let _ = session.socket.get_ref().set_zero_linger();
+    let _ = session.socket.get_ref().carrier().set_zero_linger();
     session.log
 }
 
@@ -101,7 +107,7 @@ async fn mute(mut session: Session) -> ConnectionLog {
 /// Waits until the client has ended the TCP connection, without reading from it: what it sent must stay unread. The socket
 /// is readable all the time then, so this looks now and again.
 async fn client_gone(session: &Session) {
-    let stream = session.socket.get_ref();
+    let stream = session.socket.get_ref().carrier();
     while let Ok(ready) = stream.ready(Interest::READABLE).await {
         if ready.is_read_closed() || ready.is_error() {
             return;

@@ -109,6 +109,8 @@ struct Current {
 
 enum Stage {
     Attempt {
+        /// A certificate that is not valid was shown.
+        bad_certificate: bool,
         status: Option<u16>,
         retry_after: Duration,
     },
@@ -131,6 +133,7 @@ impl Walk<'_> {
                 self.current = Some(Current {
                     number: entry.connection,
                     stage: Stage::Attempt {
+                        bad_certificate: false,
                         status: None,
                         retry_after: Duration::ZERO,
                     },
@@ -152,7 +155,9 @@ impl Walk<'_> {
                     status: refused_with,
                     retry_after_seconds,
                 },
-                Stage::Attempt { status, retry_after },
+                Stage::Attempt {
+                    status, retry_after, ..
+                },
             ) => {
                 *status = Some(*refused_with);
                 *retry_after = Duration::from_secs(retry_after_seconds.unwrap_or(0));
@@ -167,6 +172,9 @@ impl Walk<'_> {
                     starved: false,
                 };
             }
+            (What::FaultBegan { name }, Stage::Attempt { bad_certificate, .. }) => {
+                *bad_certificate = matches!(*name, "tls_expired" | "tls_wrong_host" | "tls_unknown_authority");
+            }
             (What::FaultBegan { name }, Stage::Live { starved, .. }) => {
                 *starved = matches!(*name, "silence" | "heartbeats_only");
             }
@@ -180,9 +188,13 @@ impl Walk<'_> {
     fn end(&mut self, at: Duration, by_client: bool) {
         let Some(current) = self.current.take() else { return };
         let fatal = match current.stage {
-            Stage::Attempt { status, retry_after } => {
+            Stage::Attempt {
+                bad_certificate,
+                status,
+                retry_after,
+            } => {
                 self.expected.failed_attempts += 1;
-                self.is_fatal(status, retry_after)
+                self.is_fatal(status, retry_after) || bad_certificate
             }
             Stage::Live {
                 since,
@@ -359,12 +371,14 @@ mod tests {
     /// What a connection meets, for the comparison with the supervisor.
     #[derive(Clone, Copy, Debug)]
     enum Fate {
+        BadCertificate,
         Refused(u16),
         Lost { after_millis: u64 },
     }
 
     fn fates() -> impl Strategy<Value = Vec<Fate>> {
         let fate = prop_oneof![
+            Just(Fate::BadCertificate),
             prop::sample::select(vec![500, 401, 403, 403, 403, 503]).prop_map(Fate::Refused),
             prop::sample::select(vec![10, 499, 501, 900]).prop_map(|after_millis| Fate::Lost { after_millis }),
         ];
@@ -388,6 +402,11 @@ mod tests {
                 };
                 log(0, What::Accepted);
                 match fate {
+                    Fate::BadCertificate => {
+                        log(0, What::FaultBegan { name: "tls_expired" });
+                        log(0, What::LostByClient);
+                        notices.extend(supervisor.apply(Input::Failed(Cause::TlsCertificate.into()), now));
+                    }
                     Fate::Refused(status) => {
                         log(0, refused(status));
                         log(0, What::Ended);

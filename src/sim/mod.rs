@@ -42,6 +42,9 @@
 //! | --- | --- |
 //! | `none` | nothing, whatever later rules say |
 //! | `refuse` | the port is closed for the rule's time window, before all other rules |
+//! | `tls = "expired"`, `"wrong_host"`, `"unknown_authority"` | a certificate that is not valid |
+//! | `tls = "old_version"` | a server that knows nothing newer than TLS 1.1 |
+//! | `tls = "garbage"`, `"hang"`, `"cut"` | the handshake is answered by something else, never, or in part |
 //! | `hang` | accepted, and the upgrade is never answered |
 //! | `status = { code, headers, body }` | the upgrade is answered with an HTTP status |
 //! | `no_answer` | upgraded, and the subscription is never answered |
@@ -54,24 +57,29 @@
 //! | `heartbeats_only = { after_ms }` | the same, and a text `PONG` once a second |
 //! | `mute = { after_ms }` | neither reads nor writes; the socket stays open |
 //!
-//! `after_ms` counts from the answered subscription.
+//! `after_ms` counts from the answered subscription. In the log, a fault that belongs to a group has the group's name and its own:
+//! `tls_expired`. The faults of `tls` need a venue that serves it: [`SimOptions::tls`].
 
 mod capture;
 mod connection;
 mod desk;
 mod ending;
 pub mod expectation;
+mod fault;
 mod listener;
 mod log;
 mod market;
 mod script;
 mod session;
+mod tls;
 mod traffic;
 
 pub use capture::{Capture, CaptureError, CapturedFrame};
 pub use expectation::Expectation;
+pub use fault::{Fault, TlsFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
-pub use script::{Fault, Rule, Script, ScriptError};
+pub use script::{Rule, Script, ScriptError};
+pub use tls::Authority;
 pub use traffic::{Speed, Traffic};
 
 use crate::clock::Moment;
@@ -81,6 +89,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tls::Tls;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -95,6 +104,8 @@ const RESOLUTIONS: usize = 64;
 pub struct SimOptions {
     /// Where it listens; port 0 = any free one.
     pub listen: SocketAddr,
+    /// Whether it serves `wss`, with certificates that an authority of its own has signed: [`SimulatedVenue::authority`].
+    pub tls: bool,
     /// What it sends.
     pub traffic: Traffic,
     /// Which connection meets which fault.
@@ -106,10 +117,11 @@ pub struct SimOptions {
 }
 
 impl Default for SimOptions {
-    /// Any free port on loopback, ten events a second, no faults.
+    /// Any free port on loopback without TLS, ten events a second, no faults.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tls: false,
             traffic: Traffic::Generated {
                 events_per_second: 10.0,
             },
@@ -120,9 +132,24 @@ impl Default for SimOptions {
     }
 }
 
+impl SimOptions {
+    /// What makes no sense about them.
+    pub fn problem(&self) -> Option<String> {
+        let needs_tls = || {
+            let rule = self.script.needs_tls().filter(|_| !self.tls)? + 1;
+            Some(format!("rule {rule}: fault.tls: the venue must serve TLS"))
+        };
+        self.script
+            .problem()
+            .or_else(|| self.traffic.problem())
+            .or_else(needs_tls)
+    }
+}
+
 /// What the venue's tasks share.
 #[derive(Debug)]
 struct Venue {
+    tls: Option<Tls>,
     traffic: Traffic,
     script: Script,
     seed: u64,
@@ -160,11 +187,12 @@ impl SimulatedVenue {
     ///
     /// Outside a tokio runtime.
     pub fn start(options: SimOptions) -> io::Result<Self> {
-        if let Some(problem) = options.script.problem().or_else(|| options.traffic.problem()) {
+        if let Some(problem) = options.problem() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         let mut port = Port::reserve(options.listen)?;
         let address = port.address()?;
+        let tls = options.tls.then(|| Tls::new(address.ip())).transpose()?;
         let log = Arc::new(SimLog::new());
         if options.script.refused_until(log.elapsed()).is_none() {
             port = port.open()?;
@@ -173,6 +201,7 @@ impl SimulatedVenue {
         }
         let stop = CancellationToken::new();
         let venue = Arc::new(Venue {
+            tls,
             traffic: options.traffic,
             script: options.script,
             seed: options.seed,
@@ -198,7 +227,14 @@ impl SimulatedVenue {
 
     /// Where its market channel is.
     pub fn url(&self) -> String {
-        format!("ws://{}{PATH}", self.address)
+        let scheme = if self.venue.tls.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}{PATH}", self.address)
+    }
+
+    /// Whom its clients must trust; `None` without TLS. Its certificates are good for `localhost`, for the loopback
+    /// addresses and for the address that it listens on.
+    pub fn authority(&self) -> Option<&Authority> {
+        self.venue.tls.as_ref().map(Tls::authority)
     }
 
     /// What it did, and goes on doing.

@@ -1,9 +1,8 @@
 //! Which connection meets which fault.
 
+use super::fault::{Fault, millis};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
 /// Rules for arriving connections: the first that matches decides; where none does, the venue behaves well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,78 +29,6 @@ pub struct Rule {
     pub until: Option<Duration>,
     /// What they meet.
     pub fault: Fault,
-}
-
-/// What a connection meets. `after` counts from the answered subscription; in a script it is `after_ms`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Fault {
-    /// Nothing: the venue behaves well, whatever later rules say.
-    None,
-    /// The port is closed for the rule's time window, which it must have; it cannot be for certain connections only, and it
-    /// comes before every other rule. Dials that the kernel refuses are not seen, so they are not in the log.
-    Refuse,
-    /// Accepts, and never answers the upgrade.
-    Hang,
-    /// Answers the upgrade with an HTTP status.
-    Status {
-        /// 200 to 599.
-        code: u16,
-        /// Further headers. `Content-Length` is added where it is not among them.
-        #[serde(default)]
-        headers: BTreeMap<String, String>,
-        /// The body.
-        #[serde(default)]
-        body: String,
-    },
-    /// Sends a close frame.
-    Close {
-        /// Its code, legal or not; `None` = a close frame without one.
-        #[serde(default)]
-        code: Option<u16>,
-        /// Its reason: at most 123 bytes; empty where there is no code.
-        #[serde(default)]
-        reason: String,
-        /// When.
-        #[serde(rename = "after_ms", deserialize_with = "millis")]
-        after: Duration,
-    },
-    /// Resets the TCP connection. It is quiet for 200 ms before, so that the client has read what was sent.
-    Reset {
-        /// When it falls quiet.
-        #[serde(rename = "after_ms", deserialize_with = "millis")]
-        after: Duration,
-    },
-    /// Ends the TCP connection without a close frame.
-    Cut {
-        /// When.
-        #[serde(rename = "after_ms", deserialize_with = "millis")]
-        after: Duration,
-    },
-    /// Sends no more data, for good; still answers.
-    Silence {
-        /// When it begins.
-        #[serde(rename = "after_ms", deserialize_with = "millis")]
-        after: Duration,
-    },
-    /// As [`Fault::Silence`], and sends a text `PONG` once a second.
-    HeartbeatsOnly {
-        /// When it begins.
-        #[serde(rename = "after_ms", deserialize_with = "millis")]
-        after: Duration,
-    },
-    /// Neither reads nor writes any more; the socket stays open.
-    Mute {
-        /// When it begins.
-        #[serde(rename = "after_ms", deserialize_with = "millis")]
-        after: Duration,
-    },
-    /// Upgrades, and never answers the subscription; still answers pings.
-    NoAnswer,
-    /// Answers the subscription with the text `INVALID OPERATION`.
-    RejectSubscription,
-    /// Closes with code 1000 a second after the subscription was answered.
-    Flap,
 }
 
 /// What is wrong with a script, and where.
@@ -149,6 +76,12 @@ impl Script {
             .iter()
             .enumerate()
             .find_map(|(index, rule)| Some(format!("rule {}: {}", index + 1, rule.problem()?)))
+    }
+
+    /// The first rule that needs a venue with TLS.
+    pub(super) fn needs_tls(&self) -> Option<usize> {
+        let needs_tls = |rule: &Rule| matches!(rule.fault, Fault::Tls(_));
+        self.rules.iter().position(needs_tls)
     }
 
     /// What connection number `connection`, arriving `at` after the venue's start, meets.
@@ -232,68 +165,8 @@ impl Rule {
             Fault::Refuse if self.first_connection != 1 || self.last_connection.is_some() => {
                 Some("fault: refuse closes the port for all: it takes no first_connection or last_connection".into())
             }
-            Fault::Status { code, headers, .. } => status_problem(*code, headers),
-            Fault::Close { code, reason, .. } => close_problem(*code, reason),
-            _ => None,
+            fault => fault.problem(),
         }
-    }
-}
-
-impl Fault {
-    /// The name in scripts and in the log.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Refuse => "refuse",
-            Self::Hang => "hang",
-            Self::Status { .. } => "status",
-            Self::Close { .. } => "close",
-            Self::Reset { .. } => "reset",
-            Self::Cut { .. } => "cut",
-            Self::Silence { .. } => "silence",
-            Self::HeartbeatsOnly { .. } => "heartbeats_only",
-            Self::Mute { .. } => "mute",
-            Self::NoAnswer => "no_answer",
-            Self::RejectSubscription => "reject_subscription",
-            Self::Flap => "flap",
-        }
-    }
-
-    /// How long after the answered subscription it begins; `None` for those that come before.
-    pub(super) const fn after(&self) -> Option<Duration> {
-        match self {
-            Self::Close { after, .. }
-            | Self::Reset { after }
-            | Self::Cut { after }
-            | Self::Silence { after }
-            | Self::HeartbeatsOnly { after }
-            | Self::Mute { after } => Some(*after),
-            Self::Flap => Some(Duration::from_secs(1)),
-            Self::None
-            | Self::Refuse
-            | Self::Hang
-            | Self::Status { .. }
-            | Self::NoAnswer
-            | Self::RejectSubscription => None,
-        }
-    }
-}
-
-fn status_problem(code: u16, headers: &BTreeMap<String, String>) -> Option<String> {
-    if !(200..=599).contains(&code) {
-        return Some(format!("fault.status.code: must be from 200 to 599, not {code}"));
-    }
-    headers.iter().find_map(|(name, value)| {
-        let legal = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
-        (!legal).then(|| format!("fault.status.headers: {name:?} = {value:?} is not an HTTP header"))
-    })
-}
-
-fn close_problem(code: Option<u16>, reason: &str) -> Option<String> {
-    match (code, reason.len()) {
-        (_, 124..) => Some("fault.close.reason: must be at most 123 bytes".into()),
-        (None, 1..) => Some("fault.close.reason: a close frame without a code has no reason".into()),
-        _ => None,
     }
 }
 
@@ -309,10 +182,6 @@ fn error_at(text: &str, offset: usize, problem: String) -> ScriptError {
 
 const fn one() -> u64 {
     1
-}
-
-fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
 fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -368,6 +237,8 @@ mod tests {
                 { fault = "reject_subscription" }, { fault = "refuse", from_ms = 1, until_ms = 2 },
                 { fault.close = { after_ms = 7 } }, { fault.reset = { after_ms = 7 } }, { fault.cut = { after_ms = 7 } },
                 { fault.silence = { after_ms = 7 } }, { fault.heartbeats_only = { after_ms = 7 } },
+                { fault.tls = "expired" }, { fault.tls = "wrong_host" }, { fault.tls = "unknown_authority" },
+                { fault.tls = "old_version" }, { fault.tls = "garbage" }, { fault.tls = "hang" }, { fault.tls = "cut" },
                 { fault.mute = { after_ms = 7 } }, { fault.status = { code = 503, headers = { Retry-After = "2" } } },
             ]"#,
         )
@@ -375,7 +246,7 @@ mod tests {
         let mut names: Vec<_> = script.rules.iter().map(|rule| rule.fault.name()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 13);
+        assert_eq!(names.len(), 20);
         let waits = script.rules.iter().filter_map(|rule| rule.fault.after());
         assert_eq!(waits.filter(|after| *after == Duration::from_millis(7)).count(), 6);
     }

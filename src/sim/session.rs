@@ -1,10 +1,11 @@
 //! The dialogue of one upgraded connection, in Polymarket's protocol, and the faults in its course.
 
 use super::Venue;
+use super::connection::Io;
 use super::desk::{Desk, market_resolved};
-use super::ending::Ending;
+use super::ending::{Ending, leave};
+use super::fault::Fault;
 use super::log::{ConnectionLog, What};
-use super::script::Fault;
 use super::traffic::Feed;
 use crate::clock::Moment;
 use crate::supervise::later;
@@ -12,7 +13,6 @@ use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio_tungstenite::WebSocketStream;
@@ -57,7 +57,7 @@ struct Request {
 pub(super) struct Session {
     pub(super) venue: Arc<Venue>,
     pub(super) log: ConnectionLog,
-    pub(super) socket: WebSocketStream<TcpStream>,
+    pub(super) socket: WebSocketStream<Io>,
     fault: Fault,
     desk: Desk,
     /// There is one as soon as the subscription is answered.
@@ -73,7 +73,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(venue: Arc<Venue>, log: ConnectionLog, socket: WebSocketStream<TcpStream>, fault: Fault) -> Self {
+    pub(super) fn new(venue: Arc<Venue>, log: ConnectionLog, socket: WebSocketStream<Io>, fault: Fault) -> Self {
         Self {
             desk: Desk::new(venue.seed, log.number()),
             paused: venue.paused.subscribe(),
@@ -108,7 +108,7 @@ impl Session {
                     Some(ending) => ending,
                     None => continue,
                 },
-                Turn::ClosedByClient => return self.log,
+                Turn::ClosedByClient => return leave(self).await,
                 Turn::LostByClient => {
                     self.log.note(What::LostByClient);
                     return self.log;

@@ -18,6 +18,8 @@ pub use dial::{Dialler, TcpDialler, TcpIo};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
 pub use reconnecting::ReconnectingDataStream;
+#[cfg(feature = "service")]
+pub(crate) use tls::MaybeTls;
 pub use tls::TlsTrust;
 pub use websocket::{TransportOptions, WebSocketStream};
 

@@ -69,24 +69,24 @@ pub(super) fn certificate_end<Io>(stream: &TlsStream<Io>) -> Option<i64> {
     i64::try_from(end.as_secs()).ok()
 }
 
-/// A byte stream with or without TLS.
-pub(super) struct MaybeTls<Io> {
+/// A byte stream with or without TLS, of either side.
+pub(crate) struct MaybeTls<Io> {
     layer: Layer<Io>,
     bytes_read: u64,
 }
 
 enum Layer<Io> {
     Plain(Io),
-    Tls(Box<TlsStream<Io>>),
+    Tls(Box<tokio_rustls::TlsStream<Io>>),
 }
 
 impl<Io> MaybeTls<Io> {
-    pub(super) const fn plain(io: Io) -> Self {
+    pub(crate) const fn plain(io: Io) -> Self {
         Self::over(Layer::Plain(io))
     }
 
-    pub(super) fn tls(io: TlsStream<Io>) -> Self {
-        Self::over(Layer::Tls(Box::new(io)))
+    pub(crate) fn secured(stream: impl Into<tokio_rustls::TlsStream<Io>>) -> Self {
+        Self::over(Layer::Tls(Box::new(stream.into())))
     }
 
     const fn over(layer: Layer<Io>) -> Self {
@@ -96,6 +96,15 @@ impl<Io> MaybeTls<Io> {
     /// All that was read, without what TLS adds.
     pub(super) const fn bytes_read(&self) -> u64 {
         self.bytes_read
+    }
+
+    /// What carries it.
+    #[cfg(feature = "service")]
+    pub(crate) fn carrier(&self) -> &Io {
+        match &self.layer {
+            Layer::Plain(io) => io,
+            Layer::Tls(stream) => stream.get_ref().0,
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl<D: Dialler> WebSocketStream<D> {
             if let Some(not_after) = tls::certificate_end(&secured) {
                 self.tell(TransportFact::Certificate { not_after });
             }
-            MaybeTls::tls(secured)
+            MaybeTls::secured(secured)
         } else {
             MaybeTls::plain(io)
         };

@@ -1,6 +1,6 @@
 //! `feedwatch simulate`.
 
-use crate::harness::{LIMIT, Program, TempFile, json, run_to_end};
+use crate::harness::{LIMIT, Program, Service, TempFile, config, json, run_to_end};
 use feedwatch::sim::Capture;
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
@@ -15,10 +15,15 @@ fn simulate(arguments: &[&str]) -> Program {
     Program::start(&[&["simulate", "--listen", "127.0.0.1:0"], arguments].concat())
 }
 
+/// The URL that the program prints.
+async fn url(program: &mut Program) -> String {
+    let url = |line: &str| Some(line.strip_prefix("simulated venue at ")?.to_owned());
+    program.err.find("URL", url).await
+}
+
 /// Connects to the URL that the program prints.
 async fn client(program: &mut Program) -> WebSocketStream<TcpStream> {
-    let url = |line: &str| Some(line.strip_prefix("simulated venue at ")?.to_owned());
-    let url = program.err.find("URL", url).await;
+    let url = url(program).await;
     let address: SocketAddr = url
         .strip_prefix("ws://")
         .and_then(|rest| rest.strip_suffix("/ws/market"))
@@ -147,6 +152,52 @@ async fn the_end_of_open_connections_is_logged() {
         .map(|line| json(line)["what"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(story[story.len() - 2..], ["closed_by_venue", "ended"], "{story:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_told_of_the_authority_is_served_over_tls() {
+    let authority = TempFile::unused("pem");
+    let mut program = simulate(&["--tls", "--tls-authority", authority.name()]);
+    let url = url(&mut program).await;
+    assert!(url.starts_with("wss://127.0.0.1:"), "{url}");
+    let config = config("", &[("a", &url, "")]);
+    let mut service = Service::run_with(&config, &[], &[("SSL_CERT_FILE", authority.name())]).await;
+    service.logged("a", "live").await;
+    program
+        .out
+        .find("a subscription", |line| {
+            (json(line)["what"] == "subscribed").then_some(())
+        })
+        .await;
+    let certificate = std::fs::read_to_string(authority.name()).unwrap();
+    assert!(!certificate.contains("KEY"), "{certificate}");
+}
+
+#[tokio::test]
+async fn what_is_missing_for_tls_is_told() {
+    let script = TempFile::new("toml", "[[rules]]\nfault.tls = \"expired\"\n");
+    let ended = run_to_end(&["simulate", "--script", script.name()]).await;
+    assert_eq!(
+        (ended.code, ended.stderr().trim()),
+        (Some(2), "rule 1: fault.tls: the venue must serve TLS: add --tls")
+    );
+    let ended = run_to_end(&["simulate", "--tls-authority", "ca.pem"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    let nowhere = "/nonexistent/ca.pem";
+    let ended = run_to_end(&[
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls",
+        "--tls-authority",
+        nowhere,
+    ])
+    .await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(
+        ended.stderr().starts_with(&format!("cannot write {nowhere}: ")),
+        "{ended:#?}"
+    );
 }
 
 #[tokio::test]
