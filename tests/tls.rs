@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use support::Scrape;
+use support::aftermath::leaves_nothing_behind;
 use support::rig::Rig;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -118,59 +119,72 @@ fn tripped(scrape: &Scrape) -> bool {
 
 #[tokio::test]
 async fn a_venue_with_a_good_certificate_goes_live_and_its_end_is_told() {
-    let (authority, venue) = (authority(), SimulatedVenue::start(SimOptions::default()).unwrap());
-    let (port, _front) = front(Front::Tls(server(&authority, "localhost", 2100)), venue.address()).await;
-    let scrape = dial("localhost", port, trusting(&authority)).await.until_live().await;
-    assert_eq!(
-        scrape.sum("feedwatch_tls_certificate_not_after_timestamp_seconds", &[]),
-        NOT_AFTER as f64
-    );
-    assert_eq!(
-        scrape.sum("feedwatch_connect_duration_seconds_count", &[("phase", "tls")]),
-        1.0
-    );
-    assert_eq!(scrape.sum("feedwatch_stream_info", &[("transport", "wss")]), 1.0);
+    leaves_nothing_behind(async || {
+        let (authority, venue) = (authority(), SimulatedVenue::start(SimOptions::default()).unwrap());
+        let (port, _front) = front(Front::Tls(server(&authority, "localhost", 2100)), venue.address()).await;
+        let scrape = dial("localhost", port, trusting(&authority)).await.until_live().await;
+        assert_eq!(
+            scrape.sum("feedwatch_tls_certificate_not_after_timestamp_seconds", &[]),
+            NOT_AFTER as f64
+        );
+        assert_eq!(
+            scrape.sum("feedwatch_connect_duration_seconds_count", &[("phase", "tls")]),
+            1.0
+        );
+        assert_eq!(scrape.sum("feedwatch_stream_info", &[("transport", "wss")]), 1.0);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_certificate_that_is_not_valid_trips_at_once() {
-    let (authority, stranger) = (authority(), authority());
-    let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
-    for (what, server, trust) in [
-        ("expired", server(&authority, "localhost", 2001), trusting(&authority)),
-        (
-            "of another host",
-            server(&authority, "venue.example", 2100),
-            trusting(&authority),
-        ),
-        (
-            "of an unknown authority",
-            server(&authority, "localhost", 2100),
-            trusting(&stranger),
-        ),
-    ] {
-        let (port, _front) = front(Front::Tls(server), venue.address()).await;
-        let scrape = dial("localhost", port, trust).await.until("tripped", tripped).await;
-        assert_eq!(
-            scrape.nonzero("feedwatch_connect_failures_total", "cause"),
-            ["tls_certificate"],
-            "{what}"
-        );
-        assert_eq!(
-            scrape.sum("feedwatch_connect_attempts_total", &[]),
-            1.0,
-            "{what}: redialling cannot heal it"
-        );
-    }
+    leaves_nothing_behind(async || {
+        let (authority, stranger) = (authority(), authority());
+        let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
+        for (what, server, trust) in [
+            ("expired", server(&authority, "localhost", 2001), trusting(&authority)),
+            (
+                "of another host",
+                server(&authority, "venue.example", 2100),
+                trusting(&authority),
+            ),
+            (
+                "of an unknown authority",
+                server(&authority, "localhost", 2100),
+                trusting(&stranger),
+            ),
+        ] {
+            let (port, _front) = front(Front::Tls(server), venue.address()).await;
+            let mut rig = dial("localhost", port, trust).await;
+            let scrape = rig.until("tripped", tripped).await;
+            assert_eq!(rig.error_types(), ["tls_certificate"], "{what}");
+            assert_eq!(
+                scrape.nonzero("feedwatch_connect_failures_total", "cause"),
+                ["tls_certificate"],
+                "{what}"
+            );
+            assert_eq!(
+                scrape.sum("feedwatch_connect_attempts_total", &[]),
+                1.0,
+                "{what}: redialling cannot heal it"
+            );
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_handshake_that_hangs_or_is_none_backs_off() {
-    for (kind, cause) in [(Front::Silent, "tls_timeout"), (Front::Garbage, "tls")] {
-        let (port, _front) = front(kind, ([127, 0, 0, 1], 1).into()).await;
-        let trust = TlsTrust::only([]).unwrap();
-        let failed = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]) == 1.0;
-        let scrape = dial("localhost", port, trust).await.until(cause, failed).await;
-        assert_eq!(scrape.sum("feedwatch_breaker_state", &[("state", "closed")]), 1.0);
-    }
+    leaves_nothing_behind(async || {
+        for (kind, cause) in [(Front::Silent, "tls_timeout"), (Front::Garbage, "tls")] {
+            let (port, _front) = front(kind, ([127, 0, 0, 1], 1).into()).await;
+            let trust = TlsTrust::only([]).unwrap();
+            let failed = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]) == 1.0;
+            let mut rig = dial("localhost", port, trust).await;
+            let scrape = rig.until(cause, failed).await;
+            assert_eq!(scrape.sum("feedwatch_breaker_state", &[("state", "closed")]), 1.0);
+            assert_eq!(rig.error_types()[0], cause);
+        }
+    })
+    .await;
 }

@@ -9,6 +9,7 @@
     reason = "tests may fail, and counts are exact"
 )]
 
+pub(crate) mod aftermath;
 pub(crate) mod pipe;
 pub(crate) mod rig;
 

@@ -70,6 +70,16 @@ impl<D: Dialler> Rig<D> {
         spans
     }
 
+    /// `error.type` of the attempts that have failed, in order.
+    pub(crate) fn error_types(&self) -> Vec<String> {
+        of_spans(&self.spans("stream.connect"), "error.type")
+    }
+
+    /// Why the outages that are over, or whose breaker has tripped, began with a loss, in order.
+    pub(crate) fn causes_of_outages(&self) -> Vec<String> {
+        of_spans(&self.spans("stream.outage"), "feedwatch.outage.cause")
+    }
+
     pub(crate) fn scrape(&self) -> Scrape {
         Scrape::read(&text::render(&self.shown, Moment::now()))
     }
@@ -106,4 +116,11 @@ impl<D: Dialler> Rig<D> {
         })
         .await
     }
+}
+
+/// The values of an attribute; spans without it are left out.
+fn of_spans(spans: &[SpanData], key: &str) -> Vec<String> {
+    let pairs = spans.iter().flat_map(|span| &span.attributes);
+    let wanted = pairs.filter(|pair| pair.key.as_str() == key);
+    wanted.map(|pair| pair.value.to_string()).collect()
 }
