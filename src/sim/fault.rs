@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+
+const A_YEAR: u64 = 365 * 24 * 3600;
 
 /// What a connection meets. `after` counts from the answered subscription; in a script it is `after_ms`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -29,6 +33,18 @@ pub enum Fault {
         #[serde(default)]
         body: String,
     },
+    /// Answers the upgrade with an HTTP status, and says when to come again.
+    RetryAfter {
+        /// 200 to 599.
+        code: u16,
+        /// How long to wait: at most a year.
+        seconds: u64,
+        /// How it says so.
+        #[serde(default)]
+        form: RetryForm,
+    },
+    /// The upgrade is answered with 101, and not as it must be.
+    Upgrade(UpgradeFault),
     /// Sends a close frame.
     Close {
         /// Its code, legal or not; `None` = a close frame without one.
@@ -100,6 +116,48 @@ pub enum TlsFault {
     Cut,
 }
 
+/// A form of `Retry-After`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryForm {
+    /// A number of seconds.
+    #[default]
+    Seconds,
+    /// A date, counted from the answer's own `Date`.
+    Date,
+}
+
+/// What is wrong with a 101. But for the slow one, which is right in the end, the venue does not speak WebSocket afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum UpgradeFault {
+    /// It comes a byte at a time.
+    Slow {
+        /// The time between two bytes; a second by default. In a script: `interval_ms`.
+        #[serde(rename = "interval_ms", default = "a_second", deserialize_with = "millis")]
+        interval: Duration,
+    },
+    /// `Sec-WebSocket-Accept` answers another key.
+    WrongAccept,
+    /// There is no `Sec-WebSocket-Accept`.
+    NoAccept,
+    /// There are far too many headers.
+    Headers {
+        /// Their size: 65,536 by default, and at most [`UpgradeFault::MAX_HEADERS`].
+        #[serde(default = "headers_bytes")]
+        bytes: usize,
+    },
+    /// It names an extension that nobody asked for.
+    Extension,
+    /// The TCP connection ends in the middle of it.
+    Cut,
+}
+
+impl UpgradeFault {
+    /// The most bytes of [`UpgradeFault::Headers`].
+    pub const MAX_HEADERS: usize = 16 << 20;
+}
+
 impl Fault {
     /// The name in the log: that in scripts, or the group's and the kind's.
     pub const fn name(&self) -> &'static str {
@@ -115,6 +173,13 @@ impl Fault {
             Self::Tls(TlsFault::Cut) => "tls_cut",
             Self::Hang => "hang",
             Self::Status { .. } => "status",
+            Self::RetryAfter { .. } => "retry_after",
+            Self::Upgrade(UpgradeFault::Slow { .. }) => "upgrade_slow",
+            Self::Upgrade(UpgradeFault::WrongAccept) => "upgrade_wrong_accept",
+            Self::Upgrade(UpgradeFault::NoAccept) => "upgrade_no_accept",
+            Self::Upgrade(UpgradeFault::Headers { .. }) => "upgrade_headers",
+            Self::Upgrade(UpgradeFault::Extension) => "upgrade_extension",
+            Self::Upgrade(UpgradeFault::Cut) => "upgrade_cut",
             Self::Close { .. } => "close",
             Self::Reset { .. } => "reset",
             Self::Cut { .. } => "cut",
@@ -142,6 +207,8 @@ impl Fault {
             | Self::Tls(_)
             | Self::Hang
             | Self::Status { .. }
+            | Self::RetryAfter { .. }
+            | Self::Upgrade(_)
             | Self::NoAnswer
             | Self::RejectSubscription => None,
         }
@@ -150,21 +217,34 @@ impl Fault {
     /// What makes no sense about it.
     pub(super) fn problem(&self) -> Option<String> {
         match self {
-            Self::Status { code, headers, .. } => status_problem(*code, headers),
+            Self::Status { code, headers, .. } => {
+                code_problem("status", *code).or_else(|| headers.iter().find_map(header_problem))
+            }
+            Self::RetryAfter { code, seconds, .. } => {
+                code_problem("retry_after", *code).or_else(|| out_of_range("retry_after.seconds", *seconds, 0..=A_YEAR))
+            }
+            Self::Upgrade(UpgradeFault::Headers { bytes }) => {
+                out_of_range("upgrade.headers.bytes", *bytes, 1..=UpgradeFault::MAX_HEADERS)
+            }
             Self::Close { code, reason, .. } => close_problem(*code, reason),
             _ => None,
         }
     }
 }
 
-fn status_problem(code: u16, headers: &BTreeMap<String, String>) -> Option<String> {
-    if !(200..=599).contains(&code) {
-        return Some(format!("fault.status.code: must be from 200 to 599, not {code}"));
-    }
-    headers.iter().find_map(|(name, value)| {
-        let legal = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
-        (!legal).then(|| format!("fault.status.headers: {name:?} = {value:?} is not an HTTP header"))
-    })
+fn code_problem(fault: &str, code: u16) -> Option<String> {
+    let legal = (200..=599).contains(&code);
+    (!legal).then(|| format!("fault.{fault}.code: must be from 200 to 599, not {code}"))
+}
+
+fn header_problem((name, value): (&String, &String)) -> Option<String> {
+    let legal = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
+    (!legal).then(|| format!("fault.status.headers: {name:?} = {value:?} is not an HTTP header"))
+}
+
+fn out_of_range<N: PartialOrd + Display + Copy>(key: &str, value: N, legal: RangeInclusive<N>) -> Option<String> {
+    let (least, most) = (legal.start(), legal.end());
+    (!legal.contains(&value)).then(|| format!("fault.{key}: must be from {least} to {most}, not {value}"))
 }
 
 fn close_problem(code: Option<u16>, reason: &str) -> Option<String> {
@@ -173,6 +253,14 @@ fn close_problem(code: Option<u16>, reason: &str) -> Option<String> {
         (None, 1..) => Some("fault.close.reason: a close frame without a code has no reason".into()),
         _ => None,
     }
+}
+
+const fn a_second() -> Duration {
+    Duration::from_secs(1)
+}
+
+const fn headers_bytes() -> usize {
+    64 * 1024
 }
 
 pub(super) fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

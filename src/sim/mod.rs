@@ -47,6 +47,12 @@
 //! | `tls = "garbage"`, `"hang"`, `"cut"` | the handshake is answered by something else, never, or in part |
 //! | `hang` | accepted, and the upgrade is never answered |
 //! | `status = { code, headers, body }` | the upgrade is answered with an HTTP status |
+//! | `retry_after = { code, seconds, form }` | the same, with a `Retry-After`; `form = "date"` makes it a date |
+//! | `upgrade.slow = { interval_ms }` | the upgrade is answered one byte a second (1000 by default), and goes well in the end |
+//! | `upgrade = "wrong_accept"`, `"no_accept"` | a `Sec-WebSocket-Accept` to another key, or none |
+//! | `upgrade.headers = { bytes }` | an answer with so many bytes of headers (65536 by default) |
+//! | `upgrade = "extension"` | an extension that nobody asked for |
+//! | `upgrade = "cut"` | the connection ends in the middle of the answer |
 //! | `no_answer` | upgraded, and the subscription is never answered |
 //! | `reject_subscription` | the subscription is answered with `INVALID OPERATION` |
 //! | `close = { code, reason, after_ms }` | a close frame; without `code`, an empty one |
@@ -73,10 +79,11 @@ mod script;
 mod session;
 mod tls;
 mod traffic;
+mod upgrade;
 
 pub use capture::{Capture, CaptureError, CapturedFrame};
 pub use expectation::Expectation;
-pub use fault::{Fault, TlsFault};
+pub use fault::{Fault, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
 pub use script::{Rule, Script, ScriptError};
 pub use tls::Authority;

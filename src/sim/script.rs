@@ -239,6 +239,9 @@ mod tests {
                 { fault.silence = { after_ms = 7 } }, { fault.heartbeats_only = { after_ms = 7 } },
                 { fault.tls = "expired" }, { fault.tls = "wrong_host" }, { fault.tls = "unknown_authority" },
                 { fault.tls = "old_version" }, { fault.tls = "garbage" }, { fault.tls = "hang" }, { fault.tls = "cut" },
+                { fault.upgrade.slow = {} }, { fault.upgrade = "wrong_accept" }, { fault.upgrade = "no_accept" },
+                { fault.upgrade.headers = {} }, { fault.upgrade = "extension" }, { fault.upgrade = "cut" },
+                { fault.retry_after = { code = 429, seconds = 7, form = "date" } },
                 { fault.mute = { after_ms = 7 } }, { fault.status = { code = 503, headers = { Retry-After = "2" } } },
             ]"#,
         )
@@ -246,7 +249,7 @@ mod tests {
         let mut names: Vec<_> = script.rules.iter().map(|rule| rule.fault.name()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 20);
+        assert_eq!(names.len(), 27);
         let waits = script.rules.iter().filter_map(|rule| rule.fault.after());
         assert_eq!(waits.filter(|after| *after == Duration::from_millis(7)).count(), 6);
     }
@@ -277,6 +280,14 @@ mod tests {
             (
                 "[[rules]]\nfault.status = { code = 503, headers = { \"a b\" = \"1\" } }",
                 "1:1: fault.status.headers: \"a b\" = \"1\" is not an HTTP header",
+            ),
+            (
+                "[[rules]]\nfault.retry_after = { code = 429, seconds = 99999999, form = \"date\" }",
+                "1:1: fault.retry_after.seconds: must be from 0 to 31536000, not 99999999",
+            ),
+            (
+                "[[rules]]\nfault.upgrade.headers = { bytes = 0 }",
+                "1:1: fault.upgrade.headers.bytes: must be from 1 to 16777216, not 0",
             ),
             (
                 "[[rules]]\nfault.close = { reason = \"why\", after_ms = 0 }",

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// Nothing here takes so long; what does has failed.
@@ -100,6 +101,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
             socket,
             read: FrameCounts::default(),
         })
+    }
+
+    /// On a connection that has been upgraded by hand.
+    pub(crate) async fn upgraded(io: Io) -> Self {
+        Self {
+            socket: WebSocketStream::from_raw_socket(io, Role::Client, None).await,
+            read: FrameCounts::default(),
+        }
     }
 
     /// Subscribes to two tokens, and reads the answer.

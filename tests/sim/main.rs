@@ -16,3 +16,4 @@ mod protocol;
 mod support;
 mod tls;
 mod traffic;
+mod upgrade;
