@@ -10,6 +10,7 @@
 
 mod client;
 mod faults;
+mod frames;
 mod log;
 mod protocol;
 #[path = "../support/mod.rs"]
