@@ -3,21 +3,14 @@
 use super::fault::Fault;
 use super::log::{ConnectionLog, What};
 use super::session::Session;
-use super::{PATH, Venue};
+use super::{Venue, upgrade};
 use crate::stream::MaybeTls;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::StatusCode;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 /// What a WebSocket connection runs on.
 pub(super) type Io = MaybeTls<TcpStream>;
@@ -26,10 +19,6 @@ pub(super) type Io = MaybeTls<TcpStream>;
 pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// How long it waits for a client to leave that was told to.
 pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(1);
-/// A longer request head than this is none.
-const MAX_HEAD: usize = 16 * 1024;
-/// A longer message from a client than this ends the connection.
-const MAX_MESSAGE: usize = 1 << 20;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(venue: Arc<Venue>, log: ConnectionLog, stream: TcpStream, fault: Fault) {
@@ -63,93 +52,17 @@ async fn greet(venue: &Venue, log: &ConnectionLog, stream: TcpStream, fault: &Fa
             log.note(What::LostByClient);
             None
         }
-        Fault::Status { code, headers, body } => {
+        Fault::Status { .. } | Fault::RetryAfter { .. } | Fault::Upgrade(_) => {
             log.note(What::FaultBegan { name: fault.name() });
-            if timeout(REQUEST_LIMIT, read_head(&mut stream))
-                .await
-                .is_ok_and(|head| head.is_ok())
-            {
-                refuse(log, &mut stream, *code, headers, body).await;
+            if let Ok(Ok(head)) = timeout(REQUEST_LIMIT, upgrade::read_head(&mut stream)).await {
+                upgrade::answer_badly(log, stream, fault, &head).await
             } else {
                 log.note(What::LostByClient);
+                None
             }
-            None
         }
-        _ => upgrade(log, stream).await,
+        _ => upgrade::answer(log, stream).await,
     }
-}
-
-async fn upgrade(log: &ConnectionLog, stream: Io) -> Option<WebSocketStream<Io>> {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4 * 1024)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
-    #[allow(clippy::result_large_err)] // the library's signature
-    let on_request = |request: &Request, response: Response| {
-        if request.uri().path() == PATH {
-            // Before the answer leaves, so that what the client does next is later in the log.
-            log.note(What::Upgraded);
-            Ok(response)
-        } else {
-            let mut refusal = ErrorResponse::new(Some(String::from("not found\n")));
-            *refusal.status_mut() = StatusCode::NOT_FOUND;
-            log.note(What::UpgradeRefused {
-                status: 404,
-                retry_after_seconds: None,
-            });
-            Err(refusal)
-        }
-    };
-    let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, on_request, Some(config));
-    match timeout(REQUEST_LIMIT, accepted).await {
-        Ok(Ok(socket)) => Some(socket),
-        Ok(Err(Error::Http(_))) => None, // refused above
-        Ok(Err(_)) | Err(_) => {
-            log.note(What::LostByClient);
-            None
-        }
-    }
-}
-
-/// Writes an HTTP answer. By hand, since any status must be possible, also one that makes no sense here.
-async fn refuse(log: &ConnectionLog, stream: &mut Io, code: u16, headers: &BTreeMap<String, String>, body: &str) {
-    let reason = StatusCode::from_u16(code)
-        .ok()
-        .and_then(|status| status.canonical_reason());
-    let mut answer = format!("HTTP/1.1 {code} {}\r\n", reason.unwrap_or("Unknown"));
-    for (name, value) in headers {
-        let _ = write!(answer, "{name}: {value}\r\n");
-    }
-    let header = |wanted: &str| headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    if header("Content-Length").is_none() {
-        let _ = write!(answer, "Content-Length: {}\r\n", body.len());
-    }
-    answer.push_str("\r\n");
-    answer.push_str(body);
-
-    log.note(What::UpgradeRefused {
-        status: code,
-        retry_after_seconds: header("Retry-After").and_then(|(_, value)| value.trim().parse().ok()),
-    });
-    // Ended in order, or a reset could overtake the answer. A client that has left meanwhile does not miss it.
-    let _ = timeout(LEAVE_LIMIT, async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        read_to_end(stream).await;
-        io::Result::Ok(())
-    })
-    .await;
-}
-
-async fn read_head(stream: &mut Io) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() >= MAX_HEAD {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        head.push(stream.read_u8().await?);
-    }
-    Ok(())
 }
 
 /// Reads until the client has gone.

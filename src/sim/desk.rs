@@ -86,6 +86,11 @@ impl Desk {
         self.subscribed().any(|own| own.id == token)
     }
 
+    /// One of the subscribed tokens.
+    pub(super) fn first_token(&self) -> Option<&str> {
+        self.subscribed().next().map(|token| token.id.as_str())
+    }
+
     /// The next events, of one of the markets.
     pub(super) fn burst(&mut self, now_ms: i64) -> Vec<String> {
         let mut events = Vec::new();

@@ -1,14 +1,15 @@
 //! How the venue ends connections.
 
 use super::connection::LEAVE_LIMIT;
+use super::frame::{self, Pieces};
 use super::log::{ConnectionLog, What};
 use super::session::Session;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// How long it is quiet before a reset.
 const QUIET: Duration = Duration::from_millis(200);
@@ -19,10 +20,12 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) enum Ending {
     /// The venue sends a close frame with this code and reason.
     Close(Option<u16>, String),
-    /// The venue resets the TCP connection.
-    Reset,
-    /// The venue ends the TCP connection.
-    Cut,
+    /// The venue resets the TCP connection, in the middle of a frame or after one.
+    Reset { in_frame: bool },
+    /// The venue ends the TCP connection, in the middle of a frame or after one.
+    Cut { in_frame: bool },
+    /// The venue sends what no client can read, and waits until the client goes.
+    Unreadable(Pieces),
     /// The venue is mute until the client goes.
     Mute,
 }
@@ -32,8 +35,9 @@ impl Ending {
     pub(super) async fn carry_out(self, session: Session) -> ConnectionLog {
         match self {
             Self::Close(code, reason) => close(session, code, reason).await,
-            Self::Reset => reset(session).await,
-            Self::Cut => cut(session).await,
+            Self::Reset { in_frame } => reset(session, in_frame).await,
+            Self::Cut { in_frame } => cut(session, in_frame).await,
+            Self::Unreadable(pieces) => unreadable(session, pieces).await,
             Self::Mute => mute(session).await,
         }
     }
@@ -63,9 +67,9 @@ pub(super) async fn leave(mut session: Session) -> ConnectionLog {
     session.log
 }
 
-async fn reset(mut session: Session) -> ConnectionLog {
+async fn reset(mut session: Session, in_frame: bool) -> ConnectionLog {
     // Unsent data is lost in a reset, and so may be what the client has not read.
-    let _ = timeout(QUIET, session.socket.flush()).await;
+    let _ = timeout(QUIET, finish(&mut session, in_frame)).await;
     sleep(QUIET).await;
     while let Some(Some(Ok(message))) = session.socket.next().now_or_never() {
         session.log.received(&message);
@@ -79,8 +83,8 @@ async fn reset(mut session: Session) -> ConnectionLog {
     session.log
 }
 
-async fn cut(mut session: Session) -> ConnectionLog {
-    let _ = timeout(LEAVE_LIMIT, session.socket.flush()).await;
+async fn cut(mut session: Session, in_frame: bool) -> ConnectionLog {
+    let _ = timeout(LEAVE_LIMIT, finish(&mut session, in_frame)).await;
     session.log.note(What::Cut);
     let _ = timeout(LEAVE_LIMIT, async {
         let _ = session.socket.get_mut().shutdown().await;
@@ -88,6 +92,48 @@ async fn cut(mut session: Session) -> ConnectionLog {
     })
     .await;
     session.log
+}
+
+/// Sends what waits, and then a part of a frame where the connection is to end in one.
+async fn finish(session: &mut Session, in_frame: bool) -> Result<(), tungstenite::Error> {
+    session.socket.flush().await?;
+    if in_frame {
+        let socket = session.socket.get_mut();
+        socket.write_all(&frame::part()).await?;
+        socket.flush().await?;
+    }
+    Ok(())
+}
+
+async fn unreadable(mut session: Session, pieces: Pieces) -> ConnectionLog {
+    let stop = session.venue.stop.clone();
+    // In any order: the connection ends either way.
+    tokio::select! {
+        () = stop.cancelled() => {}
+        what = write_and_wait(&mut session, pieces) => session.log.note(what),
+    }
+    session.log
+}
+
+/// Writes what cannot be read until the client goes, and returns how it went. Nothing that is answered from here on, by the
+/// library, is read by a correct client: it does not count.
+async fn write_and_wait(session: &mut Session, pieces: Pieces) -> What {
+    if session.socket.flush().await.is_ok() {
+        let socket = session.socket.get_mut();
+        for piece in pieces {
+            if socket.write_all(&piece).await.is_err() || socket.flush().await.is_err() {
+                break; // what it sent before it went can still be read
+            }
+        }
+    }
+    while let Some(Ok(message)) = session.socket.next().await {
+        session.log.received(&message);
+        if let Message::Close(frame) = message {
+            let code = frame.map(|frame| frame.code.into());
+            return What::ClosedByClient { code };
+        }
+    }
+    What::LostByClient
 }
 
 async fn mute(mut session: Session) -> ConnectionLog {

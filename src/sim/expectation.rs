@@ -4,7 +4,8 @@
 //! answers to the same question, to compare. It is for a venue that serves one supervised connection at a time, whose client
 //! neither reconnects on request nor changes what it is for.
 //!
-//! What a venue cannot see, it cannot expect: dials while its port is closed, and a `Retry-After` that is a date. Whether a
+//! What a venue cannot see, it cannot expect: dials while its port is closed, and a `Retry-After` that a script wrote into the
+//! headers as a date. Whether a
 //! connection was live for `stable_after` is judged by the venue's clock, a network's delay apart from the client's.
 
 use super::log::{Entry, SimLog, What};

@@ -43,7 +43,7 @@ pub enum What {
     UpgradeRefused {
         /// The HTTP status.
         status: u16,
-        /// The answer's `Retry-After`, where it is in seconds.
+        /// The answer's `Retry-After`. Not where a script wrote a date into the headers by itself.
         retry_after_seconds: Option<u64>,
     },
     /// The upgrade will never be answered.

@@ -47,25 +47,41 @@
 //! | `tls = "garbage"`, `"hang"`, `"cut"` | the handshake is answered by something else, never, or in part |
 //! | `hang` | accepted, and the upgrade is never answered |
 //! | `status = { code, headers, body }` | the upgrade is answered with an HTTP status |
+//! | `retry_after = { code, seconds, form }` | the same, with a `Retry-After`; `form = "date"` makes it a date |
+//! | `upgrade.slow = { interval_ms }` | the upgrade is answered one byte a second (1000 by default), and goes well in the end |
+//! | `upgrade = "wrong_accept"`, `"no_accept"` | a `Sec-WebSocket-Accept` to another key, or none |
+//! | `upgrade.headers = { bytes }` | an answer with so many bytes of headers (65536 by default) |
+//! | `upgrade = "extension"` | an extension that nobody asked for |
+//! | `upgrade = "cut"` | the connection ends in the middle of the answer |
 //! | `no_answer` | upgraded, and the subscription is never answered |
 //! | `reject_subscription` | the subscription is answered with `INVALID OPERATION` |
 //! | `close = { code, reason, after_ms }` | a close frame; without `code`, an empty one |
 //! | `flap` | closed with 1000 after one second |
 //! | `reset = { after_ms }` | quiet for 200 ms, then a TCP reset |
 //! | `cut = { after_ms }` | the TCP connection ends without a close frame |
+//! | `reset_in_frame`, `cut_in_frame = { after_ms }` | the same two in the middle of a frame |
+//! | `bad_frame = { kind, after_ms }` | a frame that is not allowed: `invalid_utf8`, `reserved_bit`, `masked`, `opcode`, `long_control`, `fragmented_control`, `continuation` |
+//! | `too_big = { bytes, after_ms }` | a frame of so many bytes (16777217 by default) |
+//! | `endless_fragments = { bytes, fragments, after_ms }` | a message that never ends, in fragments of so many bytes (65536), up to so many (1024) |
+//! | `fragments = { fragments, after_ms }` | an event in so many fragments, which is allowed |
+//! | `odd_text = { kind, frames, after_ms }` | texts (one) that are strange: `not_json`, `other_schema`, `unknown_channel`, `deep_nesting`, `future`, `long_ago`, `absurd_time` |
+//! | `flood = { of, frames, after_ms }` | `pings` or `empty_texts`, so many (10000) as fast as they are read |
 //! | `silence = { after_ms }` | no more data, requests and pings are answered |
 //! | `heartbeats_only = { after_ms }` | the same, and a text `PONG` once a second |
 //! | `mute = { after_ms }` | neither reads nor writes; the socket stays open |
 //!
 //! `after_ms` counts from the answered subscription. In the log, a fault that belongs to a group has the group's name and its own:
-//! `tls_expired`. The faults of `tls` need a venue that serves it: [`SimOptions::tls`].
+//! `tls_expired`. What no client can read, a bad frame for instance, is not counted, and neither is an answer to the client's
+//! farewell after it. The faults of `tls` need a venue that serves it: [`SimOptions::tls`].
 
 mod capture;
 mod connection;
 mod desk;
 mod ending;
 pub mod expectation;
+mod extra;
 mod fault;
+mod frame;
 mod listener;
 mod log;
 mod market;
@@ -73,10 +89,11 @@ mod script;
 mod session;
 mod tls;
 mod traffic;
+mod upgrade;
 
 pub use capture::{Capture, CaptureError, CapturedFrame};
 pub use expectation::Expectation;
-pub use fault::{Fault, TlsFault};
+pub use fault::{BadFrame, Fault, Flood, OddText, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
 pub use script::{Rule, Script, ScriptError};
 pub use tls::Authority;

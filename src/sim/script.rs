@@ -239,6 +239,27 @@ mod tests {
                 { fault.silence = { after_ms = 7 } }, { fault.heartbeats_only = { after_ms = 7 } },
                 { fault.tls = "expired" }, { fault.tls = "wrong_host" }, { fault.tls = "unknown_authority" },
                 { fault.tls = "old_version" }, { fault.tls = "garbage" }, { fault.tls = "hang" }, { fault.tls = "cut" },
+                { fault.upgrade.slow = {} }, { fault.upgrade = "wrong_accept" }, { fault.upgrade = "no_accept" },
+                { fault.upgrade.headers = {} }, { fault.upgrade = "extension" }, { fault.upgrade = "cut" },
+                { fault.retry_after = { code = 429, seconds = 7, form = "date" } },
+                { fault.reset_in_frame = { after_ms = 7 } }, { fault.cut_in_frame = { after_ms = 7 } },
+                { fault.bad_frame = { kind = "invalid_utf8", after_ms = 7 } },
+                { fault.bad_frame = { kind = "reserved_bit", after_ms = 7 } },
+                { fault.bad_frame = { kind = "masked", after_ms = 7 } },
+                { fault.bad_frame = { kind = "opcode", after_ms = 7 } },
+                { fault.bad_frame = { kind = "long_control", after_ms = 7 } },
+                { fault.bad_frame = { kind = "fragmented_control", after_ms = 7 } },
+                { fault.bad_frame = { kind = "continuation", after_ms = 7 } },
+                { fault.too_big = { after_ms = 7 } }, { fault.endless_fragments = { after_ms = 7 } },
+                { fault.fragments = { fragments = 3, after_ms = 7 } },
+                { fault.odd_text = { kind = "not_json", after_ms = 7 } },
+                { fault.odd_text = { kind = "other_schema", after_ms = 7 } },
+                { fault.odd_text = { kind = "unknown_channel", after_ms = 7 } },
+                { fault.odd_text = { kind = "deep_nesting", after_ms = 7 } },
+                { fault.odd_text = { kind = "future", after_ms = 7 } },
+                { fault.odd_text = { kind = "long_ago", after_ms = 7 } },
+                { fault.odd_text = { kind = "absurd_time", after_ms = 7 } },
+                { fault.flood = { of = "pings", after_ms = 7 } }, { fault.flood = { of = "empty_texts", after_ms = 7 } },
                 { fault.mute = { after_ms = 7 } }, { fault.status = { code = 503, headers = { Retry-After = "2" } } },
             ]"#,
         )
@@ -246,9 +267,9 @@ mod tests {
         let mut names: Vec<_> = script.rules.iter().map(|rule| rule.fault.name()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 20);
+        assert_eq!(names.len(), 48);
         let waits = script.rules.iter().filter_map(|rule| rule.fault.after());
-        assert_eq!(waits.filter(|after| *after == Duration::from_millis(7)).count(), 6);
+        assert_eq!(waits.filter(|after| *after == Duration::from_millis(7)).count(), 27);
     }
 
     #[test]
@@ -277,6 +298,38 @@ mod tests {
             (
                 "[[rules]]\nfault.status = { code = 503, headers = { \"a b\" = \"1\" } }",
                 "1:1: fault.status.headers: \"a b\" = \"1\" is not an HTTP header",
+            ),
+            (
+                "[[rules]]\nfault.retry_after = { code = 429, seconds = 99999999, form = \"date\" }",
+                "1:1: fault.retry_after.seconds: must be from 0 to 31536000, not 99999999",
+            ),
+            (
+                "[[rules]]\nfault.upgrade.headers = { bytes = 0 }",
+                "1:1: fault.upgrade.headers.bytes: must be from 1 to 16777216, not 0",
+            ),
+            (
+                "[[rules]]\nfault.too_big = { bytes = 9999999999, after_ms = 0 }",
+                "1:1: fault.too_big.bytes: must be from 1 to 1073741824, not 9999999999",
+            ),
+            (
+                "[[rules]]\nfault.endless_fragments = { bytes = 65537, after_ms = 0 }",
+                "1:1: fault.endless_fragments.bytes: must be from 0 to 65536, not 65537",
+            ),
+            (
+                "[[rules]]\nfault.endless_fragments = { fragments = 0, after_ms = 0 }",
+                "1:1: fault.endless_fragments.fragments: must be from 1 to 1048576, not 0",
+            ),
+            (
+                "[[rules]]\nfault.fragments = { fragments = 1, after_ms = 0 }",
+                "1:1: fault.fragments.fragments: must be from 2 to 1000, not 1",
+            ),
+            (
+                "[[rules]]\nfault.odd_text = { kind = \"future\", frames = 0, after_ms = 0 }",
+                "1:1: fault.odd_text.frames: must be from 1 to 1000000, not 0",
+            ),
+            (
+                "[[rules]]\nfault.flood = { of = \"pings\", frames = 1000001, after_ms = 0 }",
+                "1:1: fault.flood.frames: must be from 1 to 1000000, not 1000001",
             ),
             (
                 "[[rules]]\nfault.close = { reason = \"why\", after_ms = 0 }",

@@ -1,16 +1,20 @@
 //! The dialogue of one upgraded connection, in Polymarket's protocol, and the faults in its course.
 
+mod request;
+
 use super::Venue;
 use super::connection::Io;
 use super::desk::{Desk, market_resolved};
 use super::ending::{Ending, leave};
+use super::extra::{Extra, Outgoing, fragments};
 use super::fault::Fault;
+use super::frame;
 use super::log::{ConnectionLog, What};
 use super::traffic::Feed;
 use crate::clock::Moment;
 use crate::supervise::later;
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
+use std::future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
@@ -20,8 +24,6 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 /// The venue's answer to what it does not understand.
 const INVALID: &str = "INVALID OPERATION";
-/// The venue's answer to a subscription that adds nothing.
-const NOTHING_NEW: &str = "NO NEW ASSETS";
 /// How far apart unprompted heartbeats are.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -45,14 +47,6 @@ impl From<tungstenite::Error> for Turn {
     }
 }
 
-/// What a client asks for.
-#[derive(Deserialize)]
-struct Request {
-    assets_ids: Vec<String>,
-    r#type: Option<String>,
-    operation: Option<String>,
-}
-
 /// An upgraded connection.
 pub(super) struct Session {
     pub(super) venue: Arc<Venue>,
@@ -68,6 +62,8 @@ pub(super) struct Session {
     heartbeat_due: Option<Instant>,
     /// When the fault begins, where it waits.
     fault_due: Option<Instant>,
+    /// What the fault sends, until all is sent.
+    extra: Option<Extra>,
     paused: watch::Receiver<bool>,
     resolved: broadcast::Receiver<Arc<[String]>>,
 }
@@ -82,6 +78,7 @@ impl Session {
             silent: false,
             heartbeat_due: None,
             fault_due: None,
+            extra: None,
             venue,
             log,
             socket,
@@ -126,14 +123,24 @@ impl Session {
         match &self.fault {
             Fault::Close { code, reason, .. } => return Some(Ending::Close(*code, reason.clone())),
             Fault::Flap => return Some(Ending::Close(Some(1000), String::new())),
-            Fault::Reset { .. } => return Some(Ending::Reset),
-            Fault::Cut { .. } => return Some(Ending::Cut),
+            Fault::Reset { .. } => return Some(Ending::Reset { in_frame: false }),
+            Fault::ResetInFrame { .. } => return Some(Ending::Reset { in_frame: true }),
+            Fault::Cut { .. } => return Some(Ending::Cut { in_frame: false }),
+            Fault::CutInFrame { .. } => return Some(Ending::Cut { in_frame: true }),
+            Fault::BadFrame { kind, .. } => return Some(Ending::Unreadable(frame::bad(*kind))),
+            Fault::TooBig { bytes, .. } => return Some(Ending::Unreadable(frame::too_big(*bytes))),
+            Fault::EndlessFragments { bytes, fragments, .. } => {
+                return Some(Ending::Unreadable(frame::endless_fragments(*bytes, *fragments)));
+            }
             Fault::Mute { .. } => return Some(Ending::Mute),
-            Fault::HeartbeatsOnly { .. } => self.heartbeat_due = Some(later(Moment::now().mono, HEARTBEAT)),
-            // Silence; the others are not waited for.
-            _ => {}
+            Fault::HeartbeatsOnly { .. } => {
+                self.silent = true;
+                self.heartbeat_due = Some(later(Moment::now().mono, HEARTBEAT));
+            }
+            Fault::Silence { .. } => self.silent = true,
+            // The others are not waited for.
+            fault => self.extra = Extra::of(fault),
         }
-        self.silent = true;
         None
     }
 
@@ -161,6 +168,7 @@ impl Session {
             message = self.socket.next() => self.receive(message).await,
             _ = self.paused.changed() => Ok(()), // read above; the venue that we hold keeps the sender
             resolved = self.resolved.recv() => self.tell_resolved(resolved).await,
+            () = future::ready(()), if self.extra.is_some() => self.send_extra().await,
             () = super::until(heartbeat_due) => {
                 self.heartbeat_due = Some(later(Moment::now().mono, HEARTBEAT));
                 self.send(Message::text("PONG")).await
@@ -195,75 +203,6 @@ impl Session {
         }
     }
 
-    async fn answer(&mut self, text: &str) -> Result<(), Turn> {
-        if text == "PING" {
-            return self.send(Message::text("PONG")).await;
-        }
-        let Ok(request) = serde_json::from_str::<Request>(text) else {
-            return self.send(Message::text(INVALID)).await;
-        };
-        match (request.operation.as_deref(), request.r#type.as_deref()) {
-            (None, Some("market")) if self.feed.is_none() => self.first_subscription(&request.assets_ids).await,
-            (Some("subscribe"), _) if self.feed.is_some() => self.subscribe(&request.assets_ids).await,
-            (Some("unsubscribe"), _) if self.feed.is_some() => {
-                let removed = self.desk.unsubscribe(&request.assets_ids);
-                self.log.note(What::SubscriptionChanged {
-                    added: 0,
-                    refused: 0,
-                    removed,
-                });
-                Ok(())
-            }
-            _ => self.send(Message::text(INVALID)).await,
-        }
-    }
-
-    async fn first_subscription(&mut self, tokens: &[String]) -> Result<(), Turn> {
-        match self.fault {
-            Fault::NoAnswer => {
-                self.note_fault();
-                return Ok(());
-            }
-            Fault::RejectSubscription => {
-                self.note_fault();
-                self.log.note(What::Rejected);
-                return self.send(Message::text(INVALID)).await;
-            }
-            _ => {}
-        }
-        let venue = &self.venue;
-        let answer = self
-            .desk
-            .subscribe(tokens, |token| venue.is_unknown(token), Moment::now().unix_millis());
-        let (frame, accepted, refused) = answer.map_or_else(
-            || ("[]\n".into(), 0, 0),
-            |answer| (answer.frame, answer.accepted, answer.refused),
-        );
-        self.feed(Message::text(frame)).await?;
-        self.log.note(What::Subscribed { accepted, refused });
-        let now = Moment::now().mono;
-        self.feed = Some(Feed::new(self.venue.traffic.clone(), now));
-        self.fault_due = self.fault.after().map(|after| later(now, after));
-        self.socket.flush().await?;
-        Err(Turn::Subscribed)
-    }
-
-    async fn subscribe(&mut self, tokens: &[String]) -> Result<(), Turn> {
-        let venue = &self.venue;
-        let answer = self
-            .desk
-            .subscribe(tokens, |token| venue.is_unknown(token), Moment::now().unix_millis());
-        let Some(answer) = answer else {
-            return self.send(Message::text(NOTHING_NEW)).await;
-        };
-        self.log.note(What::SubscriptionChanged {
-            added: answer.accepted,
-            refused: answer.refused,
-            removed: 0,
-        });
-        self.send(Message::text(answer.frame)).await
-    }
-
     async fn tell_resolved(&mut self, resolved: Result<Arc<[String]>, RecvError>) -> Result<(), Turn> {
         // Lagged behind by more than is kept: those markets stay silent towards this client, as after a reconnect.
         let Ok(tokens) = resolved else { return Ok(()) };
@@ -282,6 +221,28 @@ impl Session {
         let Some(feed) = &mut self.feed else { return Ok(()) };
         for message in feed.take(Moment::now(), &mut self.desk) {
             self.feed(message).await?;
+        }
+        Ok(self.socket.flush().await?)
+    }
+
+    async fn send_extra(&mut self) -> Result<(), Turn> {
+        let Some(extra) = &mut self.extra else { return Ok(()) };
+        let token = self.desk.first_token().unwrap_or("1");
+        let batch = extra.take(token, Moment::now().unix_millis());
+        if batch.is_empty() {
+            self.extra = None;
+        }
+        for outgoing in batch {
+            match outgoing {
+                Outgoing::Whole(message) => self.feed(message).await?,
+                Outgoing::Fragmented(message, count) => {
+                    let copy = message.clone(); // the payload is shared
+                    for fragment in fragments(message, count) {
+                        self.socket.feed(fragment).await?;
+                    }
+                    self.log.sent(&copy);
+                }
+            }
         }
         Ok(self.socket.flush().await?)
     }

@@ -6,11 +6,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// Nothing here takes so long; what does has failed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+/// The largest message that a client reads.
+pub(crate) const READS: usize = 1 << 20;
 /// How long nothing must come to be called nothing.
 pub(crate) const NOTHING: Duration = Duration::from_millis(300);
 pub(crate) const SUBSCRIBE: &str = r#"{"assets_ids":["11","22"],"type":"market"}"#;
@@ -95,11 +98,22 @@ impl Client {
 impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
     /// Asks for the upgrade of a connection.
     pub(crate) async fn over(io: Io, venue: &SimulatedVenue) -> Result<Self, Error> {
-        let (socket, _) = within(tokio_tungstenite::client_async(venue.url(), io)).await?;
+        let config = WebSocketConfig::default()
+            .max_frame_size(Some(READS))
+            .max_message_size(Some(READS));
+        let (socket, _) = within(client_async_with_config(venue.url(), io, Some(config))).await?;
         Ok(Self {
             socket,
             read: FrameCounts::default(),
         })
+    }
+
+    /// On a connection that has been upgraded by hand.
+    pub(crate) async fn upgraded(io: Io) -> Self {
+        Self {
+            socket: WebSocketStream::from_raw_socket(io, Role::Client, None).await,
+            read: FrameCounts::default(),
+        }
     }
 
     /// Subscribes to two tokens, and reads the answer.

@@ -10,9 +10,11 @@
 
 mod client;
 mod faults;
+mod frames;
 mod log;
 mod protocol;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
 mod traffic;
+mod upgrade;
