@@ -129,3 +129,53 @@ fn describe(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
         data_age_seconds: snapshot.data_age().map(|age| age.as_secs_f64()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{Cause, StreamName};
+    use crate::metrics::StreamInfo;
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn times_follow_the_wall_clock_and_ages_do_not() {
+        let origin = Moment::now().mono;
+        let all = Streams::new();
+        let info = StreamInfo {
+            stream: StreamName::new("test").unwrap(),
+            server_address: "venue.example".into(),
+            transport: "wss".into(),
+            page_on_stale: false,
+        };
+        let cells = Arc::new(StreamCells::new(info, all.venue("polymarket"), origin));
+        all.add(&cells);
+        let after = |seconds| origin + Duration::from_secs(seconds);
+        cells.data(after(10));
+        cells.update(after(20), |writer| {
+            writer.lost(Cause::Eof);
+            writer.outage_began(after(20));
+            writer.set_wait(Some((Duration::from_secs(40), after(60))));
+        });
+        for (unix, since, last_data, next_attempt) in [
+            (1_700_000_000, "22:13:10.000Z", "22:13:00.000Z", "22:13:50.000Z"),
+            (1_700_003_600, "23:13:10.000Z", "23:13:00.000Z", "23:13:50.000Z"),
+            (1_699_996_400, "21:13:10.000Z", "21:13:00.000Z", "21:13:50.000Z"),
+            (5, "00:00:00.001Z", "00:00:00.001Z", "00:00:35.000Z"),
+        ] {
+            let wall = UNIX_EPOCH + Duration::from_secs(unix);
+            let json = streams(&all, Moment { mono: after(30), wall }).unwrap();
+            let stream = &serde_json::from_slice::<serde_json::Value>(&json).unwrap()["streams"][0];
+            let time = |key: &str| stream[key].as_str().unwrap().split_once('T').unwrap().1.to_owned();
+            for key in ["since", "outage_since", "last_cause_at"] {
+                assert_eq!(time(key), since, "{key} at {unix}");
+            }
+            assert_eq!(
+                (time("last_data"), time("next_attempt")),
+                (last_data.into(), next_attempt.into())
+            );
+            assert_eq!(stream["data_age_seconds"], 20.0);
+            assert_eq!(stream["breaker"]["open_until"], serde_json::Value::Null);
+        }
+    }
+}

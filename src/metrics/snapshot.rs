@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// All figures of a stream at one moment; those that belong together agree.
 ///
-/// Unix times are seconds, to the millisecond, judged from the clocks at the moment of the snapshot.
+/// Unix times are seconds, to the millisecond, judged from the clocks at the moment of the snapshot; never 0 or less.
 #[derive(Clone, Debug)]
 pub struct StreamSnapshot {
     pub(super) at: Moment,
@@ -104,7 +104,8 @@ impl StreamSnapshot {
 
     fn unix(&self, nanos: u64) -> f64 {
         let seconds = self.at.unix_seconds_at(self.instant(nanos));
-        (seconds * 1000.0).round() / 1000.0
+        // A clock that was set to 1970 puts what happened before then; as a figure, 0 would say that it never did.
+        ((seconds * 1000.0).round() / 1000.0).max(0.001)
     }
 
     fn instant(&self, nanos: u64) -> Instant {
