@@ -11,135 +11,22 @@
 
 mod support;
 
-use feedwatch::market::{Instrument, MarketEvent};
-use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, Script, SimOptions, SimulatedVenue, Speed, Traffic, What};
+use feedwatch::market::Instrument;
+use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, SimOptions, SimulatedVenue, Speed, Traffic, What};
 use feedwatch::stream::{Dialler, MarketDataStream, TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::{OnStale, Policy};
 use futures_util::{SinkExt, StreamExt};
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
 use support::pipe::{BOOK, Pipe, serve_first_subscription};
 use support::rig::Rig;
+use support::rows::{close, dial, fails_an_attempt, loses_the_connection, millis, options, policy, status, venue};
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-
-const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn policy() -> Policy {
-    Policy {
-        initial_delay: millis(20),
-        max_delay: millis(100),
-        jitter: 0.0,
-        max_consecutive_failures: 99,
-        circuit_breaker_cooldown: Duration::from_secs(60),
-        stable_after: Duration::from_secs(60),
-        connect_timeout: millis(500),
-        subscribe_timeout: millis(500),
-        ..Policy::default()
-    }
-}
-
-fn options() -> TransportOptions {
-    TransportOptions {
-        ping_interval: Some(millis(100)),
-        pong_timeout: millis(300),
-        close_timeout: millis(500),
-        ..TransportOptions::default()
-    }
-}
-
-async fn dial(url: &str, policy: Policy) -> Rig {
-    Rig::new(
-        url,
-        policy,
-        options(),
-        TlsTrust::only([]).unwrap(),
-        TcpDialler::default(),
-    )
-    .await
-}
-
-fn venue(rules: Vec<Rule>) -> SimulatedVenue {
-    SimulatedVenue::start(SimOptions {
-        script: Script { rules },
-        ..SimOptions::default()
-    })
-    .unwrap()
-}
-
-fn status(code: u16, headers: &[(&str, &str)]) -> Fault {
-    let headers = headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Fault::Status {
-        code,
-        headers: headers.collect::<BTreeMap<_, _>>(),
-        body: String::new(),
-    }
-}
-
-fn close(code: Option<u16>) -> Fault {
-    Fault::Close {
-        code,
-        reason: String::new(),
-        after: millis(50),
-    }
-}
-
-/// The first connection meets the fault, the second one does not: the attempt failed for this cause, and the stream is live
-/// after a redial.
-async fn fails_an_attempt(fault: Fault, cause: &str) {
-    let venue = venue(vec![Rule::connections(1, 1, fault)]);
-    let mut rig = dial(&venue.url(), policy()).await;
-    let scrape = rig.until_live().await;
-    assert_eq!(scrape.nonzero("feedwatch_connect_failures_total", "cause"), [cause]);
-    assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[("cause", cause)]), 1.0);
-    assert_eq!(
-        scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "backoff")]),
-        1.0
-    );
-    assert_eq!(
-        scrape.sum("feedwatch_outages_total", &[]),
-        1.0,
-        "a failed start is an outage"
-    );
-    assert_eq!(scrape.sum("feedwatch_outage_duration_seconds_count", &[]), 1.0);
-    assert_eq!(rig.error_types(), [cause]);
-    rig.stream.close().await;
-    venue.shutdown().await;
-}
-
-/// The first connection is lost for this cause, and the stream is live again after a redial.
-async fn loses_the_connection(fault: Fault, cause: &str) {
-    let venue = venue(vec![Rule::connections(1, 1, fault)]);
-    let mut rig = dial(&venue.url(), policy()).await;
-    let live_again = |scrape: &Scrape| {
-        scrape.sum("feedwatch_disconnects_total", &[]) >= 1.0 && scrape.sum("feedwatch_stream_connected", &[]) == 1.0
-    };
-    let scrape = rig.until("live again", live_again).await;
-    assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), [cause]);
-    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 2.0);
-    assert_eq!(rig.causes_of_outages(), [cause]);
-    let gaps: Vec<_> = rig
-        .events
-        .iter()
-        .filter(|event| !matches!(event, MarketEvent::Frame(_)))
-        .collect();
-    assert!(
-        matches!(gaps[..], [MarketEvent::Disconnected { cause: told, .. }, MarketEvent::Reconnected] if told.as_str() == cause),
-        "{gaps:?}"
-    );
-    rig.stream.close().await;
-    venue.shutdown().await;
-}
 
 #[tokio::test]
 async fn a_venue_that_never_answers_the_upgrade() {

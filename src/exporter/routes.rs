@@ -240,6 +240,7 @@ fn stream_name(path: &str) -> Option<&str> {
 }
 
 /// A request that is not served.
+#[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
     reason: String,

@@ -12,6 +12,7 @@
 pub(crate) mod aftermath;
 pub(crate) mod pipe;
 pub(crate) mod rig;
+pub(crate) mod rows;
 
 use feedwatch::sim::{Capture, SimOptions, SimulatedVenue, Speed, Traffic};
 use std::path::{Path, PathBuf};
