@@ -3,7 +3,7 @@
 //! Times are far apart, so that a busy machine decides nothing: a connection lives much less or much more than it needs to be
 //! stable, and what times out does so long after what does not.
 
-use feedwatch::sim::{Fault, Rule};
+use feedwatch::sim::{BadFrame, Fault, Rule, UpgradeFault};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Case {
 
 fn fault(random: &mut fastrand::Rng, reconnects_when_stale: bool) -> Fault {
     let after = Duration::from_millis(random.choice([0, 0, 30, 100, LONG_MS]).unwrap());
-    match random.u32(0..if reconnects_when_stale { 12 } else { 10 }) {
+    match random.u32(0..if reconnects_when_stale { 18 } else { 16 }) {
         0 => Fault::Hang,
         1 => Fault::NoAnswer,
         2 => Fault::RejectSubscription,
@@ -96,7 +96,33 @@ fn fault(random: &mut fastrand::Rng, reconnects_when_stale: bool) -> Fault {
         7 => Fault::Reset { after },
         8 => Fault::Cut { after },
         9 => Fault::Mute { after },
-        10 => Fault::Silence { after },
+        10 => Fault::CutInFrame { after },
+        11 => Fault::ResetInFrame { after },
+        12 | 13 => Fault::BadFrame {
+            kind: random
+                .choice([
+                    BadFrame::InvalidUtf8,
+                    BadFrame::ReservedBit,
+                    BadFrame::Masked,
+                    BadFrame::Opcode,
+                    BadFrame::LongControl,
+                    BadFrame::Continuation,
+                ])
+                .unwrap(),
+            after,
+        },
+        14 | 15 => Fault::Upgrade(
+            random
+                .choice([
+                    UpgradeFault::WrongAccept,
+                    UpgradeFault::NoAccept,
+                    UpgradeFault::Headers { bytes: 64 * 1024 },
+                    UpgradeFault::Extension,
+                    UpgradeFault::Cut,
+                ])
+                .unwrap(),
+        ),
+        16 => Fault::Silence { after },
         _ => Fault::HeartbeatsOnly { after },
     }
 }

@@ -150,6 +150,8 @@ impl Connection {
             (None, "hang") => "upgrade_timeout",
             (None, "no_answer") => "subscribe_timeout",
             (None, "reject_subscription") => "subscribe_rejected",
+            (None, "upgrade_cut") => "eof",
+            (None, "upgrade_wrong_accept" | "upgrade_no_accept" | "upgrade_headers" | "upgrade_extension") => "upgrade",
             (None, _) => "what no fault explains",
         })
     }
@@ -170,6 +172,8 @@ impl Connection {
             (Some("reset"), _) => "tcp_reset",
             (Some("cut"), _) => "eof",
             (_, "mute") => "pong_timeout",
+            (_, "bad_frame_invalid_utf8") => "invalid_utf8",
+            (_, fault) if fault.starts_with("bad_frame_") => "protocol",
             (_, "silence" | "heartbeats_only") => "stale",
             _ => "what no fault explains",
         })
