@@ -54,14 +54,14 @@ fn in_turn(faults: &[Fault]) -> SimulatedVenue {
 }
 
 /// A scrape, and the time within which its figures were read.
-struct Seen {
-    exposition: Exposition,
+pub(crate) struct Seen {
+    pub(crate) exposition: Exposition,
     asked: Instant,
     answered: Instant,
 }
 
 impl Seen {
-    async fn now(service: &Service) -> Self {
+    pub(crate) async fn now(service: &Service) -> Self {
         let asked = Instant::now();
         let exposition = service.scrape().await;
         Self {
@@ -71,7 +71,7 @@ impl Seen {
         }
     }
 
-    fn of(&self, stream: &str, name: &str) -> f64 {
+    pub(crate) fn of(&self, stream: &str, name: &str) -> f64 {
         self.exposition.sum(name, &[("stream", stream)])
     }
 
@@ -80,7 +80,7 @@ impl Seen {
     }
 
     /// The state that is 1, which must be exactly one.
-    fn state(&self, stream: &str, name: &str) -> String {
+    pub(crate) fn state(&self, stream: &str, name: &str) -> String {
         let all = [("stream", stream)];
         let series = self.exposition.series(name, &all);
         assert!(series.iter().all(|(_, value)| [0.0, 1.0].contains(value)), "{series:?}");
@@ -95,12 +95,12 @@ impl Seen {
         }
     }
 
-    fn transitions(&self, stream: &str, from: &str, to: &str) -> f64 {
+    pub(crate) fn transitions(&self, stream: &str, from: &str, to: &str) -> f64 {
         let series = [("stream", stream), ("from", from), ("to", to)];
         self.exposition.value("feedwatch_breaker_transitions_total", &series)
     }
 
-    fn check_connections(&self, stream: &str) {
+    pub(crate) fn check_connections(&self, stream: &str) {
         let state = self.state(stream, "feedwatch_stream_state");
         let (is_live, in_flight) = (state == "live", matches!(state.as_str(), "connecting" | "subscribing"));
         let attempts = self.of(stream, "feedwatch_connect_attempts_total");
@@ -139,7 +139,7 @@ impl Seen {
         assert!(self.of(stream, "feedwatch_subscriptions_active") <= 2.0, "{stream}");
     }
 
-    fn check_breaker(&self, stream: &str) {
+    pub(crate) fn check_breaker(&self, stream: &str) {
         let state = self.state(stream, "feedwatch_breaker_state");
         let moved = |from, to| self.transitions(stream, from, to);
         let enters = moved("closed", "open") + moved("half_open", "open");
@@ -165,7 +165,7 @@ impl Seen {
     }
 
     /// Time live and time down are the time that has passed.
-    fn check_clocks(&self, before: &Self, stream: &str) {
+    pub(crate) fn check_clocks(&self, before: &Self, stream: &str) {
         let grown = |name| self.of(stream, name) - before.of(stream, name);
         let (up, observed) = (
             grown("feedwatch_stream_up_seconds_total"),
@@ -184,7 +184,7 @@ impl Seen {
         assert!(up <= observed, "{stream}: {up} s up of {observed}");
     }
 
-    fn check_growth(&self, before: &Self) {
+    pub(crate) fn check_growth(&self, before: &Self) {
         let earlier: BTreeMap<_, _> = before.exposition.growing().collect();
         let later: BTreeMap<_, _> = self.exposition.growing().collect();
         assert!(earlier.keys().eq(later.keys()), "series come or go");

@@ -21,3 +21,4 @@ mod signals;
 mod simulate;
 #[path = "../support/mod.rs"]
 mod support;
+mod time;
