@@ -13,21 +13,25 @@ mod support;
 
 use feedwatch::sim::{SimOptions, SimulatedVenue};
 use feedwatch::stream::{TcpDialler, TlsTrust, TransportOptions};
-use feedwatch::supervise::Policy;
+use feedwatch::supervise::{OnStale, Policy};
+use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
+use support::pipe::{BOOK, Pipe, serve_first_subscription};
 use support::rig::Rig;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_tungstenite::tungstenite::Message;
 
 /// 2100-01-01.
 const NOT_AFTER: i64 = 4_102_444_800;
@@ -187,4 +191,42 @@ async fn a_handshake_that_hangs_or_is_none_backs_off() {
         }
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_wait_are_read_before_anything_is_missed() {
+    let authority = authority();
+    let acceptor = TlsAcceptor::from(server(&authority, "venue.example", 2100));
+    // Of a record only a part fits.
+    let (pipe, end) = Pipe::new(1000);
+    tokio::spawn(async move {
+        let mut server = serve_first_subscription(acceptor.accept(end).await.unwrap()).await;
+        let book = Message::text(format!("{BOOK:10000}"));
+        while let Some(Ok(message)) = server.next().await {
+            if message == Message::text("PING") {
+                sleep(Duration::from_secs(5)).await;
+                for answer in [book.clone(), book.clone(), Message::text("PONG")] {
+                    server.send(answer).await.unwrap();
+                }
+            }
+        }
+    });
+    let policy = Policy {
+        stale_after: Some(Duration::from_secs(30)),
+        on_stale: OnStale::Reconnect,
+        ..Policy::default()
+    };
+    let options = TransportOptions::default();
+    let url = "wss://venue.example/ws/market";
+    let mut rig = Rig::new(url, policy, options, trusting(&authority), pipe).await;
+    rig.until_live().await;
+    // The first ping leaves, and nobody polls for a minute.
+    let pinged = |scrape: &Scrape| scrape.sum("feedwatch_frames_sent_total", &[]) == 2.0;
+    let before = rig.until("a ping", pinged).await;
+    assert_eq!(before.sum("feedwatch_frames_received_total", &[]), 1.0);
+    sleep(Duration::from_secs(60)).await;
+    let all = |scrape: &Scrape| scrape.sum("feedwatch_frames_received_total", &[]) == 4.0;
+    let after = rig.until("what waited", all).await;
+    assert_eq!(after.sum("feedwatch_disconnects_total", &[]), 0.0);
+    assert_eq!(after.sum("feedwatch_stale_episodes_total", &[]), 0.0);
 }

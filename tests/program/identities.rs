@@ -47,14 +47,14 @@ fn in_turn(faults: &[Fault]) -> SimulatedVenue {
 }
 
 /// A scrape, and the time within which its figures were read.
-struct Seen {
-    exposition: Exposition,
+pub(crate) struct Seen {
+    pub(crate) exposition: Exposition,
     asked: Instant,
     answered: Instant,
 }
 
 impl Seen {
-    async fn now(service: &Service) -> Self {
+    pub(crate) async fn now(service: &Service) -> Self {
         let asked = Instant::now();
         let exposition = service.scrape().await;
         Self {
@@ -64,13 +64,13 @@ impl Seen {
         }
     }
 
-    fn stream<'s>(&'s self, stream: &'s str) -> OfStream<'s> {
+    pub(crate) fn stream<'s>(&'s self, stream: &'s str) -> OfStream<'s> {
         let exposition = &self.exposition;
         OfStream { exposition, stream }
     }
 
     /// Time live and time down are the time that has passed.
-    fn check_clocks(&self, before: &Self, stream: &str) {
+    pub(crate) fn check_clocks(&self, before: &Self, stream: &str) {
         let grown = |name| self.stream(stream).sum(name) - before.stream(stream).sum(name);
         let (up, observed) = (
             grown("feedwatch_stream_up_seconds_total"),

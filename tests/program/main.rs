@@ -35,3 +35,4 @@ mod simulate;
 #[path = "../support/mod.rs"]
 mod support;
 mod telemetry;
+mod time;

@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -37,8 +37,8 @@ impl Dialler for Pipe {
 }
 
 /// Answers the upgrade and the first subscription; then the venue does as it likes.
-pub(crate) async fn serve_first_subscription(pipe: DuplexStream) -> WebSocketStream<DuplexStream> {
-    let mut server = tokio_tungstenite::accept_async(pipe).await.unwrap();
+pub(crate) async fn serve_first_subscription<Io: AsyncRead + AsyncWrite + Unpin>(io: Io) -> WebSocketStream<Io> {
+    let mut server = tokio_tungstenite::accept_async(io).await.unwrap();
     server.next().await.unwrap().unwrap();
     server.send(Message::text(BOOK)).await.unwrap();
     server

@@ -145,13 +145,15 @@ impl Connection {
             (Some(401 | 451), _) => "unauthorized",
             (Some(403), _) if forbidden >= 3 => "unauthorized",
             (Some(418 | 429), _) => "rate_limited",
-            (Some(200..=399), _) => "upgrade",
+            (Some(200..=399), _)
+            | (None, "upgrade_wrong_accept" | "upgrade_no_accept" | "upgrade_headers" | "upgrade_extension") => {
+                "upgrade"
+            }
             (Some(_), _) => "http_status",
             (None, "hang") => "upgrade_timeout",
             (None, "no_answer") => "subscribe_timeout",
             (None, "reject_subscription") => "subscribe_rejected",
             (None, "upgrade_cut") => "eof",
-            (None, "upgrade_wrong_accept" | "upgrade_no_accept" | "upgrade_headers" | "upgrade_extension") => "upgrade",
             (None, _) => "what no fault explains",
         })
     }
