@@ -34,8 +34,14 @@
 //! from_ms = 60000
 //! until_ms = 70000
 //! fault = "refuse"
+//!
+//! [[rules]]                      # everybody else finds the venue back for two seconds in each minute
+//! from_ms = 2000                 # counted from the beginning of each period
+//! until_ms = 60000
+//! every_ms = 60000
+//! fault = "hang"
 //! # "#).unwrap();
-//! # assert_eq!(script.rules.len(), 4);
+//! # assert_eq!(script.rules.len(), 5);
 //! ```
 //!
 //! | fault | what happens |

@@ -27,6 +27,10 @@ pub struct Rule {
     /// Connections that arrive before then; `None` = no end. In a script: `until_ms`.
     #[serde(rename = "until_ms", default, deserialize_with = "some_millis")]
     pub until: Option<Duration>,
+    /// The two come again after so long, and count from the beginning of each such period; `None` = they come once. In a
+    /// script: `every_ms`.
+    #[serde(rename = "every_ms", default, deserialize_with = "some_millis")]
+    pub every: Option<Duration>,
     /// What they meet.
     pub fault: Fault,
 }
@@ -94,18 +98,16 @@ impl Script {
 
     /// Until when the port is closed, where it is at `at`.
     pub(super) fn refused_until(&self, at: Duration) -> Option<Duration> {
-        let windows = self.rules.iter().filter(|rule| rule.fault == Fault::Refuse);
-        windows
-            .filter(|rule| rule.from <= at)
-            .filter_map(|rule| rule.until)
-            .filter(|until| at < *until)
-            .max()
+        self.refusals().filter_map(|rule| rule.window_end(at)).max()
     }
 
     /// When the port is closed next, after `at`.
     pub(super) fn next_refusal(&self, at: Duration) -> Option<Duration> {
-        let windows = self.rules.iter().filter(|rule| rule.fault == Fault::Refuse);
-        windows.map(|rule| rule.from).filter(|from| at < *from).min()
+        self.refusals().filter_map(|rule| rule.next_window(at)).min()
+    }
+
+    fn refusals(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| rule.fault == Fault::Refuse)
     }
 }
 
@@ -117,6 +119,7 @@ impl Rule {
             last_connection: None,
             from: Duration::ZERO,
             until: None,
+            every: None,
             fault,
         }
     }
@@ -139,11 +142,43 @@ impl Rule {
         }
     }
 
+    /// The same in each period of this length.
+    #[must_use]
+    pub const fn each(mut self, period: Duration) -> Self {
+        self.every = Some(period);
+        self
+    }
+
     fn matches(&self, connection: u64, at: Duration) -> bool {
+        let at = at.saturating_sub(self.period_begin(at));
         self.first_connection <= connection
             && self.last_connection.is_none_or(|last| connection <= last)
             && self.from <= at
             && self.until.is_none_or(|until| at < until)
+    }
+
+    /// When the window ends that is open at `at`; `None` where none is, or where it has no end.
+    fn window_end(&self, at: Duration) -> Option<Duration> {
+        let begin = self.period_begin(at);
+        let end = begin.checked_add(self.until?)?;
+        (begin.saturating_add(self.from) <= at && at < end).then_some(end)
+    }
+
+    /// When a window opens next, after `at`.
+    fn next_window(&self, at: Duration) -> Option<Duration> {
+        let this = self.period_begin(at).checked_add(self.from)?;
+        if at < this {
+            return Some(this);
+        }
+        this.checked_add(self.every?)
+    }
+
+    /// When the period begins to which `at` belongs.
+    fn period_begin(&self, at: Duration) -> Duration {
+        let into = |every: Duration| at.as_nanos().checked_rem(every.as_nanos()).unwrap_or(0);
+        self.every.map_or(Duration::ZERO, |every| {
+            at.saturating_sub(Duration::from_nanos(u64::try_from(into(every)).unwrap_or(0)))
+        })
     }
 
     fn problem(&self) -> Option<String> {
@@ -157,6 +192,22 @@ impl Rule {
         if let Some(until) = self.until.filter(|until| *until <= self.from) {
             let (until, from) = (until.as_millis(), self.from.as_millis());
             return Some(format!("until_ms: {until} is not after from_ms, {from}"));
+        }
+        if let Some(every) = self.every {
+            let every_ms = every.as_millis();
+            match self.until {
+                None => return Some("every_ms: needs until_ms: what comes again must end".into()),
+                Some(until) if every < until => {
+                    return Some(format!(
+                        "every_ms: {every_ms} is less than until_ms, {}",
+                        until.as_millis()
+                    ));
+                }
+                Some(until) if self.fault == Fault::Refuse && every == until.saturating_sub(self.from) => {
+                    return Some("fault: refuse for the whole of every_ms: the port must open again".into());
+                }
+                Some(_) => {}
+            }
         }
         match &self.fault {
             Fault::Refuse if self.until.is_none() => {
@@ -229,6 +280,27 @@ mod tests {
     }
 
     #[test]
+    fn a_window_comes_again_in_each_period() {
+        let down = Rule::during(seconds(2), seconds(60), Fault::Refuse).each(seconds(60));
+        let script = Script {
+            rules: vec![
+                down,
+                Rule::during(seconds(1), seconds(2), Fault::Hang).each(seconds(60)),
+            ],
+        };
+        for minute in [0, 60, 6000] {
+            assert_eq!(script.refused_until(seconds(minute + 1)), None);
+            assert_eq!(script.refused_until(seconds(minute + 2)), Some(seconds(minute + 60)));
+            assert_eq!(script.refused_until(seconds(minute + 59)), Some(seconds(minute + 60)));
+            assert_eq!(script.next_refusal(seconds(minute)), Some(seconds(minute + 2)));
+            assert_eq!(script.next_refusal(seconds(minute + 2)), Some(seconds(minute + 62)));
+            assert_eq!(script.fault(1, seconds(minute)), Fault::None);
+            assert_eq!(script.fault(1, seconds(minute + 1)), Fault::Hang);
+            assert_eq!(script.fault(1, seconds(minute + 2)), Fault::None);
+        }
+    }
+
+    #[test]
     fn every_fault_can_be_written() {
         let script = Script::from_toml(
             r#"
@@ -277,7 +349,7 @@ mod tests {
         for (text, message) in [
             (
                 "[[rules]]\nfault = \"hang\"\nform_ms = 3",
-                "3:1: unknown field `form_ms`, expected one of `first_connection`, `last_connection`, `from_ms`, `until_ms`, `fault`",
+                "3:1: unknown field `form_ms`, expected one of `first_connection`, `last_connection`, `from_ms`, `until_ms`, `every_ms`, `fault`",
             ),
             (
                 "[[rules]]\nfault = \"refuse\"",
@@ -290,6 +362,18 @@ mod tests {
             (
                 "\n[[rules]]\nfrom_ms = 5\nuntil_ms = 5\nfault = \"hang\"",
                 "2:1: until_ms: 5 is not after from_ms, 5",
+            ),
+            (
+                "[[rules]]\nfrom_ms = 5\nevery_ms = 9\nfault = \"hang\"",
+                "1:1: every_ms: needs until_ms: what comes again must end",
+            ),
+            (
+                "[[rules]]\nuntil_ms = 9\nevery_ms = 8\nfault = \"hang\"",
+                "1:1: every_ms: 8 is less than until_ms, 9",
+            ),
+            (
+                "[[rules]]\nuntil_ms = 9\nevery_ms = 9\nfault = \"refuse\"",
+                "1:1: fault: refuse for the whole of every_ms: the port must open again",
             ),
             (
                 "[[rules]]\nfault.status = { code = 101 }",

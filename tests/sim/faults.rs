@@ -39,6 +39,20 @@ async fn refuse_closes_the_port_and_opens_it_again() {
 }
 
 #[tokio::test]
+async fn a_port_can_be_closed_in_each_period() {
+    let period = millis(400);
+    let window = Rule::during(millis(200), period, Fault::Refuse).each(period);
+    let venue = start(silent(vec![window]));
+    let log = venue.log();
+    for round in 1..=3 {
+        let from = round * period;
+        let opened = logged(&log, |entry| entry.what == What::PortOpened && entry.at >= from).await;
+        logged(&log, |entry| entry.what == What::PortClosed && entry.at > opened.at).await;
+    }
+    within(venue.shutdown()).await;
+}
+
+#[tokio::test]
 async fn hang_accepts_and_never_answers() {
     let venue = start(silent(vec![Rule::always(Fault::Hang)]));
     let mut stream = TcpStream::connect(venue.address()).await.unwrap();
