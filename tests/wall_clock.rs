@@ -90,6 +90,15 @@ impl Bench {
         });
     }
 
+    fn lose_and_wait(&self, seconds: u64) {
+        self.lose();
+        self.tell(Notice::BackingOff {
+            delay: secs(seconds),
+            due: self.now.mono + secs(seconds),
+            failures: 1,
+        });
+    }
+
     /// Data comes, of a venue whose clock goes right.
     fn data(&self, venue_time: Moment) {
         self.cells.frame_received(100, self.now.mono);
@@ -164,12 +173,7 @@ fn an_outage_and_a_wait_last_as_long_as_they_do() {
     bench.dial(AttemptKind::First);
     bench.go_live();
     bench.pass(60);
-    bench.lose();
-    bench.tell(Notice::BackingOff {
-        delay: secs(20),
-        due: bench.now.mono + secs(20),
-        failures: 1,
-    });
+    bench.lose_and_wait(20);
     bench.pass(5);
     bench.set_clock_and_check(|bench| {
         assert_eq!(bench.age("feedwatch_outage_start_timestamp_seconds"), 5.0);
@@ -265,12 +269,7 @@ fn a_clock_that_is_set_to_1970_shows_no_moment_before_it() {
     bench.go_live();
     bench.data(bench.now);
     bench.pass(60);
-    bench.lose();
-    bench.tell(Notice::BackingOff {
-        delay: secs(20),
-        due: bench.now.mono + secs(20),
-        failures: 1,
-    });
+    bench.lose_and_wait(20);
     bench.pass(10);
     for (wall, next_attempt) in [
         (UNIX_EPOCH + secs(5), 15.0),

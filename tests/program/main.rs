@@ -36,3 +36,9 @@ mod simulate;
 mod support;
 mod telemetry;
 mod time;
+
+/// Takes a minute. Tests start in the order of their names: from here it starts first, and runs beside the others.
+#[tokio::test]
+async fn a_process_that_was_stopped_for_a_minute_reads_before_it_judges() {
+    time::a_process_that_was_stopped_reads_before_it_judges().await;
+}

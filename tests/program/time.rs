@@ -100,9 +100,8 @@ fn state_of(process: u32) -> char {
     stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
 }
 
-/// A whole minute, since the point is that every limit passes, the defaults of up to 30 s as well. It runs beside the others.
-#[tokio::test]
-async fn a_process_that_was_stopped_for_a_minute_reads_before_it_judges() {
+/// A whole minute, since the point is that every limit passes, the defaults of up to 30 s as well.
+pub(crate) async fn a_process_that_was_stopped_reads_before_it_judges() {
     let (busy, quiet, closed) = (busy_venue(), venue(Vec::new()), closed_venue());
     let owing = [
         SlowVenue::that_owes(Owed::Upgrade).await,
