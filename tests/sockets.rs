@@ -148,6 +148,7 @@ async fn a_closed_port_is_refused_and_found_again_when_it_opens() {
             scrape.nonzero("feedwatch_connect_failures_total", "cause"),
             ["tcp_refused"]
         );
+        assert!(rig.error_types().iter().all(|cause| cause == "tcp_refused"));
         assert_eq!(scrape.sum("feedwatch_outages_total", &[]), 1.0);
     })
     .await;
@@ -183,6 +184,8 @@ async fn a_venue_that_restarts_is_left_alone_for_five_seconds() {
                 })
                 .await;
             assert_eq!(scrape.sum("feedwatch_reconnect_current_delay_seconds", &[]), 5.0);
+            rig.stream.close().await;
+            assert_eq!(rig.causes_of_outages(), [cause]);
         }
     })
     .await;
@@ -263,6 +266,7 @@ async fn a_venue_that_stays_dead_is_redialled_and_then_trips() {
         let mut rig = dial(&venue.url(), policy).await;
         let scrape = rig.until_tripped().await;
         assert_eq!(scrape.sum("feedwatch_disconnects_total", &[("cause", "stale")]), 3.0);
+        assert_eq!(rig.causes_of_outages(), ["stale"; 3]);
         assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 3.0);
     })
     .await;
@@ -287,6 +291,7 @@ async fn a_flapping_venue_trips_although_each_connection_goes_live() {
         let scrape = rig.until_tripped().await;
         assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 4.0);
         assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 0.0);
+        assert_eq!(rig.causes_of_outages(), ["close_normal"; 4]);
     })
     .await;
 }
@@ -524,6 +529,7 @@ async fn each_phase_of_a_dial_has_its_cause() {
                 s.sum("feedwatch_connect_failures_total", &[("cause", cause)]) >= 1.0
             })
             .await;
+            assert_eq!(rig.error_types()[0], cause);
         }
     })
     .await;
