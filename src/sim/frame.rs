@@ -57,13 +57,18 @@ pub(super) fn too_big(bytes: u64) -> Pieces {
     )
 }
 
-/// So many fragments of so many bytes, of a text that they do not end.
+/// So many fragments of so many bytes, of a text that they do not end; small ones come many in a piece.
 pub(super) fn endless_fragments(bytes: usize, fragments: u64) -> Pieces {
     let payload = vec![b' '; bytes];
     let first = Bytes::from(frame(TEXT, &payload));
-    let next = Bytes::from(frame(CONTINUATION, &payload));
-    let others = (1..fragments).map(move |_| next.clone());
-    Box::new(iter::once(first).chain(others))
+    let next = frame(CONTINUATION, &payload);
+    let in_a_piece = (PIECE / next.len()).max(1);
+    let (others, size) = (fragments.saturating_sub(1), in_a_piece as u64);
+    let piece = Bytes::from(next.repeat(in_a_piece));
+    let rest = usize::try_from(others % size).unwrap_or(0); // less than a piece has
+    let rest = piece.slice(..rest * next.len());
+    let pieces = (0..others / size).map(move |_| piece.clone());
+    Box::new(iter::once(first).chain(pieces).chain(iter::once(rest)))
 }
 
 /// The first part of a text.
@@ -160,8 +165,12 @@ mod tests {
 
     #[test]
     fn endless_fragments_do_not_end_and_are_as_many_as_asked_for() {
+        for (size, head, count) in [(0, 2, 70_001), (1, 2, 1), (1000, 4, 3), (PIECE, 10, 3)] {
+            let fragments = bytes(endless_fragments(size, count as u64));
+            assert_eq!(fragments.len(), count * (head + size));
+            assert!(fragments.starts_with(&[TEXT]));
+        }
         let fragments = bytes(endless_fragments(1000, 3));
-        assert_eq!(fragments.len(), 3 * (4 + 1000));
         let left_open = |read| matches!(read, Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)));
         assert!(left_open(read(fragments)));
         let too_long = read(bytes(endless_fragments(PIECE, 17)));
