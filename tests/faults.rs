@@ -12,15 +12,20 @@
 
 mod support;
 
+use feedwatch::market::MarketEvent;
 use feedwatch::sim::{BadFrame, Fault, Flood, OddText, RetryForm, Rule, Script};
-use feedwatch::sim::{SimOptions, SimulatedVenue, TlsFault, UpgradeFault};
+use feedwatch::sim::{SimOptions, SimulatedVenue, TlsFault, UpgradeFault, What};
 use feedwatch::stream::{MarketDataStream, TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::Policy;
+use futures_util::{SinkExt, StreamExt};
 use std::time::Duration;
 use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
+use support::metered::Metered;
+use support::pipe::Pipe;
 use support::rig::Rig;
 use support::rows::{dial, fails_an_attempt, loses_the_connection, millis, options, policy, venue};
+use tokio_tungstenite::tungstenite::Message;
 
 const AFTER: Duration = millis(50);
 
@@ -183,11 +188,21 @@ async fn a_connection_that_ends_in_the_middle_of_a_frame() {
     .await;
 }
 
+/// The largest message that is read where one is too large.
+const READS: usize = 64 * 1024;
+
+fn modest() -> TransportOptions {
+    TransportOptions {
+        max_message_bytes: READS,
+        ..options()
+    }
+}
+
 #[tokio::test]
 async fn what_is_too_large_ends_the_connection_before_it_is_in_memory() {
     leaves_nothing_behind(async || {
-        let endless = Fault::EndlessFragments {
-            bytes: 8 * 1024,
+        let endless = |bytes| Fault::EndlessFragments {
+            bytes,
             fragments: 1 << 20,
             after: AFTER,
         };
@@ -195,24 +210,52 @@ async fn what_is_too_large_ends_the_connection_before_it_is_in_memory() {
             bytes: 1 << 30,
             after: AFTER,
         };
-        for fault in [endless, too_big] {
+        for fault in [endless(8 * 1024), endless(1), too_big] {
             let venue = venue(vec![Rule::connections(1, 1, fault.clone())]);
-            let small = TransportOptions {
-                max_message_bytes: 64 * 1024,
-                ..options()
-            };
-            let trust = TlsTrust::only([]).unwrap();
-            let mut rig = Rig::new(&venue.url(), policy(), small, trust, TcpDialler::default()).await;
+            let (trust, dialler) = (TlsTrust::only([]).unwrap(), Metered::default());
+            let mut rig = Rig::new(&venue.url(), policy(), modest(), trust, dialler.clone()).await;
             let lost = |scrape: &Scrape| scrape.sum("feedwatch_disconnects_total", &[("cause", "too_big")]) == 1.0;
             rig.until("lost", lost).await;
+            // Of what is too large a head is read, or fragments up to the limit (one of a byte has a head of two), and beside it
+            // what a read buffer holds and what came before.
+            let bound = 3 * READS as u64 + 64 * 1024;
+            assert!(dialler.read() < bound, "{fault:?}: {} bytes were read", dialler.read());
             rig.until_live().await;
             assert_eq!(rig.causes_of_outages(), ["too_big"], "{fault:?}");
-            // A gigabyte that is announced is never received, and of endless fragments not much more than the limit.
-            let received = rig.scrape().sum("feedwatch_received_bytes_total", &[]);
-            assert!(received < 1024.0 * 1024.0, "{fault:?}: {received} bytes");
+            let told = What::ClosedByClient { code: Some(1009) };
+            assert!(
+                venue.log().entries().iter().any(|entry| entry.what == told),
+                "{fault:?}"
+            );
             rig.stream.close().await;
             venue.shutdown().await;
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waits_for_an_unanswered_subscription_is_bounded() {
+    leaves_nothing_behind(async || {
+        // Answers with nothing but empty frames; the next dial is refused.
+        let (pipe, end) = Pipe::new(4096);
+        let flooding = tokio::spawn(async move {
+            let mut server = tokio_tungstenite::accept_async(end).await.unwrap();
+            server.next().await.unwrap().unwrap();
+            while server.send(Message::text("")).await.is_ok() {}
+        });
+        let (url, trust) = ("ws://venue.example/ws/market", TlsTrust::only([]).unwrap());
+        let mut rig = Rig::new(url, policy(), modest(), trust, pipe).await;
+        let given_up = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &[("cause", "too_big")]) == 1.0;
+        let scrape = rig.until("given up", given_up).await;
+        assert_eq!(rig.error_types()[0], "too_big");
+        assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 0.0);
+        // Each of them waits, and costs at least what an event does.
+        let most = READS / size_of::<MarketEvent>() + 1;
+        let received = scrape.sum("feedwatch_frames_received_total", &[]);
+        assert!(received <= most as f64, "{received} wait where {most} are allowed");
+        rig.stream.close().await;
+        flooding.await.unwrap();
     })
     .await;
 }

@@ -10,6 +10,7 @@
 )]
 
 pub(crate) mod aftermath;
+pub(crate) mod metered;
 pub(crate) mod pipe;
 pub(crate) mod rig;
 pub(crate) mod rows;
