@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// A stream of the instruments 11 and 12.
 pub(crate) struct Rig<D: Dialler = TcpDialler> {
     pub(crate) stream: ReconnectingDataStream<WebSocketStream<D>, Arc<StreamObserver>>,
-    pub(crate) shown: Streams,
+    pub(crate) shown: Arc<Streams>,
     /// What the consumer was told.
     pub(crate) events: Vec<MarketEvent>,
     spans: InMemorySpanExporter,
@@ -34,7 +34,7 @@ pub(crate) struct Rig<D: Dialler = TcpDialler> {
 impl<D: Dialler> Rig<D> {
     pub(crate) async fn new(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
         let endpoint = Endpoint::parse(url).unwrap();
-        let shown = Streams::new();
+        let shown = Arc::new(Streams::new());
         let info = StreamInfo {
             stream: StreamName::new("test").unwrap(),
             server_address: endpoint.host().into(),
