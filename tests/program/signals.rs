@@ -159,3 +159,31 @@ async fn every_stream_is_closed_and_at_the_same_time() {
     }
     stop_fast(service, "TERM").await.assert_orderly();
 }
+
+#[tokio::test]
+async fn a_service_that_was_killed_starts_again_and_resubscribes() {
+    let venue = venue(Vec::new());
+    let text = config("", &[("a", &venue.url(), "")]);
+    let mut killed = Service::run(&text).await;
+    killed.logged("a", "live").await;
+    let ended = killed.stop("KILL").await;
+    assert_eq!(ended.code, None, "{ended:#?}");
+
+    let mut again = Service::run(&text).await;
+    let live = again.logged("a", "live").await;
+    assert_eq!(live["accepted"], 2, "{live}");
+    let scrape = again.scrape().await;
+    assert_eq!(scrape.value("feedwatch_connect_attempts_total", &[]), 1.0);
+    assert_eq!(scrape.value("feedwatch_outages_total", &[]), 0.0);
+    stop_fast(again, "TERM").await;
+    let log = venue.log();
+    venue.shutdown().await;
+    let farewells: Vec<_> = log
+        .entries()
+        .into_iter()
+        .filter(|entry| matches!(entry.what, What::LostByClient | What::ClosedByClient { .. }))
+        .map(|entry| (entry.connection, entry.what))
+        .collect();
+    let orderly = What::ClosedByClient { code: Some(1000) };
+    assert_eq!(farewells, [(1, What::LostByClient), (2, orderly)]);
+}
