@@ -15,6 +15,7 @@ mod demo;
 mod exporter;
 #[path = "../support/exposition.rs"]
 mod exposition;
+#[path = "../support/harness.rs"]
 mod harness;
 mod history;
 mod identities;
@@ -26,6 +27,8 @@ mod openmetrics;
 mod prometheus;
 #[path = "../support/prometheus_client.rs"]
 mod prometheus_client;
+#[path = "../support/prometheus.rs"]
+mod prometheus_server;
 #[path = "../support/queries.rs"]
 mod queries;
 mod receiver;

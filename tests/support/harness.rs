@@ -1,6 +1,8 @@
 //! Starts the program, reads what it prints, signals it, and asks its HTTP server. Every wait is bounded.
 
-use crate::exposition::Exposition;
+#![allow(dead_code, reason = "not every test uses everything")]
+
+use super::exposition::Exposition;
 use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};
 use serde_json::Value;
 use std::collections::BTreeMap;

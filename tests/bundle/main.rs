@@ -1,0 +1,22 @@
+//! The bundle: what stands around the program and is shipped with it. Configuration of Prometheus and Alertmanager, rules,
+//! dashboards, runbooks and packaging, each held against the catalogue of metrics and the real programs.
+#![cfg(feature = "service")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::float_cmp,
+    reason = "tests: helpers may fail the test, too"
+)]
+
+mod catalogue;
+#[path = "../support/exposition.rs"]
+mod exposition;
+#[path = "../support/harness.rs"]
+mod harness;
+#[path = "../support/prometheus.rs"]
+mod prometheus;
+#[path = "../support/queries.rs"]
+mod queries;
+mod rules;

@@ -1,0 +1,150 @@
+//! The rules: what they name exists, and Prometheus' own tools accept and test them.
+
+use crate::catalogue::metrics_of;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const RECORDING: &str = include_str!("../../deploy/rules/recording.yml");
+const ALERTS: &str = include_str!("../../deploy/rules/alerts.yml");
+
+#[derive(Deserialize)]
+struct RuleFile<R> {
+    groups: Vec<Group<R>>,
+}
+
+#[derive(Deserialize)]
+struct Group<R> {
+    rules: Vec<R>,
+}
+
+/// A recording rule.
+#[derive(Deserialize)]
+pub(crate) struct Recorded {
+    pub(crate) record: String,
+    pub(crate) expr: String,
+}
+
+/// An alert.
+#[derive(Deserialize)]
+pub(crate) struct Alert {
+    #[serde(rename = "alert")]
+    pub(crate) name: String,
+    pub(crate) expr: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+fn rules<R: for<'a> Deserialize<'a>>(text: &str) -> Vec<R> {
+    let file: RuleFile<R> = serde_saphyr::from_str(text).unwrap();
+    file.groups.into_iter().flat_map(|group| group.rules).collect()
+}
+
+/// The recording rules.
+pub(crate) fn recorded() -> &'static [Recorded] {
+    static RULES: OnceLock<Vec<Recorded>> = OnceLock::new();
+    RULES.get_or_init(|| rules(RECORDING))
+}
+
+/// The alerts.
+pub(crate) fn alerts() -> &'static [Alert] {
+    static RULES: OnceLock<Vec<Alert>> = OnceLock::new();
+    RULES.get_or_init(|| rules(ALERTS))
+}
+
+/// The metrics of the catalogue that alerts and recording rules use.
+pub(crate) fn metrics_of_rules() -> BTreeSet<&'static str> {
+    let recorded = recorded().iter().map(|rule| (&rule.record, &rule.expr));
+    let alerts = alerts().iter().map(|rule| (&rule.name, &rule.expr));
+    recorded
+        .chain(alerts)
+        .flat_map(|(name, expr)| metrics_of(name, expr))
+        .collect()
+}
+
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(directory: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join(directory)).unwrap();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{directory} is empty");
+    files
+}
+
+/// Runs a program on files of the bundle; it has to be content. Returns what it printed.
+fn accepts(program: &str, arguments: &[&str], files: &[PathBuf]) -> String {
+    let output = Command::new(program)
+        .current_dir(root())
+        .args(arguments)
+        .args(files)
+        .output();
+    let output = output.unwrap_or_else(|error| panic!("{program} is installed: {error}"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {told}");
+    told
+}
+
+#[test]
+fn every_name_in_a_rule_is_in_the_catalogue() {
+    assert!(metrics_of_rules().len() > 20);
+}
+
+#[test]
+fn every_alert_says_what_it_is_and_where_to_look() {
+    for Alert {
+        name: alert,
+        labels,
+        annotations,
+        ..
+    } in alerts()
+    {
+        let severity = labels["severity"].as_str();
+        assert!(
+            ["none", "info", "warning", "critical"].contains(&severity),
+            "{alert}: {severity}"
+        );
+        let pages = labels.get("page").map(String::as_str);
+        assert_eq!(
+            pages,
+            (severity == "critical").then_some("true"),
+            "{alert}: what is critical pages"
+        );
+        let names: Vec<_> = annotations.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["dashboard_url", "description", "runbook_url", "summary"],
+            "{alert}"
+        );
+        let runbook = format!("{{{{ $externalLabels.runbooks }}}}/{alert}.md");
+        assert_eq!(annotations["runbook_url"], runbook, "{alert}");
+        let dashboard = &annotations["dashboard_url"];
+        assert!(
+            dashboard.starts_with("{{ $externalLabels.dashboards }}/d/feedwatch-"),
+            "{alert}: {dashboard}"
+        );
+        for text in annotations.values() {
+            assert!(!text.contains('\n') && !text.contains("  "), "{alert}: {text}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs promtool"]
+fn promtool_accepts_the_configuration_and_the_rules() {
+    accepts("promtool", &["check", "config"], &[root().join("prometheus.yml")]);
+    accepts("promtool", &["check", "rules", "--lint-fatal"], &files("deploy/rules"));
+}
+
+#[test]
+#[ignore = "needs promtool"]
+fn the_unit_tests_of_the_rules_pass() {
+    accepts("promtool", &["test", "rules"], &files("deploy/rules/tests"));
+}

@@ -1,0 +1,110 @@
+//! The real Prometheus, in a folder of its own.
+
+#![allow(dead_code, reason = "not every test uses everything")]
+
+use super::harness::{Program, TempFile};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// An address on loopback at which nobody listens. Somebody else may take it before it is used.
+pub(crate) fn free_address() -> SocketAddr {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.local_addr().unwrap()
+}
+
+/// A folder of its own, removed at the end.
+pub(crate) struct TempFolder(PathBuf);
+
+impl TempFolder {
+    pub(crate) fn new() -> Self {
+        let folder = Path::new(TempFile::unused("d").name()).to_owned();
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Prometheus, ready. It ends with this, and its data goes.
+pub(crate) struct Prometheus {
+    pub(crate) address: SocketAddr,
+    _program: Program,
+    _folder: TempFolder,
+}
+
+impl Prometheus {
+    /// It scrapes the target every second as the job `feedwatch`, and evaluates these rule files as often.
+    pub(crate) async fn scraping(target: SocketAddr, rule_files: &[&Path]) -> Self {
+        let config = serde_json::json!({
+            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
+            "rule_files": rule_files,
+            "scrape_configs": [{ "job_name": "feedwatch", "static_configs": [{ "targets": [target.to_string()] }] }],
+        });
+        Self::start(free_address(), &config.to_string()).await
+    }
+
+    /// With this configuration (YAML, of which JSON is a part) at this address.
+    pub(crate) async fn start(address: SocketAddr, config: &str) -> Self {
+        let folder = TempFolder::new();
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new("prometheus");
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--enable-feature=exemplar-storage")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut program = Program::spawn(&mut command);
+        let is_ready = |line: &str| line.contains("Server is ready").then_some(());
+        program.err.find("word that it is ready", is_ready).await;
+        Self {
+            address,
+            _program: program,
+            _folder: folder,
+        }
+    }
+
+    /// The data of an answer of its API; `parameters` are pairs like `query=up`.
+    pub(crate) async fn ask(&self, path: &str, parameters: &[&str]) -> Value {
+        let url = format!("http://{}/api/v1/{path}", self.address);
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--get", &url]);
+        for parameter in parameters {
+            command.args(["--data-urlencode", parameter]);
+        }
+        let asked = command.output().await.expect("curl can be started");
+        let answer: Value = serde_json::from_slice(&asked.stdout).unwrap();
+        assert_eq!(answer["status"], "success", "{parameters:?}: {answer}");
+        answer["data"].clone()
+    }
+
+    /// The series and values of an instant query.
+    pub(crate) async fn query(&self, expression: &str) -> Vec<Value> {
+        let data = self.ask("query", &[&format!("query={expression}")]).await;
+        data["result"].as_array().unwrap().clone()
+    }
+
+    /// The trace ids of the exemplars of a metric.
+    pub(crate) async fn exemplars(&self, metric: &str) -> BTreeSet<String> {
+        let data = self.ask("query_exemplars", &[&format!("query={metric}")]).await;
+        let series = data.as_array().unwrap().iter();
+        let exemplars = series.flat_map(|series| series["exemplars"].as_array().unwrap());
+        exemplars
+            .map(|exemplar| exemplar["labels"]["trace_id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
