@@ -119,9 +119,8 @@ fn assert_matches(place: &str, metric: &Metric, matcher: &Matcher) {
         // Each alternative by itself: a misspelt one would match nothing.
         MatchOp::Re(_) | MatchOp::NotRe(_) if !value.contains(['(', '.', '[', '*', '+']) => {
             for alternative in value.split('|') {
-                // `forced` and `reload` are causes of the vocabulary that come with their features.
                 assert!(
-                    values.contains(alternative) || alternative == "reload",
+                    values.contains(alternative),
                     "{place}: {}: {name} is never {alternative:?}",
                     metric.name
                 );
