@@ -1,13 +1,15 @@
-//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo.
+//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo, prints pages.
 
 mod demo;
 mod descriptors;
 mod http;
+mod pager;
 mod service;
 mod signals;
 mod simulate;
 
 pub use demo::{Comparison, DemoOptions, Scenario, demo};
+pub use pager::{PagerFormat, pager};
 pub use service::{Service, StartError};
 pub use signals::Signals;
 pub use simulate::simulate;
