@@ -15,8 +15,10 @@ mod catalogue;
 mod exposition;
 #[path = "../support/harness.rs"]
 mod harness;
+mod paging;
 #[path = "../support/prometheus.rs"]
 mod prometheus;
 #[path = "../support/queries.rs"]
 mod queries;
 mod rules;
+mod stack;
