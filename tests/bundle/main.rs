@@ -20,5 +20,6 @@ mod paging;
 mod prometheus;
 #[path = "../support/queries.rs"]
 mod queries;
+mod routes;
 mod rules;
 mod stack;
