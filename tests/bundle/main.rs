@@ -11,13 +11,16 @@
 )]
 
 mod catalogue;
+mod dashboards;
 #[path = "../support/exposition.rs"]
 mod exposition;
 #[path = "../support/harness.rs"]
 mod harness;
 mod paging;
+mod panels;
 #[path = "../support/prometheus.rs"]
 mod prometheus;
+mod provisioning;
 #[path = "../support/queries.rs"]
 mod queries;
 mod routes;

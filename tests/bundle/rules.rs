@@ -80,7 +80,7 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// The files of a folder, in the order of their names.
-fn files(directory: &str) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join(directory)).unwrap();
     let mut files: Vec<_> = entries
         .map(|entry| entry.unwrap().path())
