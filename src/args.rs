@@ -62,6 +62,16 @@ pub(crate) enum Command {
     /// Run the exporter against simulated venues that fail in all the usual ways
     #[command(after_help = "Examples:\n  feedwatch demo\n  feedwatch demo --scenario outage --for 40s --verify")]
     Demo(Demo),
+    /// Ask a running exporter whether it answers; exits with 1 if not
+    #[command(after_help = "Example:\n  feedwatch healthcheck --address 127.0.0.1:9885")]
+    Healthcheck {
+        /// Where it listens
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9885")]
+        address: SocketAddr,
+        /// The longest that is waited: 3s, 500ms
+        #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+        timeout: Duration,
+    },
     /// Print what Alertmanager would page and chat: a receiver for its webhooks
     #[command(after_help = "Example:\n  feedwatch pager")]
     Pager {

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Command::Metrics { format } => list_metrics(format),
         Command::Simulate(simulate) => run_simulation(simulate),
         Command::Demo(demo) => run_demo(&demo),
+        Command::Healthcheck { address, timeout } => check_health(address, timeout),
         Command::Pager { listen, format } => run_pager(listen, format),
     };
     match outcome {
@@ -156,6 +157,12 @@ fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn check_health(address: std::net::SocketAddr, timeout: std::time::Duration) -> Result<ExitCode, Failure> {
+    block_on(app::healthcheck(address, timeout))?.map_err(|problem| format!("{address}: {problem}"))?;
+    writeln!(io::stdout(), "{address}: healthy")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_pager(listen: std::net::SocketAddr, format: PagerFormat) -> Result<ExitCode, Failure> {

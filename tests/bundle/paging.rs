@@ -74,9 +74,9 @@ async fn probes(stack: &Stack) -> BTreeSet<String> {
 #[tokio::test]
 #[ignore = "needs prometheus, prometheus-alertmanager and curl"]
 async fn a_trip_is_one_page_and_one_word_that_it_is_over() {
-    // Two redials and two probes fail; the third probe finds the venue back.
+    // Two redials and two probes fail; the third probe finds the venue back. All that once Prometheus scrapes.
     let lost = Fault::Cut {
-        after: Duration::from_secs(2),
+        after: Duration::from_secs(8),
     };
     let venue = venue(vec![Rule::connections(1, 1, lost), Rule::connections(2, 5, busy())]);
     let policy = "initial_delay_ms = 100, max_consecutive_failures = 3, circuit_breaker_cooldown_ms = 3000, \

@@ -2,12 +2,11 @@
 
 use crate::dashboards::{Dashboard, Query, array, dashboards, label_values, substitute, text};
 use crate::harness::{Program, command};
-use crate::prometheus::Prometheus;
+use crate::prometheus::{Prometheus, free_address};
 use crate::rules::root;
 use feedwatch::clock::{Moment, unix_seconds};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -25,20 +24,18 @@ const RIGHTLY_EMPTY: [(&str, &str); 1] = [(
 #[tokio::test]
 #[ignore = "needs prometheus, curl and two minutes"]
 async fn every_panel_returns_data() {
+    let address = free_address();
+    let rules = ["recording.yml", "alerts.yml"].map(|name| root().join("deploy/rules").join(name));
+    // Before the demo, so that it sees the first loss.
+    let prometheus = Prometheus::scraping(address, &[&rules[0], &rules[1]]).await;
     let mut demo = Program::spawn(
-        command(&["demo", "--listen", "127.0.0.1:0"])
+        command(&["demo", "--listen", &address.to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::null()),
     );
-    let address = |line: &str| {
-        line.strip_prefix("metrics  http://")?
-            .strip_suffix("/metrics")?
-            .parse()
-            .ok()
-    };
-    let address: SocketAddr = demo.out.find("the address", address).await;
-    let rules = ["recording.yml", "alerts.yml"].map(|name| root().join("deploy/rules").join(name));
-    let prometheus = Prometheus::scraping(address, &[&rules[0], &rules[1]]).await;
+    let listens = |line: &str| line.starts_with("metrics").then_some(());
+    demo.out.find("word that it listens", listens).await;
+    let start = unix_seconds(Moment::now().wall);
     // What two minutes look like is what is to be seen.
     sleep(DEMO).await;
 
@@ -56,7 +53,7 @@ async fn every_panel_returns_data() {
         }
         for query in dashboard.queries() {
             let expr = substitute(&query.expr, &chosen, RATE_INTERVAL);
-            if let Err(problem) = answered(&prometheus, &query, &expr).await {
+            if let Err(problem) = answered(&prometheus, &query, &expr, start).await {
                 problems.push(format!("{}: {problem}\n    {expr}", query.place));
             }
         }
@@ -96,10 +93,9 @@ async fn variables(dashboard: &Dashboard, prometheus: &Prometheus) -> BTreeMap<S
     values
 }
 
-/// Whether there is a figure in the answer, for a panel that shows the demo.
-async fn answered(prometheus: &Prometheus, query: &Query, expr: &str) -> Result<(), String> {
+/// Whether there is a figure in the answer, for a panel that shows the demo from its start.
+async fn answered(prometheus: &Prometheus, query: &Query, expr: &str, start: f64) -> Result<(), String> {
     let now = unix_seconds(Moment::now().wall);
-    let start = now - DEMO.as_secs_f64();
     let expr = format!("query={expr}");
     let data = if query.is_instant {
         prometheus.ask("query", &[&expr]).await

@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_feedwatch"));
     for (name, _) in std::env::vars_os() {
-        if ["FEEDWATCH__", "OTEL_"]
+        if ["FEEDWATCH__", "OTEL_", "NOTIFY_", "WATCHDOG_"]
             .iter()
             .any(|own| name.to_string_lossy().starts_with(own))
         {
