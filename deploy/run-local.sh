@@ -50,6 +50,7 @@ mkdir -p "$data"
 
 pids=()
 names=()
+# shellcheck disable=SC2329 # the trap calls it
 end() {
     # The last started first, so that feedwatch is gone before those who would miss it.
     local at

@@ -16,6 +16,7 @@ mod dashboards;
 mod exposition;
 #[path = "../support/harness.rs"]
 mod harness;
+mod packaging;
 mod paging;
 mod panels;
 #[path = "../support/prometheus.rs"]
