@@ -1,7 +1,7 @@
 //! Every panel shows something: asked of the real Prometheus, which has scraped the demo for two minutes.
 
 use crate::dashboards::{Dashboard, Query, array, dashboards, label_values, substitute, text};
-use crate::harness::{Program, command};
+use crate::harness::{Program, command, eventually};
 use crate::prometheus::{Prometheus, free_address};
 use crate::rules::root;
 use feedwatch::clock::{Moment, unix_seconds};
@@ -28,6 +28,10 @@ async fn every_panel_returns_data() {
     let rules = ["recording.yml", "alerts.yml"].map(|name| root().join("deploy/rules").join(name));
     // Before the demo, so that it sees the first loss.
     let prometheus = Prometheus::scraping(address, &[&rules[0], &rules[1]]).await;
+    eventually("a look for the target", async || {
+        !prometheus.query("up == 0").await.is_empty()
+    })
+    .await;
     let mut demo = Program::spawn(
         command(&["demo", "--listen", &address.to_string()])
             .stdout(Stdio::piped())
