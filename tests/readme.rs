@@ -177,7 +177,8 @@ fn every_link_leads_to_a_file() {
         for target in document.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
             if file.is_empty() {
-                let heading = |line: &str| line.starts_with('#') && line.to_lowercase().replace(' ', "-").ends_with(anchor);
+                let heading =
+                    |line: &str| line.starts_with('#') && line.to_lowercase().replace(' ', "-").ends_with(anchor);
                 assert!(document.lines().any(heading), "{target} leads nowhere");
             } else {
                 assert!(directory.join(file).is_file(), "{target} leads nowhere");

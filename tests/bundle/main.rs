@@ -26,4 +26,5 @@ mod provisioning;
 mod queries;
 mod routes;
 mod rules;
+mod runbooks;
 mod stack;

@@ -34,6 +34,9 @@ pub(crate) struct Alert {
     #[serde(rename = "alert")]
     pub(crate) name: String,
     pub(crate) expr: String,
+    /// How long it has to hold before it fires.
+    #[serde(rename = "for")]
+    pub(crate) wait: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
 }
