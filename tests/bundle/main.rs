@@ -28,3 +28,4 @@ mod routes;
 mod rules;
 mod runbooks;
 mod stack;
+mod traces;
