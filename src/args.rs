@@ -62,6 +62,26 @@ pub(crate) enum Command {
     /// Run the exporter against simulated venues that fail in all the usual ways
     #[command(after_help = "Examples:\n  feedwatch demo\n  feedwatch demo --scenario outage --for 40s --verify")]
     Demo(Demo),
+    /// Ask a running exporter whether it answers; exits with 1 if not
+    #[command(after_help = "Example:\n  feedwatch healthcheck --address 127.0.0.1:9885")]
+    Healthcheck {
+        /// Where it listens
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9885")]
+        address: SocketAddr,
+        /// The longest that is waited: 3s, 500ms
+        #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Print what Alertmanager would page and chat: a receiver for its webhooks
+    #[command(after_help = "Example:\n  feedwatch pager")]
+    Pager {
+        /// Where it listens; the shipped configuration of Alertmanager sends here
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9887")]
+        listen: SocketAddr,
+        /// A paragraph for people, or a JSON object a line
+        #[arg(long, value_enum, default_value_t = PagerFormat::Human)]
+        format: PagerFormat,
+    },
 }
 
 const SIMULATE_EXAMPLES: &str = "\
@@ -86,6 +106,12 @@ pub(crate) struct ConfigFile {
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     Markdown,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum PagerFormat {
+    Human,
     Json,
 }
 

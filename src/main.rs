@@ -2,7 +2,7 @@
 
 mod args;
 
-use args::{Arguments, Command, Demo, Format, Simulate};
+use args::{Arguments, Command, Demo, Format, PagerFormat, Simulate};
 use clap::Parser;
 use feedwatch::app::{self, DemoOptions, Scenario};
 use feedwatch::config::Config;
@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Metrics { format } => list_metrics(format),
         Command::Simulate(simulate) => run_simulation(simulate),
         Command::Demo(demo) => run_demo(&demo),
+        Command::Healthcheck { address, timeout } => check_health(address, timeout),
+        Command::Pager { listen, format } => run_pager(listen, format),
     };
     match outcome {
         Ok(code) => code,
@@ -155,6 +157,21 @@ fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn check_health(address: std::net::SocketAddr, timeout: std::time::Duration) -> Result<ExitCode, Failure> {
+    block_on(app::healthcheck(address, timeout))?.map_err(|problem| format!("{address}: {problem}"))?;
+    writeln!(io::stdout(), "{address}: healthy")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_pager(listen: std::net::SocketAddr, format: PagerFormat) -> Result<ExitCode, Failure> {
+    let format = match format {
+        PagerFormat::Human => app::PagerFormat::Human,
+        PagerFormat::Json => app::PagerFormat::Json,
+    };
+    block_on(app::pager(listen, format))??;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn build_info() -> BuildInfo {

@@ -1,13 +1,18 @@
-//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo.
+//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo, prints pages.
 
 mod demo;
 mod descriptors;
+mod healthcheck;
 mod http;
+mod manager;
+mod pager;
 mod service;
 mod signals;
 mod simulate;
 
 pub use demo::{Comparison, DemoOptions, Scenario, demo};
+pub use healthcheck::healthcheck;
+pub use pager::{PagerFormat, pager};
 pub use service::{Service, StartError};
 pub use signals::Signals;
 pub use simulate::simulate;
@@ -15,6 +20,7 @@ pub use simulate::simulate;
 use crate::config::Config;
 use crate::metrics::{BuildInfo, OwnMetrics};
 use crate::telemetry::{self, Traces, TracesError};
+use manager::ServiceManager;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,8 +32,15 @@ pub async fn run(config: Config, build: BuildInfo) -> Result<(), StartError> {
     let traces = start_traces(&config, &own)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let service = start(&config, build, own, traces.as_ref()).await?;
+    let manager = ServiceManager::ready(format!(
+        "{} streams, http://{}",
+        config.streams.len(),
+        service.address()
+    ))
+    .await;
     let signal = signals.next().await;
     info!(signal, "shutting down");
+    manager.stopping().await;
     signals.or_exit(stop(service, traces, config.shutdown_grace)).await;
     info!("shut down");
     Ok(())

@@ -6,12 +6,15 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What Prometheus adds to every series that it scrapes.
 const TARGET: [&str; 2] = ["job", "instance"];
 /// What Prometheus makes itself: a metric and the labels that it has besides the target's.
-const OTHERS: [(&str, &[&str]); 3] = [
+const OTHERS: [(&str, &[&str]); 5] = [
     ("up", &[]),
+    ("scrape_duration_seconds", &[]),
+    ("scrape_samples_scraped", &[]),
     (
         "ALERTS",
         &["alertname", "alertstate", "severity", "page", "venue", "stream"],
@@ -26,12 +29,10 @@ const OTHERS: [(&str, &[&str]); 3] = [
 ///
 /// Fails the test where the expression does not parse, or names what is not there. `place` says where it stands.
 pub(crate) fn metrics_of(place: &str, expression: &str) -> BTreeSet<&'static str> {
-    let parsed = parse(expression).unwrap_or_else(|error| panic!("{place}: {error}\n{expression}"));
-    let mut used = Used::default();
-    let Ok(_) = walk_expr(&mut used, &parsed);
+    let used = used(place, expression);
     let mut metrics = BTreeSet::new();
     let mut labels = BTreeSet::from(TARGET);
-    for selector in &used.selectors {
+    for (selector, _) in &used.selectors {
         let name = selector.name.as_deref();
         let name = name.unwrap_or_else(|| panic!("{place}: a selector without a name\n{expression}"));
         let known = known(place, name);
@@ -56,6 +57,18 @@ pub(crate) fn metrics_of(place: &str, expression: &str) -> BTreeSet<&'static str
         );
     }
     metrics
+}
+
+/// The selectors of an expression, each with its range, if it has one.
+pub(crate) fn selectors(place: &str, expression: &str) -> Vec<(VectorSelector, Option<Duration>)> {
+    used(place, expression).selectors
+}
+
+fn used(place: &str, expression: &str) -> Used {
+    let parsed = parse(expression).unwrap_or_else(|error| panic!("{place}: {error}\n{expression}"));
+    let mut used = Used::default();
+    let Ok(_) = walk_expr(&mut used, &parsed);
+    used
 }
 
 /// What is known of a metric's name as it is written in a query.
@@ -134,7 +147,7 @@ fn assert_matches(place: &str, metric: &Metric, matcher: &Matcher) {
 
 #[derive(Default)]
 struct Used {
-    selectors: Vec<VectorSelector>,
+    selectors: Vec<(VectorSelector, Option<Duration>)>,
     labels: BTreeSet<String>,
 }
 
@@ -151,8 +164,8 @@ impl ExprVisitor for Used {
 
     fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Self::Error> {
         match expression {
-            Expr::VectorSelector(selector) => self.selectors.push(selector.clone()),
-            Expr::MatrixSelector(matrix) => self.selectors.push(matrix.vs.clone()),
+            Expr::VectorSelector(selector) => self.selectors.push((selector.clone(), None)),
+            Expr::MatrixSelector(matrix) => self.selectors.push((matrix.vs.clone(), Some(matrix.range))),
             Expr::Aggregate(aggregate) => self.grouping(aggregate.modifier.as_ref()),
             Expr::Binary(binary) => {
                 let matching = binary.modifier.as_ref().and_then(|modifier| modifier.matching.as_ref());

@@ -11,12 +11,21 @@
 )]
 
 mod catalogue;
+mod dashboards;
 #[path = "../support/exposition.rs"]
 mod exposition;
 #[path = "../support/harness.rs"]
 mod harness;
+mod packaging;
+mod paging;
+mod panels;
 #[path = "../support/prometheus.rs"]
 mod prometheus;
+mod provisioning;
 #[path = "../support/queries.rs"]
 mod queries;
+mod routes;
 mod rules;
+mod runbooks;
+mod stack;
+mod traces;

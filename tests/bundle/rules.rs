@@ -17,6 +17,7 @@ struct RuleFile<R> {
 
 #[derive(Deserialize)]
 struct Group<R> {
+    name: String,
     rules: Vec<R>,
 }
 
@@ -33,6 +34,9 @@ pub(crate) struct Alert {
     #[serde(rename = "alert")]
     pub(crate) name: String,
     pub(crate) expr: String,
+    /// How long it has to hold before it fires.
+    #[serde(rename = "for")]
+    pub(crate) wait: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
 }
@@ -40,6 +44,15 @@ pub(crate) struct Alert {
 fn rules<R: for<'a> Deserialize<'a>>(text: &str) -> Vec<R> {
     let file: RuleFile<R> = serde_saphyr::from_str(text).unwrap();
     file.groups.into_iter().flat_map(|group| group.rules).collect()
+}
+
+/// The groups' names: what records, then what alerts.
+fn groups() -> Vec<String> {
+    let names = |text| {
+        let file: RuleFile<serde_json::Value> = serde_saphyr::from_str(text).unwrap();
+        file.groups.into_iter().map(|group| group.name)
+    };
+    names(RECORDING).chain(names(ALERTS)).collect()
 }
 
 /// The recording rules.
@@ -64,11 +77,13 @@ pub(crate) fn metrics_of_rules() -> BTreeSet<&'static str> {
         .collect()
 }
 
+/// The top of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn files(directory: &str) -> Vec<PathBuf> {
+/// The files of a folder, in the order of their names.
+pub(crate) fn files(directory: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join(directory)).unwrap();
     let mut files: Vec<_> = entries
         .map(|entry| entry.unwrap().path())
@@ -79,8 +94,27 @@ fn files(directory: &str) -> Vec<PathBuf> {
     files
 }
 
+/// A file of unit tests, as promtool reads it.
+#[derive(Deserialize)]
+struct TestFile {
+    group_eval_order: Option<Vec<String>>,
+    tests: Vec<UnitTest>,
+}
+
+#[derive(Deserialize)]
+struct UnitTest {
+    #[serde(default)]
+    alert_rule_test: Vec<AlertTest>,
+}
+
+#[derive(Deserialize)]
+struct AlertTest {
+    alertname: String,
+    exp_alerts: Vec<serde_json::Value>,
+}
+
 /// Runs a program on files of the bundle; it has to be content. Returns what it printed.
-fn accepts(program: &str, arguments: &[&str], files: &[PathBuf]) -> String {
+pub(crate) fn accepts(program: &str, arguments: &[&str], files: &[PathBuf]) -> String {
     let output = Command::new(program)
         .current_dir(root())
         .args(arguments)
@@ -134,6 +168,29 @@ fn every_alert_says_what_it_is_and_where_to_look() {
             assert!(!text.contains('\n') && !text.contains("  "), "{alert}: {text}");
         }
     }
+}
+
+#[test]
+fn every_alert_is_tested_firing_and_not_firing() {
+    let (mut firing, mut silent) = (BTreeSet::new(), BTreeSet::new());
+    for file in files("deploy/rules/tests") {
+        let tests: TestFile = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        // Without it the order is any, and what an alert reads may not be recorded yet.
+        let order = tests.group_eval_order.unwrap_or_default();
+        for test in tests.tests.into_iter().flat_map(|test| test.alert_rule_test) {
+            assert_eq!(order, groups(), "{}", file.display());
+            let outcome = if test.exp_alerts.is_empty() {
+                &mut silent
+            } else {
+                &mut firing
+            };
+            outcome.insert(test.alertname);
+        }
+    }
+    let all: BTreeSet<_> = alerts().iter().map(|alert| alert.name.clone()).collect();
+    assert_eq!(firing, all);
+    silent.insert("Watchdog".to_owned()); // always fires
+    assert_eq!(silent, all);
 }
 
 #[test]

@@ -17,11 +17,13 @@ mod exporter;
 mod exposition;
 #[path = "../support/harness.rs"]
 mod harness;
+mod healthcheck;
 mod history;
 mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
 mod negotiation;
+mod notify;
 #[path = "../support/openmetrics.rs"]
 mod openmetrics;
 mod prometheus;

@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_feedwatch"));
     for (name, _) in std::env::vars_os() {
-        if ["FEEDWATCH__", "OTEL_"]
+        if ["FEEDWATCH__", "OTEL_", "NOTIFY_", "WATCHDOG_"]
             .iter()
             .any(|own| name.to_string_lossy().starts_with(own))
         {
@@ -158,8 +158,13 @@ impl Lines {
 
     /// The first line, from the beginning, of which `pick` makes something.
     pub(crate) async fn find<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
+        self.find_within(LIMIT, what, pick).await
+    }
+
+    /// The same, of what takes its time.
+    pub(crate) async fn find_within<T>(&mut self, limit: Duration, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         let found = |lines: &[String]| lines.iter().find_map(|line| pick(line));
-        let waited = timeout(LIMIT, self.lines.wait_for(|lines| found(lines).is_some())).await;
+        let waited = timeout(limit, self.lines.wait_for(|lines| found(lines).is_some())).await;
         if let Ok(Ok(lines)) = waited {
             return found(&lines).expect("waited for");
         }

@@ -16,6 +16,18 @@ pub(crate) fn free_address() -> SocketAddr {
     socket.local_addr().unwrap()
 }
 
+/// The JSON at an address; `parameters` are pairs like `query=up`.
+pub(crate) async fn fetch(url: &str, parameters: &[&str]) -> Value {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--max-time", "20", "--get", url]);
+    for parameter in parameters {
+        command.args(["--data-urlencode", parameter]);
+    }
+    let asked = command.output().await.expect("curl can be started");
+    let told = String::from_utf8_lossy(&asked.stderr);
+    serde_json::from_slice(&asked.stdout).unwrap_or_else(|error| panic!("{url}: {error} {told}"))
+}
+
 /// A folder of its own, removed at the end.
 pub(crate) struct TempFolder(PathBuf);
 
@@ -47,19 +59,20 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// It scrapes the target every second as the job `feedwatch`, and evaluates these rule files as often.
     pub(crate) async fn scraping(target: SocketAddr, rule_files: &[&Path]) -> Self {
+        // JSON is YAML, too.
         let config = serde_json::json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": rule_files,
             "scrape_configs": [{ "job_name": "feedwatch", "static_configs": [{ "targets": [target.to_string()] }] }],
         });
-        Self::start(free_address(), &config.to_string()).await
+        let folder = TempFolder::new();
+        std::fs::write(folder.path().join("prometheus.yml"), config.to_string()).unwrap();
+        Self::start(free_address(), folder).await
     }
 
-    /// With this configuration (YAML, of which JSON is a part) at this address.
-    pub(crate) async fn start(address: SocketAddr, config: &str) -> Self {
-        let folder = TempFolder::new();
+    /// At this address, with the `prometheus.yml` of a folder.
+    pub(crate) async fn start(address: SocketAddr, folder: TempFolder) -> Self {
         let file = folder.path().join("prometheus.yml");
-        std::fs::write(&file, config).unwrap();
         let mut command = Command::new("prometheus");
         command
             .arg(format!("--config.file={}", file.display()))
@@ -80,14 +93,7 @@ impl Prometheus {
 
     /// The data of an answer of its API; `parameters` are pairs like `query=up`.
     pub(crate) async fn ask(&self, path: &str, parameters: &[&str]) -> Value {
-        let url = format!("http://{}/api/v1/{path}", self.address);
-        let mut command = Command::new("curl");
-        command.args(["--silent", "--get", &url]);
-        for parameter in parameters {
-            command.args(["--data-urlencode", parameter]);
-        }
-        let asked = command.output().await.expect("curl can be started");
-        let answer: Value = serde_json::from_slice(&asked.stdout).unwrap();
+        let answer = fetch(&format!("http://{}/api/v1/{path}", self.address), parameters).await;
         assert_eq!(answer["status"], "success", "{parameters:?}: {answer}");
         answer["data"].clone()
     }

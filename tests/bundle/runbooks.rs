@@ -1,0 +1,160 @@
+//! The runbooks: a page for each alert, whose queries, paths, causes and links are real.
+
+use crate::catalogue::metrics_of;
+use crate::rules::{alerts, files, root};
+use feedwatch::market::Cause;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+const FOLDER: &str = "docs/runbooks";
+const SECTIONS: [&str; 4] = [
+    "## What you notice",
+    "## Tell the causes apart",
+    "## What to do",
+    "## When to leave it alone",
+];
+/// What the service serves, as the README lists it; a path of a stream ends in its name.
+const PATHS: [&str; 4] = ["/metrics", "/-/healthy", "/api/v1/streams", "/api/v1/events"];
+
+struct Page {
+    name: String,
+    text: String,
+}
+
+fn pages() -> Vec<Page> {
+    let read = |file: PathBuf| Page {
+        name: file.file_stem().unwrap().to_str().unwrap().to_owned(),
+        text: std::fs::read_to_string(&file).unwrap(),
+    };
+    files(FOLDER).into_iter().map(read).collect()
+}
+
+impl Page {
+    /// The fenced blocks of a language.
+    fn blocks(&self, language: &str) -> Vec<&str> {
+        let fence = format!("```{language}\n");
+        let blocks = self.text.split(fence.as_str()).skip(1);
+        blocks.map(|rest| rest.split("\n```").next().unwrap()).collect()
+    }
+
+    fn links(&self) -> impl Iterator<Item = &str> {
+        self.text
+            .split("](")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap())
+    }
+
+    /// The text in `ticks`, outside of fenced blocks.
+    fn code_spans(&self) -> Vec<&str> {
+        let outside = self.text.split("\n```").step_by(2);
+        outside.flat_map(|text| text.split('`').skip(1).step_by(2)).collect()
+    }
+}
+
+#[test]
+fn every_alert_has_a_page_with_every_section_and_stands_in_the_index() {
+    let pages = pages();
+    let names: BTreeSet<_> = pages.iter().map(|page| page.name.as_str()).collect();
+    let mut expected: BTreeSet<_> = alerts().iter().map(|alert| alert.name.as_str()).collect();
+    expected.insert("README");
+    assert_eq!(names, expected);
+    let index = pages.iter().find(|page| page.name == "README").unwrap();
+    for page in &pages {
+        if page.name == "README" {
+            continue;
+        }
+        assert!(page.text.starts_with(&format!("# {}\n", page.name)), "{}", page.name);
+        let headings: Vec<_> = page.text.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(headings, SECTIONS, "{}", page.name);
+        let link = format!("{}.md", page.name);
+        assert!(
+            index.links().any(|target| target == link),
+            "{} is not in the index",
+            page.name
+        );
+        assert!(
+            page.text.contains("http://127.0.0.1:3000/d/feedwatch-"),
+            "{}: no dashboard",
+            page.name
+        );
+    }
+}
+
+#[test]
+fn a_page_says_how_urgent_its_alert_is_and_when_it_fires() {
+    for alert in alerts() {
+        let page = pages().into_iter().find(|page| page.name == alert.name).unwrap();
+        let row = page
+            .text
+            .lines()
+            .skip_while(|line| !line.starts_with("| severity | pages | fires after |"))
+            .nth(2);
+        let cells: Vec<_> = row
+            .unwrap_or_else(|| panic!("{}: no table", alert.name))
+            .split('|')
+            .map(str::trim)
+            .collect();
+        assert!(
+            cells[1]
+                .split(", or ")
+                .any(|severity| severity == alert.labels["severity"]),
+            "{}",
+            alert.name
+        );
+        assert_eq!(cells[2] == "yes", alert.labels.contains_key("page"), "{}", alert.name);
+        let after = alert.wait.as_deref().unwrap_or("at once");
+        assert_eq!(cells[3], after, "{}", alert.name);
+    }
+}
+
+#[test]
+fn queries_paths_and_links_are_real() {
+    let mut queries = 0;
+    for page in pages() {
+        for query in page.blocks("promql") {
+            metrics_of(&page.name, query);
+            queries += 1;
+        }
+        for rest in page.text.split("http://127.0.0.1:9885").skip(1) {
+            let path = rest.split([' ', '\'', '`', '>', ')', '?', '\n']).next().unwrap();
+            let known = PATHS.contains(&path) || path == "/api/v1/streams/NAME";
+            assert!(known, "{}: nothing is served at {path}", page.name);
+        }
+        for link in page.links() {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = root().join(FOLDER).join(file);
+            let text = std::fs::read_to_string(&target);
+            let text = text.unwrap_or_else(|_| panic!("{}: {link} leads nowhere", page.name));
+            let is_there =
+                |line: &str| line.starts_with('#') && line.to_lowercase().replace(' ', "-").ends_with(anchor);
+            assert!(text.lines().any(is_there), "{}: {link} leads nowhere", page.name);
+        }
+    }
+    assert!(queries > 40, "{queries}");
+}
+
+#[test]
+fn what_is_named_exists_and_every_cause_is_explained() {
+    let causes: BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+    let mut explained = BTreeSet::new();
+    for page in pages() {
+        for span in page.code_spans() {
+            if span.starts_with("feedwatch_") && !span.contains(' ') {
+                metrics_of(&page.name, span);
+            }
+        }
+        // Tables of causes: everything in ticks in their first column is one.
+        let rows = page.text.lines().skip_while(|line| !line.starts_with("| `cause` |"));
+        for row in rows.skip(2).take_while(|line| line.starts_with('|')) {
+            let first = row.split('|').nth(1).unwrap();
+            for cause in first.split('`').skip(1).step_by(2) {
+                assert!(causes.contains(cause), "{}: {cause} is no cause", page.name);
+                if page.name == "README" {
+                    explained.insert(cause.to_owned());
+                }
+            }
+        }
+    }
+    let causes: BTreeSet<_> = causes.into_iter().map(str::to_owned).collect();
+    assert_eq!(explained, causes);
+}
