@@ -1,5 +1,6 @@
-//! Where Alertmanager sends what, by its own tool.
+//! Where Alertmanager sends what, and how that reads, by its own tool.
 
+use crate::harness::TempFile;
 use crate::rules::{accepts, alerts, root};
 
 const CONFIG: &str = "deploy/alertmanager.yml";
@@ -49,4 +50,65 @@ fn what_is_not_ours_is_not_lost() {
         let labels: Vec<_> = labels.into_iter().map(str::to_owned).collect();
         assert_eq!(receivers(&labels), "chat", "{labels:?}");
     }
+}
+
+/// What a template of the receivers makes of so many alerts that fire, and so many that are resolved.
+fn rendered(template: &str, firing: usize, resolved: usize) -> String {
+    let alert = |status: &str| {
+        serde_json::json!({
+            "status": status,
+            "labels": { "alertname": "FeedwatchBreakerOpen", "venue": "polymarket" },
+            "annotations": {
+                "summary": "It has tripped", "description": "It waits.",
+                "runbook_url": "https://runbooks/It.md", "dashboard_url": "https://grafana/d/it",
+            },
+        })
+    };
+    let alerts: Vec<_> = vec![alert("firing"); firing]
+        .into_iter()
+        .chain(vec![alert("resolved"); resolved])
+        .collect();
+    let data = serde_json::json!({
+        "status": if firing > 0 { "firing" } else { "resolved" },
+        "alerts": alerts,
+        "groupLabels": { "venue": "polymarket" },
+        "commonLabels": { "alertname": "FeedwatchBreakerOpen", "venue": "polymarket" },
+        "commonAnnotations": {},
+    });
+    let file = TempFile::new("json", &data.to_string());
+    let text = format!("{{{{ template \"feedwatch.{template}\" . }}}}");
+    let arguments = [
+        "template",
+        "render",
+        "--template.glob=deploy/templates/*.tmpl",
+        "--template.text",
+        &text,
+    ];
+    accepts(
+        "amtool",
+        &[&arguments[..], &["--template.data", file.name()]].concat(),
+        &[],
+    )
+    .trim()
+    .to_owned()
+}
+
+#[test]
+#[ignore = "needs amtool"]
+fn a_notification_says_what_happened_in_its_title_and_where_to_look_in_its_text() {
+    assert_eq!(rendered("title", 1, 0), "It has tripped");
+    assert_eq!(rendered("title", 1, 2), "It has tripped");
+    assert_eq!(rendered("title", 3, 1), "3 × FeedwatchBreakerOpen of polymarket");
+    assert_eq!(rendered("title", 0, 1), "Resolved: It has tripped");
+    assert_eq!(
+        rendered("title", 0, 2),
+        "Resolved: 2 × FeedwatchBreakerOpen of polymarket"
+    );
+    let paragraph = "It has tripped\nIt waits.\nRunbook: https://runbooks/It.md\nDashboard: https://grafana/d/it";
+    assert_eq!(rendered("text", 1, 1), format!("{paragraph}\n\nResolved: {paragraph}"));
+    let many = rendered("text", 50, 0);
+    assert_eq!(many.matches("It waits.").count(), 20);
+    assert!(many.ends_with("There are 50 in all."), "{many}");
+    assert_eq!(rendered("runbook", 2, 0), "https://runbooks/It.md");
+    assert_eq!(rendered("dashboard", 2, 0), "https://grafana/d/it");
 }

@@ -26,6 +26,7 @@ mod negotiation;
 mod notify;
 #[path = "../support/openmetrics.rs"]
 mod openmetrics;
+mod pager;
 mod prometheus;
 #[path = "../support/prometheus_client.rs"]
 mod prometheus_client;

@@ -4,7 +4,7 @@ mod notification;
 
 use super::Signals;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -136,14 +136,20 @@ async fn take(request: Request<Incoming>, sender: &mpsc::Sender<Received>) -> Re
         let told = "this is where Alertmanager posts notifications";
         return Err((StatusCode::METHOD_NOT_ALLOWED, told.into()));
     }
+    let too_large = || {
+        (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a notification has at most {MAX_BYTES} bytes"),
+        )
+    };
+    if request.body().size_hint().lower() > MAX_BYTES as u64 {
+        return Err(too_large());
+    }
     let path = request.uri().path().to_owned();
     let body = timeout(REQUEST_TIME, Limited::new(request.into_body(), MAX_BYTES).collect());
     let body = match body.await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let told = format!("a notification has at most {MAX_BYTES} bytes");
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, told));
-        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
         Ok(Err(error)) => return Err((StatusCode::BAD_REQUEST, error.to_string())),
         Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time".into())),
     };
