@@ -1,6 +1,6 @@
 //! The names in ticks: settings, fields, log lines, attributes. Each is found where the program or its configuration says it.
 
-use super::pages;
+use super::{Page, pages};
 
 /// Where names come from. Metrics and causes are held against their own tables.
 const SOURCES: [&str; 18] = [
@@ -38,32 +38,36 @@ fn identifier(span: &str) -> Option<&str> {
     (is_name && !name.starts_with("feedwatch_")).then_some(name)
 }
 
+/// Each name of a page stands in a source; there are this many at least.
+fn assert_known(least: usize, told: impl Fn(&Page) -> Vec<&str>) {
+    let pages = pages();
+    let named: Vec<_> = pages
+        .iter()
+        .flat_map(|page| told(page).into_iter().map(|name| (&page.name, name)))
+        .collect();
+    assert!(named.len() > least, "{}", named.len());
+    for (page, name) in named {
+        assert!(
+            SOURCES.iter().any(|source| is_in(source, name)),
+            "{page}: there is no {name}"
+        );
+    }
+}
+
 #[test]
 fn a_setting_or_field_that_is_named_exists() {
-    let mut seen = 0;
-    for page in pages() {
-        for name in page.code_spans().into_iter().filter_map(identifier) {
-            let known = SOURCES.iter().any(|source| is_in(source, name));
-            assert!(known, "{}: there is no {name}", page.name);
-            seen += 1;
-        }
-    }
-    assert!(seen > 50, "{seen}");
+    assert_known(50, |page| {
+        page.code_spans().into_iter().filter_map(identifier).collect()
+    });
 }
 
 #[test]
 fn what_is_said_of_the_log_and_of_traces_is_what_the_program_says() {
-    let mut seen = 0;
-    for page in pages() {
+    assert_known(30, |page| {
         let about = page.text.split("\n\n").filter(|part| part.starts_with("In the log: "));
-        for span in about.flat_map(|part| part.split('`').skip(1).step_by(2)) {
-            let name = span.split(" = ").next().unwrap();
-            let known = SOURCES.iter().any(|source| is_in(source, name));
-            assert!(known, "{}: nothing says {name}", page.name);
-            seen += 1;
-        }
-    }
-    assert!(seen > 30, "{seen}");
+        let spans = about.flat_map(|part| part.split('`').skip(1).step_by(2));
+        spans.map(|span| span.split(" = ").next().unwrap()).collect()
+    });
 }
 
 #[test]
