@@ -37,6 +37,8 @@ pub(crate) struct Alert {
     /// How long it has to hold before it fires.
     #[serde(rename = "for")]
     pub(crate) wait: Option<String>,
+    /// How long it fires on when that is over.
+    pub(crate) keep_firing_for: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
 }

@@ -1,7 +1,12 @@
-//! The runbooks: a page for each alert, whose queries, paths, causes and links are real.
+//! The runbooks: a page for each alert, whose queries, paths, causes, links and commands are real.
+
+mod commands;
+mod names;
+mod silence;
 
 use crate::catalogue::metrics_of;
-use crate::rules::{alerts, files, root};
+use crate::dashboards::{Dashboard, dashboards};
+use crate::rules::{Alert, alerts, files, root};
 use feedwatch::market::Cause;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -80,30 +85,70 @@ fn every_alert_has_a_page_with_every_section_and_stands_in_the_index() {
     }
 }
 
+/// The page of an alert.
+fn page_of(alert: &Alert) -> Page {
+    let page = pages().into_iter().find(|page| page.name == alert.name);
+    page.unwrap_or_else(|| panic!("{} has no page", alert.name))
+}
+
+impl Page {
+    /// What its table says of the alert: severity, pages, fires after, outlives its cause by, silenced by, silences.
+    fn facts(&self) -> Vec<&str> {
+        let mut rows = self.text.lines().skip_while(|line| !line.starts_with("| severity |"));
+        let row = rows.nth(2).unwrap_or_else(|| panic!("{}: no table", self.name));
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 6, "{}: {row}", self.name);
+        cells
+    }
+}
+
 #[test]
 fn a_page_says_how_urgent_its_alert_is_and_when_it_fires() {
     for alert in alerts() {
-        let page = pages().into_iter().find(|page| page.name == alert.name).unwrap();
-        let row = page
-            .text
-            .lines()
-            .skip_while(|line| !line.starts_with("| severity | pages | fires after |"))
-            .nth(2);
-        let cells: Vec<_> = row
-            .unwrap_or_else(|| panic!("{}: no table", alert.name))
-            .split('|')
-            .map(str::trim)
-            .collect();
+        let page = page_of(alert);
+        let facts = page.facts();
+        let mut severities = facts[0].split(", or ");
         assert!(
-            cells[1]
-                .split(", or ")
-                .any(|severity| severity == alert.labels["severity"]),
+            severities.any(|severity| severity == alert.labels["severity"]),
+            "{}: {}",
+            alert.name,
+            facts[0]
+        );
+        assert_eq!(facts[1] == "yes", alert.labels.contains_key("page"), "{}", alert.name);
+        assert_eq!(facts[2], alert.wait.as_deref().unwrap_or("at once"), "{}", alert.name);
+        assert_eq!(
+            facts[3],
+            alert.keep_firing_for.as_deref().unwrap_or("-"),
             "{}",
             alert.name
         );
-        assert_eq!(cells[2] == "yes", alert.labels.contains_key("page"), "{}", alert.name);
-        let after = alert.wait.as_deref().unwrap_or("at once");
-        assert_eq!(cells[3], after, "{}", alert.name);
+    }
+}
+
+#[test]
+fn a_page_leads_to_the_dashboard_that_its_alert_leads_to() {
+    let address = "http://127.0.0.1:3000/d/";
+    let dashboards = dashboards();
+    let all: BTreeSet<_> = dashboards.iter().map(Dashboard::uid).collect();
+    let titles: String = dashboards.iter().map(|dashboard| dashboard.json.to_string()).collect();
+    for alert in alerts() {
+        let page = page_of(alert);
+        let named = page.text.split(address).skip(1);
+        let named: BTreeSet<_> = named.map(|rest| rest.split('>').next().unwrap()).collect();
+        assert!(named.is_subset(&all), "{}: {named:?}", alert.name);
+        // One alert leads to either of two: what they have in common is enough.
+        let link = alert.annotations["dashboard_url"].split("/d/").nth(1).unwrap();
+        let uid = link.split(['?', '{']).next().unwrap();
+        assert!(
+            named.iter().any(|named| named.starts_with(uid)),
+            "{}: {named:?} without {uid}",
+            alert.name
+        );
+        let intro = page.text.split("\n## ").next().unwrap();
+        for panel in intro.split('"').skip(1).step_by(2) {
+            let title = format!("\"title\":\"{panel}");
+            assert!(titles.contains(&title), "{}: there is no panel {panel}", alert.name);
+        }
     }
 }
 
