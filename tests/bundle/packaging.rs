@@ -154,7 +154,11 @@ fn the_unit_is_hardened() {
 #[test]
 #[ignore = "needs yamllint"]
 fn yaml_is_tidy() {
-    accepts("yamllint", &["--strict", "prometheus.yml", "deploy", "grafana"], &[]);
+    accepts(
+        "yamllint",
+        &["--strict", "prometheus.yml", "deploy", "grafana/provisioning"],
+        &[],
+    );
 }
 
 #[test]
