@@ -11,7 +11,7 @@
 #   FEEDWATCH       the program; default: target/release/feedwatch, or the one on the path
 #   FEEDWATCH_DATA  where the others keep their data and logs; default: a temporary folder, removed at the end
 set -euo pipefail
-cd "$(dirname "$0")/.."
+root=$(cd "$(dirname "$0")/.." && pwd)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -30,7 +30,7 @@ first_of() {
 
 feedwatch=${FEEDWATCH:-}
 if [[ -z $feedwatch ]]; then
-    feedwatch=$(first_of target/release/feedwatch feedwatch)
+    feedwatch=$(first_of "$root/target/release/feedwatch" feedwatch)
 fi
 [[ -n $feedwatch ]] || fail "there is no feedwatch: cargo build --release"
 prometheus=$(first_of prometheus)
@@ -98,10 +98,10 @@ pids+=($!)
 names+=(pager)
 touch "$data/pager.log"
 ready pager 9887
-start alertmanager "$alertmanager" --config.file=deploy/alertmanager.yml --storage.path="$data/alertmanager" \
+start alertmanager "$alertmanager" --config.file="$root/deploy/alertmanager.yml" --storage.path="$data/alertmanager" \
     --web.listen-address=127.0.0.1:9093 --cluster.listen-address=
 ready alertmanager 9093
-start prometheus "$prometheus" --config.file=prometheus.yml --storage.tsdb.path="$data/prometheus" \
+start prometheus "$prometheus" --config.file="$root/prometheus.yml" --storage.tsdb.path="$data/prometheus" \
     --web.listen-address=127.0.0.1:9090 --enable-feature=exemplar-storage --web.enable-lifecycle
 ready prometheus 9090
 say "Prometheus     http://127.0.0.1:9090/alerts"
@@ -116,8 +116,8 @@ else
     say "Jaeger         is not installed: no traces"
 fi
 if [[ -n $grafana ]]; then
-    start grafana env GF_PATHS_DATA="$data/grafana" GF_PATHS_PROVISIONING="$PWD/grafana/provisioning" \
-        FEEDWATCH_DASHBOARDS="$PWD/grafana/dashboards" GF_SERVER_HTTP_ADDR=127.0.0.1 GF_SERVER_HTTP_PORT=3000 \
+    start grafana env GF_PATHS_DATA="$data/grafana" GF_PATHS_PROVISIONING="$root/grafana/provisioning" \
+        FEEDWATCH_DASHBOARDS="$root/grafana/dashboards" GF_SERVER_HTTP_ADDR=127.0.0.1 GF_SERVER_HTTP_PORT=3000 \
         GF_AUTH_ANONYMOUS_ENABLED=true "$grafana" server --homepath "${GRAFANA_HOME:-/usr/share/grafana}"
     ready grafana 3000
     say "Grafana        http://127.0.0.1:3000/d/feedwatch-overview"
