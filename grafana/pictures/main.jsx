@@ -90,8 +90,13 @@ async function table(panel, answers) {
   const [frame] = await lastValueFrom(transformDataFrame(panel.transformations, frames.filter((frame) => frame.length)));
   const { sortBy } = panel.options;
   if (sortBy) {
-    const by = frame.fields.find((field) => (field.config.displayName ?? field.name) === sortBy[0].displayName);
-    const order = [...by.values.keys()].sort((a, b) => by.values[b] - by.values[a]);
+    const keys = sortBy.map(({ displayName, desc }) => {
+      const { values } = frame.fields.find((field) => (field.config.displayName ?? field.name) === displayName);
+      const told = (index) => String(values[index] ?? '');
+      return (a, b) => (desc ? -1 : 1) * told(a).localeCompare(told(b), 'en', { numeric: true });
+    });
+    const order = [...frame.fields[0].values.keys()];
+    order.sort((a, b) => keys.reduce((difference, key) => difference || key(a, b), 0));
     for (const field of frame.fields) field.values = order.map((index) => field.values[index]);
   }
   for (const field of frame.fields) field.name = field.config.displayName ?? field.name;
