@@ -14,9 +14,11 @@
 mod exposed;
 #[path = "support/exposition.rs"]
 mod exposition;
+#[path = "support/queries.rs"]
+mod queries;
 mod support;
 
-use exposed::{Exposed, LIMIT, value};
+use exposed::{Exposed, LIMIT};
 use exposition::Exposition;
 use feedwatch::exporter::Limits;
 use feedwatch::market::MarketEvent;
@@ -86,9 +88,9 @@ impl Beside {
 }
 
 fn assert_kept(scrape: &Exposition) {
-    assert_eq!(value(scrape, "feedwatch_stream_connected", &[]), 1.0);
-    assert_eq!(value(scrape, "feedwatch_connect_attempts_total", &[]), 1.0);
-    assert_eq!(value(scrape, "feedwatch_disconnects_total", &[]), 0.0);
+    assert_eq!(scrape.sum("feedwatch_stream_connected", &[]), 1.0);
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0);
+    assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0);
 }
 
 /// So many that a machine is busy with them for a while.
@@ -136,7 +138,7 @@ async fn each_ping_of_a_flood_is_answered() {
         let asked = [("opcode", "ping"), ("direction", "received")];
         let told = [("opcode", "pong"), ("direction", "sent")];
         let control =
-            |scrape: &Exposition, labels: &[(&str, &str)]| value(scrape, "feedwatch_control_frames_total", labels);
+            |scrape: &Exposition, labels: &[(&str, &str)]| scrape.sum("feedwatch_control_frames_total", labels);
         let (venue, mut exposed, scrape) = flooded(Flood::Pings, |scrape| control(scrape, &asked)).await;
         assert_eq!(control(&scrape, &told), FLOOD as f64);
         let log = venue.log();
@@ -160,7 +162,7 @@ async fn each_ping_of_a_flood_is_answered() {
 async fn each_empty_frame_of_a_flood_is_counted_and_no_more() {
     leaves_nothing_behind(async || {
         let json = [("reason", "json")];
-        let errors = |scrape: &Exposition| value(scrape, "feedwatch_parse_errors_total", &json);
+        let errors = |scrape: &Exposition| scrape.sum("feedwatch_parse_errors_total", &json);
         let (venue, exposed, _) = flooded(Flood::EmptyTexts, errors).await;
         exposed.end().await;
         venue.shutdown().await;

@@ -9,12 +9,16 @@
     reason = "tests: helpers may fail the test, too"
 )]
 
+#[path = "support/markdown.rs"]
+mod markdown;
+
 use feedwatch::app::{Scenario, Service};
 use feedwatch::config::Config;
 use feedwatch::market::Cause;
 use feedwatch::metrics::{BuildInfo, OwnMetrics, catalogue};
 use feedwatch::sim::{SimOptions, SimulatedVenue};
 use feedwatch::supervise::{Action, BreakerState, Input, Policy, Supervisor};
+use markdown::{blocks, code_spans, has_heading, links};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,19 +38,6 @@ const STREAM: &str = "\n[[streams]]\nname = \"a\"\nvenue = \"polymarket\"\n";
 /// Nothing here takes so long; what does has failed.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The fenced blocks: info string and text.
-fn blocks(document: &str) -> Vec<(&str, String)> {
-    let mut blocks = Vec::new();
-    let mut lines = document.lines();
-    while let Some(line) = lines.next() {
-        if let Some(info) = line.strip_prefix("```") {
-            let text: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
-            blocks.push((info, text.join("\n") + "\n"));
-        }
-    }
-    blocks
-}
-
 fn blocks_of(info: &str) -> Vec<String> {
     let found: Vec<_> = blocks(README)
         .into_iter()
@@ -55,12 +46,6 @@ fn blocks_of(info: &str) -> Vec<String> {
         .collect();
     assert!(!found.is_empty(), "the README has no block of {info}");
     found
-}
-
-/// The text in `ticks`, outside of fenced blocks.
-fn code_spans(document: &str) -> Vec<&str> {
-    let outside = document.split("\n```").step_by(2);
-    outside.flat_map(|text| text.split('`').skip(1).step_by(2)).collect()
 }
 
 fn parse(text: &str) -> Config {
@@ -174,14 +159,11 @@ fn every_scenario_is_listed_as_the_program_lists_it() {
 fn every_link_leads_to_a_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (directory, document) in [(root.to_owned(), README), (root.join("docs"), ARCHITECTURE)] {
-        for target in document.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+        for (file, anchor) in links(document) {
             if file.is_empty() {
-                let heading =
-                    |line: &str| line.starts_with('#') && line.to_lowercase().replace(' ', "-").ends_with(anchor);
-                assert!(document.lines().any(heading), "{target} leads nowhere");
+                assert!(has_heading(document, anchor), "#{anchor} leads nowhere");
             } else {
-                assert!(directory.join(file).is_file(), "{target} leads nowhere");
+                assert!(directory.join(file).is_file(), "{file} leads nowhere");
             }
         }
     }

@@ -2,7 +2,8 @@
 //! (<https://github.com/grafana/dashboard-linter>).
 
 use crate::catalogue::{metrics_of, selectors};
-use crate::rules::{accepts, files, metrics_of_rules, root};
+use crate::repository::{accepts, files, root};
+use crate::rules::metrics_of_rules;
 use feedwatch::metrics::catalogue::{self, Kind, Metric};
 use promql_parser::label::{MatchOp, Matcher};
 use serde_json::Value;

@@ -16,6 +16,10 @@ mod dashboards;
 mod exposition;
 #[path = "../support/harness.rs"]
 mod harness;
+#[path = "../support/markdown.rs"]
+mod markdown;
+#[path = "../support/oteltap.rs"]
+mod oteltap;
 mod packaging;
 mod paging;
 mod panels;
@@ -24,6 +28,7 @@ mod prometheus;
 mod provisioning;
 #[path = "../support/queries.rs"]
 mod queries;
+mod repository;
 mod routes;
 mod rules;
 mod runbooks;

@@ -1,8 +1,7 @@
 //! Container, compose file, unit and scripts, by their linters and by what must hold whatever a linter says.
 
-use crate::harness::TempFile;
-use crate::prometheus::TempFolder;
-use crate::rules::{accepts, files, root};
+use crate::harness::{TempFile, TempFolder};
+use crate::repository::{accepts, files, root};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

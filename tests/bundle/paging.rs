@@ -1,9 +1,10 @@
 //! Who is woken, how often, and with what words: the service, the simulated venue and the shipped configuration, with the real
 //! Prometheus and Alertmanager.
 
+use crate::dashboards::{Dashboard, dashboards};
 use crate::harness::{Service, busy, closed_venue, config, eventually, venue};
 use crate::prometheus::Prometheus;
-use crate::rules::root;
+use crate::repository::root;
 use crate::stack::{Alert, Notified, Stack};
 use feedwatch::exporter::rfc3339;
 use feedwatch::sim::{Fault, Rule, SimOptions, SimulatedVenue, Traffic};
@@ -26,16 +27,8 @@ fn has(notified: &Notified, name: &str) -> bool {
 
 /// Every alert of the wanted name has the links that it should have: to a dashboard and a runbook that are shipped.
 fn assert_links_lead_somewhere(alert: &Alert) {
-    let dashboards = std::fs::read_dir(root().join("grafana/dashboards")).unwrap();
-    let uids: BTreeSet<_> = dashboards
-        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
-        .map(|text| {
-            serde_json::from_str::<serde_json::Value>(&text).unwrap()["uid"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
-        .collect();
+    let dashboards = dashboards();
+    let uids: BTreeSet<_> = dashboards.iter().map(Dashboard::uid).collect();
     let dashboard = &alert.annotations["dashboard_url"];
     let path = dashboard.strip_prefix("http://127.0.0.1:3000/d/").unwrap();
     let (uid, variables) = path.split_once('?').unwrap();

@@ -1,9 +1,9 @@
 //! Every panel shows something: asked of the real Prometheus, which has scraped the demo for two minutes.
 
 use crate::dashboards::{Dashboard, Query, array, dashboards, label_values, substitute, text};
-use crate::harness::{Program, command, eventually};
-use crate::prometheus::{Prometheus, free_address};
-use crate::rules::root;
+use crate::harness::{Program, command, eventually, free_address};
+use crate::prometheus::Prometheus;
+use crate::repository::root;
 use feedwatch::clock::{Moment, unix_seconds};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,10 +50,7 @@ async fn every_panel_returns_data() {
     for dashboard in dashboards() {
         let values = variables(&dashboard, &prometheus).await;
         // A stream that had an outage, of those to choose from.
-        let mut chosen: BTreeMap<_, _> = values
-            .iter()
-            .map(|(name, values)| (&**name, values.join("|")))
-            .collect();
+        let mut chosen = all_of(&values);
         if dashboard.uid() == "feedwatch-stream" {
             assert!(values["stream"].contains(&"outage".to_owned()), "{values:?}");
             chosen.insert("stream", "outage".into());
@@ -84,11 +81,7 @@ async fn variables(dashboard: &Dashboard, prometheus: &Prometheus) -> BTreeMap<S
         .iter()
         .filter(|variable| variable["type"] == "query")
     {
-        let chosen = values
-            .iter()
-            .map(|(name, values)| (&**name, values.join("|")))
-            .collect();
-        let query = substitute(text(&variable["query"], "query"), &chosen, RATE_INTERVAL);
+        let query = substitute(text(&variable["query"], "query"), &all_of(&values), RATE_INTERVAL);
         let (selector, label) = label_values(&query);
         let found = prometheus
             .ask(&format!("label/{label}/values"), &[&format!("match[]={selector}")])
@@ -98,6 +91,12 @@ async fn variables(dashboard: &Dashboard, prometheus: &Prometheus) -> BTreeMap<S
         values.insert(text(variable, "name").to_owned(), found);
     }
     values
+}
+
+/// Every value of each variable, as the page writes them into a query.
+fn all_of(values: &BTreeMap<String, Vec<String>>) -> BTreeMap<&str, String> {
+    let all = values.iter().map(|(name, values)| (&**name, values.join("|")));
+    all.collect()
 }
 
 /// Whether there is a figure in the answer, for a panel that shows the demo from its start.

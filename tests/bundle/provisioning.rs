@@ -1,6 +1,6 @@
 //! What Grafana reads at its start agrees with the dashboards and with the rest of the bundle.
 
-use crate::rules::root;
+use crate::repository::root;
 use serde_json::Value;
 
 fn yaml(name: &str) -> Value {

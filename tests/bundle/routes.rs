@@ -1,7 +1,8 @@
 //! Where Alertmanager sends what, and how that reads, by its own tool.
 
 use crate::harness::TempFile;
-use crate::rules::{accepts, alerts, root};
+use crate::repository::{accepts, root};
+use crate::rules::alerts;
 
 const CONFIG: &str = "deploy/alertmanager.yml";
 

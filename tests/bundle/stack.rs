@@ -1,8 +1,8 @@
 //! The shipped configuration, run by the real Prometheus and Alertmanager, with a pager that is read.
 
-use crate::harness::{Program, command, json};
-use crate::prometheus::{Prometheus, TempFolder, fetch, free_address};
-use crate::rules::root;
+use crate::harness::{Program, TempFolder, command, free_address, json};
+use crate::prometheus::{Prometheus, fetch};
+use crate::repository::root;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,11 +17,11 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// Prometheus, Alertmanager and the pager, each with what is shipped, but for addresses and durations.
 pub(crate) struct Stack {
-    pub(crate) prometheus: Prometheus,
     alertmanager: SocketAddr,
     pager: Program,
     _alertmanager: Program,
-    _folder: TempFolder,
+    /// Dropped last: it has the folder of all.
+    pub(crate) prometheus: Prometheus,
 }
 
 /// What came to a receiver.
@@ -64,42 +64,32 @@ impl Stack {
             ("127.0.0.1:9090", prometheus.to_string()),
             ("127.0.0.1:9093", alertmanager.to_string()),
         ];
-        let ship = |name: &str, folder: &Path| {
-            let shipped = std::fs::read_to_string(root().join(name)).unwrap();
-            let text = addresses
-                .iter()
-                .fold(faster(&shipped, speed), |text, (from, to)| text.replace(from, to));
-            let file = folder.join(
-                name.strip_prefix("deploy/alertmanager")
-                    .map_or(name, |_| "alertmanager.yml"),
-            );
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        };
+        // Laid out like the repository: the files name each other.
         let folder = TempFolder::new();
-        ship("deploy/alertmanager.yml", folder.path());
-        let templates = folder.path().join("templates");
-        std::fs::create_dir(&templates).unwrap();
-        std::fs::copy(
-            root().join("deploy/templates/feedwatch.tmpl"),
-            templates.join("feedwatch.tmpl"),
-        )
-        .unwrap();
-        let running = start_alertmanager(alertmanager, folder.path()).await;
-        let rules = TempFolder::new();
+        let copy = |name: &str, change: &dyn Fn(&str) -> String| {
+            let shipped = std::fs::read_to_string(root().join(name)).unwrap();
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, change(&shipped)).unwrap();
+        };
         for name in [
             "prometheus.yml",
             "deploy/rules/recording.yml",
             "deploy/rules/alerts.yml",
+            "deploy/alertmanager.yml",
         ] {
-            ship(name, rules.path());
+            copy(name, &|shipped| {
+                let text = faster(shipped, speed);
+                addresses.iter().fold(text, |text, (from, to)| text.replace(from, to))
+            });
         }
+        copy("deploy/templates/feedwatch.tmpl", &str::to_owned);
+        let running = start_alertmanager(alertmanager, &folder.path().join("deploy")).await;
         Self {
-            prometheus: Prometheus::start(prometheus, rules).await,
             alertmanager,
             pager,
             _alertmanager: running,
-            _folder: folder,
+            prometheus: Prometheus::start(prometheus, folder).await,
         }
     }
 

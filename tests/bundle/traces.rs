@@ -1,11 +1,10 @@
 //! The demo's traces, as an independent OTLP receiver gets them.
 
 use crate::harness::{Program, command, json};
-use crate::prometheus::free_address;
+use crate::oteltap;
 use serde_json::Value;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::Command;
 
 /// The demo's outage is over after some 30 seconds.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -64,15 +63,9 @@ fn names<'a>(spans: &[&'a Span]) -> Vec<&'a str> {
 #[tokio::test]
 #[ignore = "needs the Python package oteltap"]
 async fn the_demo_s_outage_arrives_as_a_chain_of_trees() {
-    let address = free_address();
-    let mut tap = Command::new("oteltap");
-    tap.args(["--port", &address.port().to_string()])
-        .env("PYTHONUNBUFFERED", "1");
-    let mut tap = Program::spawn(tap.stdout(Stdio::piped()).stderr(Stdio::null()));
-    let is_ready = |line: &str| line.starts_with("Listening").then_some(());
-    tap.out.find("word that it listens", is_ready).await;
+    let (mut tap, endpoint) = oteltap::start().await;
     let mut demo = command(&["demo", "--scenario", "outage", "--listen", "127.0.0.1:0"]);
-    demo.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
+    demo.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         .env("OTEL_BSP_SCHEDULE_DELAY", "100");
     let demo = Program::spawn(demo.stdout(Stdio::null()).stderr(Stdio::null()));
     let is_over = |line: &str| {

@@ -26,6 +26,8 @@ mod negotiation;
 mod notify;
 #[path = "../support/openmetrics.rs"]
 mod openmetrics;
+#[path = "../support/oteltap.rs"]
+mod oteltap;
 mod pager;
 mod prometheus;
 #[path = "../support/prometheus_client.rs"]

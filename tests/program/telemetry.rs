@@ -1,6 +1,7 @@
 //! Traces of the program, as a tracing backend gets them: also one that is away, hangs, refuses, or comes back.
 
-use crate::harness::{Program, Service, TempFile, busy, closed_venue, config, eventually, json, venue};
+use crate::harness::{Service, TempFile, busy, closed_venue, config, eventually, json, venue};
+use crate::oteltap;
 use crate::receiver::{Mood, Receiver, attribute};
 use feedwatch::market::TraceId;
 use feedwatch::sim::{Fault, Rule, SimulatedVenue};
@@ -8,10 +9,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::process::Command;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -471,14 +470,8 @@ async fn an_outage_is_recorded_with_all_its_traces_or_not_at_all() {
 #[tokio::test]
 #[ignore = "needs the Python package oteltap"]
 async fn an_independent_receiver_gets_the_outage() {
-    let port = Receiver::away().port();
-    let mut tap = Command::new("oteltap");
-    tap.args(["--port", &port.to_string()]).env("PYTHONUNBUFFERED", "1");
-    let mut tap = Program::spawn(tap.stdout(Stdio::piped()).stderr(Stdio::piped()));
-    let is_ready = |line: &str| line.starts_with("Listening").then_some(());
-    tap.out.find("word that it listens", is_ready).await;
+    let (mut tap, endpoint) = oteltap::start().await;
     let venue = stumbling();
-    let endpoint = format!("http://127.0.0.1:{port}");
     let service = Service::run_with(&config("", &[("s", &venue.url(), STUMBLING)]), &[], &to(&endpoint)).await;
     for name in [
         "stream.outage",

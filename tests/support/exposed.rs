@@ -83,7 +83,7 @@ impl Exposed {
     }
 
     pub(crate) async fn until_live(&mut self) -> Exposition {
-        self.until("live", |scrape| value(scrape, "feedwatch_stream_connected", &[]) == 1.0)
+        self.until("live", |scrape| scrape.sum("feedwatch_stream_connected", &[]) == 1.0)
             .await
     }
 
@@ -109,15 +109,4 @@ pub(crate) async fn scrape(connection: &mut TcpStream) -> String {
     let mut body = vec![0; length.unwrap().parse().unwrap()];
     connection.read_exact(&mut body).await.unwrap();
     String::from_utf8(body).unwrap()
-}
-
-/// The sum of the series of a metric that have these labels.
-pub(crate) fn value(scrape: &Exposition, name: &str, wanted: &[(&str, &str)]) -> f64 {
-    let family = scrape.families.get(name).unwrap_or_else(|| panic!("no {name}"));
-    let fits = family.samples.iter().filter(|((_, labels), _)| {
-        wanted
-            .iter()
-            .all(|(name, value)| labels.get(*name).is_some_and(|found| found == value))
-    });
-    fits.map(|(_, value)| value).sum()
 }

@@ -7,7 +7,7 @@ use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -37,6 +37,12 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     }
     command.args(arguments);
     command
+}
+
+/// An address on loopback at which nobody listens. Somebody else may take it before it is used.
+pub(crate) fn free_address() -> SocketAddr {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.local_addr().unwrap()
 }
 
 /// Runs the program to its end.
@@ -330,6 +336,27 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A folder of its own, removed at the end.
+pub(crate) struct TempFolder(PathBuf);
+
+impl TempFolder {
+    pub(crate) fn new() -> Self {
+        let folder = Path::new(TempFile::unused("d").name()).to_owned();
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

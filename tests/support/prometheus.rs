@@ -2,19 +2,13 @@
 
 #![allow(dead_code, reason = "not every test uses everything")]
 
-use super::harness::{Program, TempFile};
+use super::harness::{Program, TempFolder, free_address};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
-
-/// An address on loopback at which nobody listens. Somebody else may take it before it is used.
-pub(crate) fn free_address() -> SocketAddr {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.local_addr().unwrap()
-}
 
 /// The JSON at an address; `parameters` are pairs like `query=up`.
 pub(crate) async fn fetch(url: &str, parameters: &[&str]) -> Value {
@@ -26,27 +20,6 @@ pub(crate) async fn fetch(url: &str, parameters: &[&str]) -> Value {
     let asked = command.output().await.expect("curl can be started");
     let told = String::from_utf8_lossy(&asked.stderr);
     serde_json::from_slice(&asked.stdout).unwrap_or_else(|error| panic!("{url}: {error} {told}"))
-}
-
-/// A folder of its own, removed at the end.
-pub(crate) struct TempFolder(PathBuf);
-
-impl TempFolder {
-    pub(crate) fn new() -> Self {
-        let folder = Path::new(TempFile::unused("d").name()).to_owned();
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempFolder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Prometheus, ready. It ends with this, and its data goes.

@@ -14,8 +14,9 @@ const SERVICE: &str = "http://127.0.0.1:9885";
 /// The lines of the shell that ask the service, with their page.
 fn commands() -> Vec<(String, String)> {
     let of_page = |page: super::Page| {
-        let lines: Vec<_> = page.blocks("sh").into_iter().flat_map(str::lines).collect();
-        let ours = lines.into_iter().filter(|line| line.contains(SERVICE));
+        let blocks = page.blocks("sh");
+        let lines = blocks.iter().flat_map(|block| block.lines());
+        let ours = lines.filter(|line| line.contains(SERVICE));
         ours.map(|line| (page.name.clone(), line.to_owned()))
             .collect::<Vec<_>>()
     };
