@@ -5,6 +5,7 @@ mod descriptors;
 mod healthcheck;
 mod http;
 mod manager;
+mod output;
 mod pager;
 mod service;
 mod signals;

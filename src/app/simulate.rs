@@ -1,26 +1,19 @@
 //! A simulated venue on its own, for tests of other programs and for game days.
 
 use super::Signals;
+use super::output::{cannot_listen, last_lines};
 use crate::sim::{Entry, SimOptions, SimulatedVenue};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
-
-/// What is left to print at the end may take so long.
-const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Runs a simulated venue until a signal ends it; prints its log to stdout, one JSON object a line. The certificate of its
 /// authority, where it serves TLS, is written to `authority`.
 pub async fn simulate(options: SimOptions, authority: Option<&Path>) -> io::Result<()> {
     let mut signals = Signals::listen()?;
     let listen = options.listen;
-    let venue = SimulatedVenue::start(options).map_err(|error| {
-        let told = format!("cannot listen on {listen}: {error}; choose another with --listen");
-        io::Error::new(error.kind(), told)
-    })?;
+    let venue = SimulatedVenue::start(options).map_err(|error| cannot_listen(listen, &error))?;
     if let (Some(path), Some(authority)) = (authority, venue.authority()) {
         std::fs::write(path, authority.pem()).map_err(|error| {
             let told = format!("cannot write {}: {error}", path.display());
@@ -37,10 +30,7 @@ pub async fn simulate(options: SimOptions, authority: Option<&Path>) -> io::Resu
         ended = &mut printer => return ended.map_err(io::Error::other)?,
     }
     signals.or_exit(venue.shutdown()).await;
-    match timeout(LAST_LINES, printer).await {
-        Ok(ended) => ended.map_err(io::Error::other)?,
-        Err(_) => Ok(()),
-    }
+    last_lines(printer).await
 }
 
 /// Prints until nobody is left who could add to the log: how the connections end belongs to it.

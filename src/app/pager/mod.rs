@@ -3,6 +3,7 @@
 mod notification;
 
 use super::Signals;
+use super::output::{cannot_listen, last_lines};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -32,8 +33,6 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_WAITING: usize = 16;
 /// How long it waits after the system had no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// What is left to print at the end may take so long.
-const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// How notifications are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +46,9 @@ pub enum PagerFormat {
 /// Listens until a signal ends it, or nobody reads stdout any more.
 pub async fn pager(listen: SocketAddr, format: PagerFormat) -> io::Result<()> {
     let mut signals = Signals::listen()?;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        let told = format!("cannot listen on {listen}: {error}; choose another with --listen");
-        io::Error::new(error.kind(), told)
-    })?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| cannot_listen(listen, &error))?;
     writeln!(io::stderr(), "pager at http://{}", listener.local_addr()?)?;
     let (sender, waiting) = mpsc::channel(MAX_WAITING);
     // On a thread of its own: a reader of stdout that stalls does not keep it from ending.
@@ -62,10 +60,7 @@ pub async fn pager(listen: SocketAddr, format: PagerFormat) -> io::Result<()> {
         () = listen_on(listener, sender) => {}
     }
     // Connections are gone, and with them whoever could add to what is printed.
-    match signals.or_exit(timeout(LAST_LINES, printer)).await {
-        Ok(ended) => ended.map_err(io::Error::other)?,
-        Err(_) => Ok(()),
-    }
+    signals.or_exit(last_lines(printer)).await
 }
 
 fn print(mut waiting: mpsc::Receiver<Received>, format: PagerFormat) -> io::Result<()> {

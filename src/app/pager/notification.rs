@@ -5,7 +5,7 @@
 use crate::clock::{Moment, unix_seconds};
 use crate::exporter::rfc3339;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -16,7 +16,8 @@ const MAX_TOLD: usize = 10;
 pub(super) struct Received {
     path: String,
     time: f64,
-    raw: Box<RawValue>,
+    /// As it came.
+    whole: Value,
     notification: Notification,
 }
 
@@ -44,12 +45,11 @@ enum Status {
 impl Received {
     /// From a request's path and body.
     pub(super) fn parse(path: String, body: &[u8]) -> Result<Self, serde_json::Error> {
-        let raw: Box<RawValue> = serde_json::from_slice(body)?;
         Ok(Self {
             path,
             time: unix_seconds(Moment::now().wall),
-            notification: serde_json::from_str(raw.get())?,
-            raw,
+            notification: serde_json::from_slice(body)?,
+            whole: serde_json::from_slice(body)?,
         })
     }
 
@@ -64,11 +64,11 @@ impl Received {
         #[derive(Serialize)]
         struct Line<'a> {
             path: &'a str,
-            notification: serde_json::Value,
+            notification: &'a Value,
         }
         serde_json::to_string(&Line {
             path: &self.path,
-            notification: serde_json::from_str(self.raw.get())?,
+            notification: &self.whole,
         })
     }
 }
