@@ -33,16 +33,15 @@ pub async fn run(config: Config, build: BuildInfo) -> Result<(), StartError> {
     let traces = start_traces(&config, &own)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let service = start(&config, build, own, traces.as_ref()).await?;
-    let manager = ServiceManager::ready(format!(
-        "{} streams, http://{}",
-        config.streams.len(),
-        service.address()
-    ))
-    .await;
+    let (streams, address) = (config.streams.len(), service.address());
+    let manager = ServiceManager::ready(&format!("streams: {streams}, http://{address}"));
     let signal = signals.next().await;
     info!(signal, "shutting down");
-    manager.stopping().await;
-    signals.or_exit(stop(service, traces, config.shutdown_grace)).await;
+    let end = async {
+        manager.stopping().await;
+        stop(service, traces, config.shutdown_grace).await;
+    };
+    signals.or_exit(end).await;
     info!("shut down");
     Ok(())
 }
