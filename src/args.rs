@@ -63,11 +63,21 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  feedwatch demo\n  feedwatch demo --scenario outage --for 40s --verify")]
     Demo(Demo),
     /// Ask a running exporter whether it answers; exits with 1 if not
-    #[command(after_help = "Example:\n  feedwatch healthcheck --address 127.0.0.1:9885")]
+    #[command(
+        after_help = "Examples:\n  feedwatch healthcheck\n  feedwatch healthcheck --config config/feedwatch.toml"
+    )]
     Healthcheck {
         /// Where it listens
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9885")]
+        #[arg(
+            long,
+            value_name = "ADDR",
+            default_value = "127.0.0.1:9885",
+            conflicts_with = "config"
+        )]
         address: SocketAddr,
+        /// Its configuration, which says where it listens
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// The longest that is waited: 3s, 500ms
         #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
         timeout: Duration,

@@ -11,9 +11,11 @@ use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
 use feedwatch::telemetry;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,7 +43,11 @@ fn main() -> ExitCode {
         Command::Metrics { format } => list_metrics(format),
         Command::Simulate(simulate) => run_simulation(simulate),
         Command::Demo(demo) => run_demo(&demo),
-        Command::Healthcheck { address, timeout } => check_health(address, timeout),
+        Command::Healthcheck {
+            address,
+            config,
+            timeout,
+        } => check_health(address, config.as_deref(), timeout),
         Command::Pager { listen, format } => run_pager(listen, format),
     };
     match outcome {
@@ -64,7 +70,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
     Config::load(path, std::env::vars_os()).map_err(|errors| Failure::Usage(errors.into()))
 }
 
-fn run(path: &Path, listen: Option<std::net::SocketAddr>) -> Result<ExitCode, Failure> {
+fn run(path: &Path, listen: Option<SocketAddr>) -> Result<ExitCode, Failure> {
     let mut config = load(path)?;
     config.exporter.listen = listen.unwrap_or(config.exporter.listen);
     block_on(app::run(config, build_info()))??;
@@ -159,13 +165,17 @@ fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
     })
 }
 
-fn check_health(address: std::net::SocketAddr, timeout: std::time::Duration) -> Result<ExitCode, Failure> {
+fn check_health(address: SocketAddr, config: Option<&Path>, timeout: Duration) -> Result<ExitCode, Failure> {
+    let address = match config {
+        Some(path) => load(path)?.exporter.listen,
+        None => address,
+    };
     block_on(app::healthcheck(address, timeout))?.map_err(|problem| format!("{address}: {problem}"))?;
     writeln!(io::stdout(), "{address}: healthy")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_pager(listen: std::net::SocketAddr, format: PagerFormat) -> Result<ExitCode, Failure> {
+fn run_pager(listen: SocketAddr, format: PagerFormat) -> Result<ExitCode, Failure> {
     let format = match format {
         PagerFormat::Human => app::PagerFormat::Human,
         PagerFormat::Json => app::PagerFormat::Json,

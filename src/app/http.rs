@@ -11,11 +11,10 @@ use tokio::net::TcpStream;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// The body that is served at `path`.
-pub(super) async fn get(address: SocketAddr, path: &str) -> Result<String, Error> {
+/// The body that is served at `path`; an error after `patience`.
+pub(super) async fn get(address: SocketAddr, path: &str, patience: Duration) -> Result<String, Error> {
     let exchange = async {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -32,7 +31,7 @@ pub(super) async fn get(address: SocketAddr, path: &str) -> Result<String, Error
             if status == StatusCode::OK {
                 Ok(String::from_utf8(body.to_vec())?)
             } else {
-                Err(Error::from(status.to_string()))
+                Err(format!("{path} is answered with {status}").into())
             }
         };
         tokio::pin!(connection, answer);
@@ -46,5 +45,6 @@ pub(super) async fn get(address: SocketAddr, path: &str) -> Result<String, Error
             }
         }
     };
-    tokio::time::timeout(TIMEOUT, exchange).await?
+    let answered = tokio::time::timeout(patience, exchange).await;
+    answered.map_err(|_| format!("no answer within {patience:?}"))?
 }

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 /// What is on its way when the traffic stops has arrived by then.
 const SETTLE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(50);
+/// No scrape takes so long; one that does has failed.
+const SCRAPE: Duration = Duration::from_secs(10);
 
 /// One figure of one stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +57,7 @@ pub(super) async fn compare(feeds: &[Running], config: &Config, address: SocketA
     }
     let give_up = Instant::now() + SETTLE;
     loop {
-        let text = http::get(address, "/metrics").await?;
+        let text = http::get(address, "/metrics", SCRAPE).await?;
         let comparisons: Vec<_> = feeds
             .iter()
             .zip(&config.streams)
