@@ -111,6 +111,12 @@ fn the_unit_gives_the_service_the_time_that_it_needs() {
     };
     assert_eq!(setting("Type"), "notify");
     assert_eq!(setting("RestartPreventExitStatus"), "2");
+    // It goes by the main process alone: a check that fails before it would be restarted.
+    let programs: Vec<_> = UNIT.lines().filter(|line| line.starts_with("Exec")).collect();
+    assert_eq!(
+        programs,
+        ["ExecStart=/usr/local/bin/feedwatch run --config %d/feedwatch.toml"]
+    );
     let seconds = |name: &str| setting(name).strip_suffix('s').unwrap().parse::<u64>().unwrap();
     let config = feedwatch::config::Config::load(&root().join("config/feedwatch.toml"), [("", ""); 0]).unwrap();
     assert!(seconds("TimeoutStopSec") > config.shutdown_grace.as_secs());
