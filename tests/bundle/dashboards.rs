@@ -70,7 +70,7 @@ impl Dashboard {
     }
 
     /// The panels, rows left out.
-    fn panels(&self) -> Vec<&Value> {
+    pub(crate) fn panels(&self) -> Vec<&Value> {
         let panels = array(&self.json, "panels").iter();
         panels.filter(|panel| panel["type"] != "row").collect()
     }
@@ -284,7 +284,7 @@ fn every_query_is_of_metrics_that_exist_and_of_the_chosen_targets() {
 }
 
 #[test]
-fn exemplars_are_asked_of_what_has_them_and_links_lead_to_dashboards() {
+fn exemplars_are_asked_of_what_has_them() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             let place = format!("{}: {}", dashboard.uid(), text(panel, "title"));
@@ -297,16 +297,6 @@ fn exemplars_are_asked_of_what_has_them_and_links_lead_to_dashboards() {
                 };
                 assert_eq!(target["exemplar"] == true, names.any(carry), "{place}");
             }
-        }
-        let text = dashboard.json.to_string();
-        for link in text.split("\"/d/").skip(1) {
-            let (uid, rest) = link.split_once('?').unwrap();
-            assert!(UIDS.contains(&uid), "{uid}");
-            let query = rest.split('"').next().unwrap();
-            assert!(
-                query.contains("${__url_time_range}") && query.contains("${datasource:queryparam}"),
-                "{query}"
-            );
         }
     }
 }

@@ -14,6 +14,7 @@ mod catalogue;
 mod dashboards;
 #[path = "../support/exposition.rs"]
 mod exposition;
+mod fields;
 #[path = "../support/harness.rs"]
 mod harness;
 #[path = "../support/markdown.rs"]
