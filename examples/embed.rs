@@ -162,14 +162,18 @@ impl<W: Write> Bot<W> {
                 let text = frame.text().unwrap_or_default();
                 Polymarket.values(text, &mut |value| self.on_value(value));
             }
-            MarketEvent::Disconnected { cause, .. } => {
-                // Changes were missed: no book can be trusted.
-                self.say(format_args!("lost ({cause}), books thrown away: {}", self.books.len()));
-                self.books.clear();
+            MarketEvent::Disconnected { cause, instruments, .. } => {
+                // Changes were missed: none of these books can be trusted.
+                let before = self.books.len();
+                self.books.retain(|held, _| !instruments.contains(held));
+                self.say(format_args!(
+                    "lost ({cause}), books thrown away: {}",
+                    before - self.books.len()
+                ));
                 self.losses += 1;
             }
             // The books come in the frames that follow.
-            MarketEvent::Reconnected => self.say(format_args!("live again")),
+            MarketEvent::Reconnected { .. } => self.say(format_args!("live again")),
             MarketEvent::Ended { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
             MarketEvent::Subscribed(_) => {}
         }

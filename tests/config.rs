@@ -124,6 +124,7 @@ fn what_the_shipped_file_leaves_commented_is_valid() {
         "sample_ratio",
         "timeout_ms",
         "url",
+        "instruments_per_connection",
         "reconnection",
     ];
     let text = keys.iter().fold(text, |text, key| {
@@ -211,11 +212,13 @@ fn a_stream_overrides_the_policy_key_by_key() {
         initial_delay_ms = 200
         max_delay_ms = 3000
         stale_after_ms = 60000
+        instrument_stale_after_ms = 90000
         ping_interval_ms = 7000
         [[streams]]
         name = 'a'
         venue = 'polymarket'
-        reconnection = { max_delay_ms = 5000, stale_after_ms = 0, pong_timeout_ms = 9000, page_on_stale = true }
+        instruments_per_connection = 7
+        reconnection = { max_delay_ms = 5000, stale_after_ms = 0, instrument_stale_after_ms = 0, pong_timeout_ms = 9000, page_on_stale = true }
         [[streams]]
         name = 'b'
         venue = 'polymarket'
@@ -229,6 +232,7 @@ fn a_stream_overrides_the_policy_key_by_key() {
         initial_delay: Duration::from_millis(200),
         max_delay: Duration::from_secs(3),
         stale_after: Some(Duration::from_secs(60)),
+        instrument_stale_after: Some(Duration::from_secs(90)),
         ..Policy::default()
     };
     let [a, b] = config.streams.as_slice() else {
@@ -239,9 +243,11 @@ fn a_stream_overrides_the_policy_key_by_key() {
         Policy {
             max_delay: Duration::from_secs(5),
             stale_after: None,
+            instrument_stale_after: None,
             ..general.clone()
         }
     );
+    assert_eq!((a.instruments_per_connection, b.instruments_per_connection), (7, 500));
     assert_eq!((a.pong_timeout, a.page_on_stale), (Duration::from_secs(9), true));
     assert_eq!(a.endpoint, Endpoint::parse(a.venue.default_url()).unwrap());
     assert_eq!(

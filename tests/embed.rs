@@ -381,6 +381,7 @@ fn one_sided_books_are_traded_on_for_what_they_are() {
     bot.on_event(&MarketEvent::Disconnected {
         cause: Cause::PongTimeout,
         detail: "".into(),
+        instruments: vec![Instrument::new("11"), Instrument::new("12")],
     });
     bot.trade();
     assert_eq!(

@@ -24,7 +24,7 @@ use feedwatch::metrics::catalogue::{self, Kind, Labels, Scope};
 use feedwatch::metrics::{
     Direction, Format, Opcode, StreamCells, StreamCollector, StreamInfo, StreamWriter, Streams, docs, text,
 };
-use feedwatch::supervise::{AttemptKind, BreakerState, State, Trigger};
+use feedwatch::supervise::{AttemptKind, BreakerState, State, Transition, Trigger};
 use openmetrics::OpenMetrics;
 use prometheus::{Counter, Encoder, HistogramOpts, HistogramVec, IntCounter, Registry, TextEncoder};
 use proptest::prelude::*;
@@ -71,6 +71,15 @@ fn total(scrape: &Exposition, name: &str) -> f64 {
     scrape.sum(name, &[])
 }
 
+const fn moved(from: BreakerState, to: BreakerState, trigger: Trigger) -> Transition {
+    Transition {
+        from,
+        to,
+        trigger,
+        failures: 7,
+    }
+}
+
 /// Does something that the number names.
 fn act(cells: &StreamCells, at: Moment, what: u64) {
     let index = usize::try_from(what / 16 % 64).unwrap();
@@ -88,15 +97,19 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
         3 => cells.update(now, |w| w.lost(cause)),
         4 => cells.update(now, |w| {
             let until = now + seconds(300);
-            w.tripped(Trigger::FatalError, at, trace);
-            w.transition(BreakerState::Closed, BreakerState::Open { until });
-            w.set_breaker(BreakerState::Open { until });
+            let to = BreakerState::Open { until };
+            w.breaker_moved(&moved(BreakerState::Closed, to, Trigger::FatalError), at, trace);
             w.set_state(State::CoolingDown);
             w.set_wait(Some((seconds(300), until)));
-            w.consecutive_failures(7);
         }),
         5 => cells.update(now, |w| w.outage_began(now)),
-        6 => cells.update(now, StreamWriter::outage_ended),
+        6 => cells.update(now, |w| {
+            w.breaker_moved(
+                &moved(BreakerState::Closed, BreakerState::HalfOpen, Trigger::CooldownElapsed),
+                at,
+                None,
+            );
+        }),
         7 => cells.update(now, |w| w.set_stale(index % 2 == 0)),
         8 => cells.update(now, |w| {
             w.subscriptions(index, index / 2);
@@ -380,9 +393,8 @@ fn a_loss_is_told_from_its_beginning_to_its_end() {
     });
     cells.update(now, |w| {
         let open = BreakerState::Open { until };
-        w.tripped(Trigger::ConsecutiveFailures, moment(30), None);
-        w.transition(BreakerState::Closed, open);
-        w.set_breaker(open);
+        let trip = moved(BreakerState::Closed, open, Trigger::ConsecutiveFailures);
+        w.breaker_moved(&trip, moment(30), None);
         w.set_state(State::CoolingDown);
         w.set_wait(Some((seconds(300), until)));
     });
@@ -434,14 +446,11 @@ fn a_loss_is_told_from_its_beginning_to_its_end() {
     assert!(near(snapshot.state_since(), unix(30)));
 
     cells.update(until, |w| {
-        w.transition(BreakerState::Open { until }, BreakerState::HalfOpen);
-        w.set_breaker(BreakerState::HalfOpen);
+        let (from, to) = (BreakerState::Open { until }, BreakerState::HalfOpen);
+        w.breaker_moved(&moved(from, to, Trigger::CooldownElapsed), moment(330), None);
     });
     cells.update(until, |w| w.attempt(Some(1)));
-    cells.update(moment(331).mono, |w| {
-        w.live_made();
-        w.outage_ended();
-    });
+    cells.update(moment(331).mono, StreamWriter::live_made);
     let up = scrape(moment(340));
     assert_eq!(value(&up, "feedwatch_breaker_open_seconds_total", None), 300.0);
     assert_eq!(
@@ -598,7 +607,17 @@ fn exemplars_stand_in_openmetrics_alone_and_lead_to_what_was_traced_last() {
     assert!(read_openmetrics(&streams, start).1.exemplars.is_empty());
     let trip = |trigger, at: u64, trace| {
         let at = after(start, seconds(at));
-        cells.update(at.mono, |w| w.tripped(trigger, at, TraceId::from_bits(trace)));
+        let open = BreakerState::Open { until: at.mono };
+        cells.update(at.mono, |w| {
+            w.breaker_moved(
+                &moved(BreakerState::Closed, open, trigger),
+                at,
+                TraceId::from_bits(trace),
+            );
+        });
+        cells.update(at.mono, |w| {
+            w.breaker_moved(&moved(open, BreakerState::Closed, Trigger::Reset), at, None);
+        });
     };
     let delay = |millis, at, trace| {
         let (delay, at) = (Duration::from_millis(millis), after(start, seconds(at)));

@@ -205,6 +205,13 @@ fn disconnected_with(cause: Cause, detail: &'static str) -> MarketEvent {
     MarketEvent::Disconnected {
         cause,
         detail: detail.into(),
+        instruments: instruments(&["a", "b"]),
+    }
+}
+
+fn reconnected() -> MarketEvent {
+    MarketEvent::Reconnected {
+        instruments: instruments(&["a", "b"]),
     }
 }
 
@@ -245,7 +252,7 @@ async fn a_disconnect_is_told_and_then_reconnects_and_resubscribes() {
     let script = [yielding([(millis(1), None)]), yielding([(millis(1), Some(frame()))])];
     let (mut stream, journal) = stream(policy(), script).await;
     assert_eq!(stream.next_event().await, Some(disconnected(Cause::Eof)));
-    assert_eq!(stream.next_event().await, Some(MarketEvent::Reconnected));
+    assert_eq!(stream.next_event().await, Some(reconnected()));
     assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
     let journal = journal.lock().unwrap();
     assert_eq!(
@@ -430,12 +437,12 @@ async fn subscriptions_change_on_the_open_connection_and_are_remembered() {
         assert_eq!(journal.dials.len(), 1, "without reconnecting");
         assert_eq!(journal.subscribed.last(), Some(&(2, 2)));
     }
-    assert_eq!(stream.next_event().await, Some(disconnected(Cause::Eof)));
-    assert_eq!(stream.next_event().await, Some(MarketEvent::Reconnected));
-    assert_eq!(
-        journal.lock().unwrap().subscriptions.last(),
-        Some(&instruments(&["b", "c"]))
-    );
+    let told = instruments(&["b", "c"]);
+    let lost = stream.next_event().await;
+    assert!(matches!(lost, Some(MarketEvent::Disconnected { instruments, .. }) if instruments == told));
+    let live = stream.next_event().await;
+    assert!(matches!(live, Some(MarketEvent::Reconnected { instruments }) if instruments == told));
+    assert_eq!(journal.lock().unwrap().subscriptions.last(), Some(&told));
 }
 
 #[tokio::test(start_paused = true)]
@@ -469,7 +476,7 @@ async fn closing_the_last_connection_takes_nothing_from_the_time_of_the_next_dia
         stream.next_event().await,
         Some(disconnected_with(Cause::Forced, "a reconnect was asked for"))
     );
-    assert_eq!(stream.next_event().await, Some(MarketEvent::Reconnected));
+    assert_eq!(stream.next_event().await, Some(reconnected()));
     let journal = journal.lock().unwrap();
     assert_eq!(journal.dials.len(), 2);
     let attempts = journal

@@ -7,7 +7,7 @@ use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, StreamCells, StreamInfo, Streams};
 use crate::observe::StreamObserver;
 use crate::stream::{
-    MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
+    ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
 };
 use opentelemetry::global::BoxedTracer;
 use std::collections::HashMap;
@@ -97,10 +97,11 @@ impl Service {
         };
         own.set_config_hash(config.hash);
         let places = descriptors::for_streams(config.exporter.max_connections);
-        if places < config.streams.len() {
+        let connections: usize = config.streams.iter().map(StreamConfig::connections).sum();
+        if places < connections {
             warn!(
-                streams = config.streams.len(),
-                places, "not enough file descriptors for every stream: raise the limit"
+                connections,
+                places, "not enough file descriptors for every connection: raise the limit"
             );
         }
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
@@ -113,15 +114,12 @@ impl Service {
                 .entry(stream.endpoint.host())
                 .or_insert_with(|| TcpDialler::with_places(places.clone()))
                 .clone();
-            let stream = assemble(
-                stream,
-                &config.transport,
-                trust.clone(),
+            let parts = Parts {
+                trust: trust.clone(),
                 dialler,
-                &shown,
-                tracer.clone(),
-            )
-            .await;
+                tracer: tracer.clone(),
+            };
+            let stream = assemble(stream, &config.transport, parts, &shown).await;
             streams.spawn(watch(stream, stop_streams.clone()));
         }
         streams.close();
@@ -161,16 +159,19 @@ impl Service {
     }
 }
 
-type Watched = ReconnectingDataStream<WebSocketStream, Arc<StreamObserver>>;
+/// What every connection of a stream is made with.
+struct Parts {
+    trust: TlsTrust,
+    dialler: TcpDialler,
+    tracer: Option<Arc<BoxedTracer>>,
+}
 
 async fn assemble(
     config: &StreamConfig,
     transport: &TransportConfig,
-    trust: TlsTrust,
-    dialler: TcpDialler,
+    parts: Parts,
     shown: &Streams,
-    tracer: Option<Arc<BoxedTracer>>,
-) -> Watched {
+) -> impl MarketDataStream + use<> {
     let info = StreamInfo {
         stream: config.name.clone(),
         server_address: config.endpoint.host().to_owned(),
@@ -184,7 +185,7 @@ async fn assemble(
     ));
     shown.add(&cells);
     let mut observer = StreamObserver::new(cells.clone(), &config.policy);
-    if let Some(tracer) = tracer {
+    if let Some(tracer) = parts.tracer {
         observer = observer.with_tracer(tracer, &config.endpoint);
     }
     let observer = Arc::new(observer);
@@ -197,21 +198,22 @@ async fn assemble(
         max_message_bytes: transport.max_message_bytes,
         read_buffer_bytes: transport.read_buffer_bytes,
     };
-    let socket = WebSocketStream::new(
-        config.venue,
-        config.endpoint.clone(),
-        options,
-        trust,
-        cells.clone(),
-        observer.clone(),
-    );
-    // A seed for each stream, or all would jitter alike.
-    let mut stream = ReconnectingDataStream::with_observer(
-        socket.with_dialler(dialler),
-        config.policy.clone(),
-        fastrand::u64(..),
-        observer,
-    );
+    let (venue, endpoint, policy) = (config.venue, config.endpoint.clone(), config.policy.clone());
+    let make = move |number| {
+        let observer = Arc::new(observer.connection(number));
+        let socket = WebSocketStream::new(
+            venue,
+            endpoint.clone(),
+            options.clone(),
+            parts.trust.clone(),
+            cells.clone(),
+            observer.clone(),
+        );
+        let socket = socket.with_dialler(parts.dialler.clone());
+        // A seed for each connection, or all would jitter alike.
+        ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer)
+    };
+    let mut stream = ManyConnections::new(config.instruments_per_connection, make);
     // Neither fails: both record the wish.
     let _ = stream.subscribe(&config.instruments).await;
     let _ = stream.connect().await;
@@ -219,7 +221,7 @@ async fn assemble(
 }
 
 /// Receives for as long as the service runs.
-async fn watch(mut stream: Watched, stop: CancellationToken) {
+async fn watch(mut stream: impl MarketDataStream, stop: CancellationToken) {
     loop {
         tokio::select! {
             biased; // a flood of events must not keep the end back

@@ -115,6 +115,11 @@ pub const KEYS: &[KeyDoc] = &[
         "live without data for so long is stale; 0 = never; by default the venue's own",
     ),
     key(
+        "reconnection.instrument_stale_after_ms",
+        "0",
+        "an instrument without data for so long, while the stream is live, counts as stale; 0 = never",
+    ),
+    key(
         "reconnection.on_stale",
         r#""report""#,
         "what happens to a stale connection: report or reconnect",
@@ -189,6 +194,10 @@ pub const KEYS: &[KeyDoc] = &[
         "streams[].instruments",
         "[]",
         "what to subscribe to, in the venue's spelling; with none the stream idles",
+    ),
+    bare(
+        "streams[].instruments_per_connection",
+        "the most instruments that one connection carries, more are spread over several: 1 to 10000; by default the venue's own rule",
     ),
     key(
         "streams[].reconnection",

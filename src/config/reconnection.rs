@@ -59,6 +59,11 @@ impl Reconnection {
                 .take("on_stale", |raw| raw.choice(ON_STALE))
                 .unwrap_or(base.policy.on_stale),
             stale_after: None,
+            instrument_stale_after: section
+                .take("instrument_stale_after_ms", |raw| raw.millis(0))
+                .map_or(base.policy.instrument_stale_after, |limit| {
+                    (!limit.is_zero()).then_some(limit)
+                }),
         };
         let read = Self {
             policy,

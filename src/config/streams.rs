@@ -21,6 +21,8 @@ pub struct StreamConfig {
     pub endpoint: Endpoint,
     /// What it subscribes to, no two the same; with none it idles.
     pub instruments: Vec<Instrument>,
+    /// The most instruments that one of its connections carries.
+    pub instruments_per_connection: usize,
     /// How it is supervised, the venue's own `stale_after` filled in.
     pub policy: Policy,
     /// The time between two pings; `None` = the venue's own rule.
@@ -29,6 +31,13 @@ pub struct StreamConfig {
     pub pong_timeout: Duration,
     /// Whether it is worth a page when it is stale.
     pub page_on_stale: bool,
+}
+
+impl StreamConfig {
+    /// Over how many connections it is spread.
+    pub fn connections(&self) -> usize {
+        self.instruments.len().div_ceil(self.instruments_per_connection).max(1)
+    }
 }
 
 /// The shortest that watches something; valid above the first `[section]`.
@@ -92,6 +101,7 @@ fn read_one(
         Endpoint::parse(raw.text()?).map_err(|error| format!("{error}; an address is {}", Endpoint::FORM))
     });
     let instruments = read_instruments(section, venue);
+    let instruments_per_connection = section.take("instruments_per_connection", |raw| raw.whole(1..=10_000));
     let reconnection = Reconnection::read(section.section("reconnection"), base);
     let venue = venue?;
     Some(StreamConfig {
@@ -99,6 +109,7 @@ fn read_one(
         venue,
         endpoint: endpoint.or_else(|| Endpoint::parse(venue.default_url()).ok())?,
         instruments,
+        instruments_per_connection: instruments_per_connection.unwrap_or(venue.limits().instruments_per_connection),
         policy: reconnection.policy_for(venue.stale_after()),
         ping_interval: reconnection.ping_interval,
         pong_timeout: reconnection.pong_timeout,
@@ -108,17 +119,6 @@ fn read_one(
 
 fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&'static dyn Venue>) -> Vec<Instrument> {
     let texts = section.texts("instruments");
-    if let Some(venue) = venue {
-        let most = venue.limits().instruments_per_connection;
-        if texts.len() > most {
-            let problem = format!(
-                "{} instruments are more than the {most} of one {} connection; share them out among several streams",
-                texts.len(),
-                venue.name()
-            );
-            section.wrong("instruments", problem);
-        }
-    }
     let mut seen = HashMap::new();
     for (index, text, at) in &texts {
         let key = format!("instruments[{index}]");

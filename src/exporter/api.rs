@@ -9,10 +9,13 @@ pub(super) use events::{events, limit};
 use super::rfc3339::rfc3339;
 use super::routes::Refusal;
 use crate::clock::Moment;
-use crate::metrics::{StreamCells, StreamSnapshot, Streams};
+use crate::metrics::{SilentInstrument, StreamCells, StreamSnapshot, Streams};
 use events::Event;
 use hyper::StatusCode;
 use serde::Serialize;
+
+/// So many silent instruments are told of a stream.
+const MOST_SILENT: usize = 10;
 
 #[derive(Serialize)]
 struct Answer {
@@ -24,8 +27,19 @@ struct Answer {
 struct OneStream {
     #[serde(flatten)]
     stream: Stream,
+    /// The instruments in effect of which nothing has come for longest, the most silent first.
+    most_silent: Vec<Silent>,
     /// The newest first.
     history: Vec<Event>,
+}
+
+#[derive(Serialize)]
+struct Silent {
+    instrument: String,
+    /// Since the last data, or since the subscription came into effect.
+    seconds: f64,
+    last_data: Option<String>,
+    last_data_unix: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +59,7 @@ struct Stream {
     outage_since_unix: Option<f64>,
     next_attempt: Option<String>,
     next_attempt_unix: Option<f64>,
+    connections: Connections,
     subscriptions: Subscriptions,
     last_data: Option<String>,
     last_data_unix: Option<f64>,
@@ -61,9 +76,16 @@ struct Breaker {
 }
 
 #[derive(Serialize)]
+struct Connections {
+    desired: u64,
+    live: u64,
+}
+
+#[derive(Serialize)]
 struct Subscriptions {
     desired: u64,
     active: u64,
+    stale: u64,
 }
 
 /// Every stream.
@@ -87,6 +109,7 @@ pub(super) fn stream(streams: &Streams, name: &str, at: Moment) -> Result<Vec<u8
     })?;
     json(&OneStream {
         stream: describe(cells, &cells.snapshot(at)),
+        most_silent: cells.most_silent(MOST_SILENT, at).iter().map(silent).collect(),
         history: events::of_stream(cells),
     })
 }
@@ -99,6 +122,7 @@ fn json(answer: &impl Serialize) -> Result<Vec<u8>, Refusal> {
 fn describe(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
     let (failures, threshold) = snapshot.failures();
     let (desired, active) = snapshot.subscriptions();
+    let (meant, live) = snapshot.connections();
     let (last_cause, last_cause_at_unix) = snapshot.last_cause().unzip();
     let open_until_unix = snapshot.breaker_open_until();
     Stream {
@@ -123,10 +147,24 @@ fn describe(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
         outage_since_unix: snapshot.outage_since(),
         next_attempt: snapshot.next_attempt().map(rfc3339),
         next_attempt_unix: snapshot.next_attempt(),
-        subscriptions: Subscriptions { desired, active },
+        connections: Connections { desired: meant, live },
+        subscriptions: Subscriptions {
+            desired,
+            active,
+            stale: snapshot.stale_instruments(),
+        },
         last_data: snapshot.last_data().map(rfc3339),
         last_data_unix: snapshot.last_data(),
         data_age_seconds: snapshot.data_age().map(|age| age.as_secs_f64()),
+    }
+}
+
+fn silent(silent: &SilentInstrument) -> Silent {
+    Silent {
+        instrument: silent.instrument.to_string(),
+        seconds: silent.silent.as_secs_f64(),
+        last_data: silent.last_data.map(rfc3339),
+        last_data_unix: silent.last_data,
     }
 }
 

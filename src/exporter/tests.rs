@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::Moment;
 use crate::market::{Cause, StreamName};
 use crate::metrics::{Format, StreamCells, StreamInfo};
-use crate::supervise::{BreakerState, State};
+use crate::supervise::{BreakerState, State, Transition, Trigger};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use std::collections::HashMap;
@@ -287,10 +287,15 @@ async fn the_api_tells_a_stream_as_it_is() {
         w.attempt(None);
         w.attempt_failed(Cause::TcpRefused);
         w.outage_began(now);
-        w.set_breaker(BreakerState::Open { until });
+        let trip = Transition {
+            from: BreakerState::Closed,
+            to: BreakerState::Open { until },
+            trigger: Trigger::ConsecutiveFailures,
+            failures: 3,
+        };
+        w.breaker_moved(&trip, Moment::now(), None);
         w.set_state(State::CoolingDown);
         w.set_wait(Some((Duration::from_secs(300), until)));
-        w.consecutive_failures(3);
         w.threshold(3);
         w.subscriptions(2, 0);
     });

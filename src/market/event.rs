@@ -96,9 +96,14 @@ pub enum MarketEvent {
         cause: Cause,
         /// A sentence for the log; never holds a secret.
         detail: Cow<'static, str>,
+        /// What was subscribed to on it. A transport leaves that to its driver.
+        instruments: Vec<Instrument>,
     },
     /// Live again, every subscription answered; fresh data follows.
-    Reconnected,
+    Reconnected {
+        /// What is subscribed to on the connection.
+        instruments: Vec<Instrument>,
+    },
     /// The answer to a change of subscriptions on the open connection.
     Subscribed(Subscribed),
     /// The venue says that these instruments have ended; they are no longer asked for.

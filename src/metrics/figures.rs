@@ -38,6 +38,10 @@ cells! {
         threshold: u64,
         stale_episodes: u64,
         stale_after: u64,
+        instrument_stale_after: u64,
+        /// Connections that are live, and that are meant to be.
+        live: u64,
+        meant: u64,
         desired: u64,
         active: u64,
         subscription_failures: [u64; SubscriptionFailure::COUNT],
@@ -78,13 +82,8 @@ impl Figures {
         self.phase = state.index() as u64 | breaker << Self::BREAKER_SHIFT | stale_bit;
     }
 
-    pub(super) fn is_observed(&self) -> bool {
+    fn is_observed(&self) -> bool {
         !matches!(self.state(), State::Idle | State::Stopped)
-    }
-
-    /// Whether it waits for the next dial.
-    pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.state(), State::BackingOff | State::CoolingDown)
     }
 
     /// Adds the time since the last change to the clocks that ran. A `now` before it adds nothing.
@@ -103,9 +102,4 @@ impl Figures {
             self.open = self.open.saturating_add(passed);
         }
     }
-}
-
-/// The breaker's index as it stands in [`Figures`].
-pub(super) const fn breaker_index(breaker: BreakerState) -> u64 {
-    breaker.index() as u64
 }

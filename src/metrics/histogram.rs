@@ -82,7 +82,7 @@ impl Histogram {
         let bucket = self.count(seconds);
         let slot = bucket.and_then(|bucket| self.exemplars.get(bucket));
         if let (Some(trace), Some(slot)) = (trace, slot) {
-            slot.write(|kept| *kept = ExemplarWords::new(trace, seconds, at));
+            slot.write(|kept, ()| *kept = ExemplarWords::new(trace, seconds, at));
         }
     }
 

@@ -9,11 +9,13 @@
 
 pub mod catalogue;
 mod collector;
+mod connections;
 pub mod docs;
 mod exemplar;
 mod exposition;
 mod figures;
 mod histogram;
+mod instruments;
 mod labels;
 #[cfg(feature = "service")]
 mod own;
@@ -30,9 +32,11 @@ mod writer;
 pub use collector::StreamCollector;
 pub use exposition::{Format, openmetrics, text};
 pub use histogram::Histogram;
+pub use instruments::InstrumentClocks;
+pub(crate) use instruments::SocketInstruments;
 #[cfg(feature = "service")]
 pub use own::{BuildInfo, Handler, OwnMetrics};
-pub use snapshot::StreamSnapshot;
+pub use snapshot::{SilentInstrument, StreamSnapshot};
 pub use stream::{StreamCells, StreamInfo};
 pub use streams::Streams;
 pub use venue::{Direction, Opcode, VenueCells};

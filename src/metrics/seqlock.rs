@@ -92,21 +92,21 @@ macro_rules! cells {
 }
 pub(super) use cells;
 
-/// A `T` that is always read as some writer left it.
+/// A `T` that is always read as some writer left it, and what else writers want to know of each other.
 #[derive(Debug)]
-pub(super) struct SeqLock<T: Plain> {
+pub(super) struct SeqLock<T: Plain, W = ()> {
     /// Odd while a write is under way.
     version: AtomicU64,
-    writers: Mutex<()>,
+    writers: Mutex<W>,
     twin: T::Atomic,
 }
 
-impl<T: Plain> SeqLock<T> {
+impl<T: Plain, W: Default> SeqLock<T, W> {
     /// Holds `value`.
     pub(super) fn new(value: &T) -> Self {
         Self {
             version: AtomicU64::new(0),
-            writers: Mutex::new(()),
+            writers: Mutex::default(),
             twin: value.to_atomic(),
         }
     }
@@ -131,11 +131,11 @@ impl<T: Plain> SeqLock<T> {
     }
 
     /// Changes the value; readers see all of the change or nothing. A panic in `change` leaves the value as it was.
-    pub(super) fn write(&self, change: impl FnOnce(&mut T)) {
-        let _turn = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn write(&self, change: impl FnOnce(&mut T, &mut W)) {
+        let mut turn = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let _odd = Odd::begin(&self.version);
         let mut value = T::load(&self.twin);
-        change(&mut value);
+        change(&mut value, &mut turn);
         value.store(&self.twin);
     }
 
@@ -176,11 +176,11 @@ mod tests {
 
     #[test]
     fn a_read_never_sees_half_a_write() {
-        let lock = SeqLock::new(&Pair::ZERO);
+        let lock: SeqLock<Pair> = SeqLock::new(&Pair::ZERO);
         let done = AtomicBool::new(false);
         let bump = || {
             for _ in 0..20_000 {
-                lock.write(|pair| {
+                lock.write(|pair, ()| {
                     pair.left += 1;
                     pair.right = pair.right.map(|right| right + 1);
                 });
@@ -208,16 +208,16 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_write_changes_nothing() {
-        let lock = SeqLock::new(&Pair::ZERO);
+        let lock: SeqLock<Pair> = SeqLock::new(&Pair::ZERO);
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            lock.write(|pair| {
+            lock.write(|pair, ()| {
                 pair.left = 1;
                 panic!("in the middle");
             });
         }));
         assert!(caught.is_err());
         assert_eq!(lock.read().left, 0);
-        lock.write(|pair| pair.left = 2);
+        lock.write(|pair, ()| pair.left = 2);
         assert_eq!(lock.read().left, 2);
     }
 }

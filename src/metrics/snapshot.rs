@@ -1,9 +1,10 @@
 //! A stream's figures at one moment, for all who show them.
 
 use super::figures::Figures;
+use super::instruments::{Silence, Silent};
 use super::stream::Traffic;
 use crate::clock::Moment;
-use crate::market::Cause;
+use crate::market::{Cause, Instrument};
 use crate::supervise::later;
 use crate::supervise::{BreakerState, State};
 use std::time::{Duration, Instant};
@@ -17,6 +18,29 @@ pub struct StreamSnapshot {
     pub(super) origin: Instant,
     pub(super) figures: Figures,
     pub(super) traffic: Traffic,
+    pub(super) silence: Silence,
+}
+
+/// An instrument in effect, and for how long nothing has come of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SilentInstrument {
+    /// Which.
+    pub instrument: Instrument,
+    /// When data of it came last: Unix time, in seconds. `None` = never.
+    pub last_data: Option<f64>,
+    /// How long ago that was, or the subscription came into effect, by the monotonic clock.
+    pub silent: Duration,
+}
+
+impl SilentInstrument {
+    pub(super) fn new(silent: Silent, origin: Instant, at: Moment) -> Self {
+        let instant = |nanos| later(origin, Duration::from_nanos(nanos));
+        Self {
+            last_data: (silent.last_data != 0).then(|| unix(at, instant(silent.last_data))),
+            silent: at.mono.saturating_duration_since(instant(silent.quiet_since)),
+            instrument: silent.instrument,
+        }
+    }
 }
 
 impl StreamSnapshot {
@@ -77,9 +101,24 @@ impl StreamSnapshot {
         (self.figures.desired, self.figures.active)
     }
 
+    /// Connections that are meant to be live, and that are.
+    pub const fn connections(&self) -> (u64, u64) {
+        (self.figures.meant, self.figures.live)
+    }
+
+    /// Instruments in effect that have been silent for longer than the threshold; 0 where there is none.
+    pub const fn stale_instruments(&self) -> u64 {
+        self.silence.stale
+    }
+
     /// When the last frame came: Unix time.
     pub fn last_frame(&self) -> Option<f64> {
         self.unix_if_any(self.traffic.last_frame)
+    }
+
+    /// When data of the most silent instrument in effect came: Unix time. `None` = never, or none is in effect.
+    pub(super) fn oldest_data(&self) -> Option<f64> {
+        self.unix_if_any(self.silence.oldest)
     }
 
     /// When the last market data came: Unix time.
@@ -103,12 +142,17 @@ impl StreamSnapshot {
     }
 
     fn unix(&self, nanos: u64) -> f64 {
-        let seconds = self.at.unix_seconds_at(self.instant(nanos));
-        // A clock that was set to 1970 puts what happened before then; as a figure, 0 would say that it never did.
-        ((seconds * 1000.0).round() / 1000.0).max(0.001)
+        unix(self.at, self.instant(nanos))
     }
 
     fn instant(&self, nanos: u64) -> Instant {
         later(self.origin, Duration::from_nanos(nanos))
     }
+}
+
+/// Unix time of a moment, judged from the clocks at `at`.
+fn unix(at: Moment, moment: Instant) -> f64 {
+    let seconds = at.unix_seconds_at(moment);
+    // A clock that was set to 1970 puts what happened before then; as a figure, 0 would say that it never did.
+    ((seconds * 1000.0).round() / 1000.0).max(0.001)
 }

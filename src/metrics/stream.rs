@@ -3,10 +3,12 @@
 //! What changes with each frame is counted in atomics of its own, without a lock, an allocation or a label look-up. What
 //! changes when the stream moves stands behind a sequence lock, so that a scrape sees each move whole.
 
+use super::connections::Connections;
 use super::figures::Figures;
+use super::instruments::{InstrumentClocks, StreamInstruments};
 use super::labels::LabelSet;
 use super::seqlock::{Plain, SeqLock, cells};
-use super::snapshot::StreamSnapshot;
+use super::snapshot::{SilentInstrument, StreamSnapshot};
 use super::venue::{Direction, Opcode, VenueCells};
 use super::writer::StreamWriter;
 use crate::clock::{Moment, unix_seconds};
@@ -61,10 +63,11 @@ pub struct StreamCells {
     origin: Instant,
     pub(super) identity: LabelSet,
     pub(super) info_labels: LabelSet,
-    figures: SeqLock<Figures>,
+    figures: SeqLock<Figures, Connections>,
     /// Until when the clocks have been shown: nanoseconds since the origin.
     shown: AtomicU64,
     traffic: TrafficCells,
+    instruments: StreamInstruments,
     history: History,
 }
 
@@ -85,6 +88,7 @@ impl StreamCells {
             figures: SeqLock::new(&Figures::ZERO),
             shown: AtomicU64::new(0),
             traffic: Traffic::ZERO.to_atomic(),
+            instruments: StreamInstruments::default(),
             history: History::default(),
         }
     }
@@ -109,15 +113,21 @@ impl StreamCells {
         Figures::unpack_state(self.figures.twin().phase.load(Relaxed))
     }
 
-    /// Reports what changed at `now`, as one change: a scrape sees all of it or nothing.
+    /// Reports what changed at `now`, as one change: a scrape sees all of it or nothing. Of a stream with one connection.
     pub fn update(&self, now: Instant, change: impl FnOnce(&mut StreamWriter)) {
+        self.update_connection(0, now, change);
+    }
+
+    /// The same of the connection with this number. The figures are what all connections add up to; one that has stopped no
+    /// longer takes part.
+    pub fn update_connection(&self, number: u32, now: Instant, change: impl FnOnce(&mut StreamWriter)) {
         let now = nanos_between(self.origin, now);
-        self.figures.write(|figures| {
+        self.figures.write(|figures, connections| {
             // A change that was stamped before a scrape and is reported after it must not take back what was shown.
             figures.settle(now.max(self.shown.load(Relaxed)));
-            let mut writer = StreamWriter::new(figures.clone(), self.origin);
+            let mut writer = StreamWriter::new(figures.clone(), connections.get(number), self.origin);
             change(&mut writer);
-            *figures = writer.into_figures();
+            *figures = writer.finish(number, connections);
         });
     }
 
@@ -131,9 +141,21 @@ impl StreamCells {
         StreamSnapshot {
             at,
             origin: self.origin,
+            silence: self.instruments.silence(until, figures.instrument_stale_after),
             figures,
             traffic: Traffic::load(&self.traffic),
         }
+    }
+
+    /// The instruments in effect of which nothing has come for longest, at most so many, the most silent first.
+    pub fn most_silent(&self, most: usize, at: Moment) -> Vec<SilentInstrument> {
+        let show = |silent| SilentInstrument::new(silent, self.origin, at);
+        self.instruments.most_silent(most).into_iter().map(show).collect()
+    }
+
+    /// The clocks of the instruments of one more connection; they count as long as somebody holds them.
+    pub fn instrument_clocks(&self) -> Arc<InstrumentClocks> {
+        self.instruments.of_connection(self.origin)
     }
 
     /// A frame of any kind came, with a payload of so many bytes.

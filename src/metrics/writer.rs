@@ -1,54 +1,87 @@
 //! The words in which changes of a stream are reported.
 
 use super::catalogue::{TRANSITIONS, TRIP_TRIGGERS};
+use super::connections::{Connection, Connections};
 use super::exemplar::ExemplarWords;
-use super::figures::{Figures, breaker_index};
+use super::figures::Figures;
 use super::stream::stamp;
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, SubscriptionFailure, TraceId};
-use crate::supervise::{BreakerState, State, Trigger};
+use crate::supervise::{BreakerState, State, Transition, Trigger};
 use std::time::{Duration, Instant};
 
-/// Changes a stream's figures, within [`super::StreamCells::update`].
+/// Changes a stream's figures by what one of its connections does, within [`super::StreamCells::update`].
 ///
 /// An attempt, its failure, going live and a loss bring their state with them, so that at every moment
-/// `attempts = losses + live + failures + the one in flight`.
+/// `attempts = losses + live + failures + those in flight`.
 #[derive(Debug)]
 pub struct StreamWriter {
     figures: Figures,
+    connection: Connection,
+    /// The breaker of the connection opened.
+    opened: Option<Opened>,
     origin: Instant,
+}
+
+#[derive(Debug)]
+struct Opened {
+    trigger: Trigger,
+    at: Moment,
+    trace: Option<TraceId>,
 }
 
 impl StreamWriter {
     /// The figures are settled: their clocks have run until now.
-    pub(super) const fn new(figures: Figures, origin: Instant) -> Self {
-        Self { figures, origin }
+    pub(super) const fn new(figures: Figures, connection: Connection, origin: Instant) -> Self {
+        Self {
+            figures,
+            connection,
+            opened: None,
+            origin,
+        }
     }
 
-    pub(super) fn into_figures(self) -> Figures {
-        self.figures
-    }
-
-    /// The stream does this from now on. Ends staleness unless live, and the wait unless waiting.
-    pub fn set_state(&mut self, state: State) {
-        let figures = &mut self.figures;
+    /// The figures of the stream, with what its connections add up to. What has an edge is counted at the edges of the sum.
+    pub(super) fn finish(self, number: u32, connections: &mut Connections) -> Figures {
+        let mut figures = self.figures;
+        let (state, breaker, was_stale) = (figures.state(), figures.breaker(), figures.is_stale());
+        connections.set(number, self.connection);
+        connections.add_up(&mut figures);
         if figures.state() != state {
             figures.state_since = figures.settled;
         }
-        figures.pack(state, figures.breaker(), figures.is_stale());
-        if !figures.is_waiting() {
+        if matches!(figures.state(), State::Live | State::Idle | State::Stopped) {
+            figures.outage_since = 0;
+        }
+        if figures.is_stale() && !was_stale {
+            add(&mut figures.stale_episodes, 1);
+        }
+        count_transition(&mut figures, breaker, self.opened);
+        figures
+    }
+
+    /// The connection does this from now on. Ends staleness unless live, and the wait unless waiting.
+    pub fn set_state(&mut self, state: State) {
+        self.connection.state = state;
+        self.connection.stale &= state == State::Live;
+        if !matches!(state, State::BackingOff | State::CoolingDown) {
             self.set_wait(None);
         }
     }
 
-    /// The breaker is in this state from now on.
-    pub fn set_breaker(&mut self, breaker: BreakerState) {
-        let figures = &mut self.figures;
-        figures.open_until = match breaker {
-            BreakerState::Open { until } => stamp(self.origin, until),
-            BreakerState::Closed | BreakerState::HalfOpen => 0,
-        };
-        figures.pack(figures.state(), breaker_index(breaker), figures.is_stale());
+    /// The breaker of the connection moved. The stream's trips when the first one opens, and is closed when all are.
+    ///
+    /// `trace` is the trace that tells of it, if that is recorded.
+    pub fn breaker_moved(&mut self, moved: &Transition, at: Moment, trace: Option<TraceId>) {
+        let connection = &mut self.connection;
+        connection.breaker = moved.to.index() as u64;
+        connection.consecutive_failures = moved.failures.into();
+        connection.open_until = 0;
+        if let BreakerState::Open { until } = moved.to {
+            connection.open_until = stamp(self.origin, until);
+            let trigger = moved.trigger;
+            self.opened = Some(Opened { trigger, at, trace });
+        }
     }
 
     /// A dial starts. `redial` is the position in [`crate::supervise::AttemptKind::REDIALS`], `None` for a first dial.
@@ -60,7 +93,7 @@ impl StreamWriter {
         self.set_state(State::Connecting);
     }
 
-    /// The attempt failed. Until the next step is reported, the stream backs off.
+    /// The attempt failed. Until the next step is reported, the connection backs off.
     pub fn attempt_failed(&mut self, cause: Cause) {
         let cause = cause.of_attempt();
         if let Some(cell) = self.figures.failures.get_mut(cause.index()) {
@@ -74,7 +107,7 @@ impl StreamWriter {
         self.set_state(State::Live);
     }
 
-    /// A live connection was lost. Until the next step is reported, the stream backs off.
+    /// A live connection was lost. Until the next step is reported, the connection backs off.
     pub fn lost(&mut self, cause: Cause) {
         let cause = cause.of_loss();
         if let Some(cell) = self.figures.losses.get_mut(cause.index()) {
@@ -83,7 +116,7 @@ impl StreamWriter {
         self.failed(cause);
     }
 
-    /// An outage began at `at`. No effect during one.
+    /// An outage began at `at`. No effect during one. It ends by itself when the stream is live, idle or stopped.
     pub fn outage_began(&mut self, at: Instant) {
         if self.figures.outage_since == 0 {
             add(&mut self.figures.outages, 1);
@@ -91,46 +124,17 @@ impl StreamWriter {
         }
     }
 
-    /// The outage is over.
-    pub fn outage_ended(&mut self) {
-        self.figures.outage_since = 0;
-    }
-
     /// The next dial waits for so long, until then. `None` = it waits no more.
     pub fn set_wait(&mut self, wait: Option<(Duration, Instant)>) {
-        (self.figures.delay, self.figures.next_attempt) = match wait {
+        (self.connection.delay, self.connection.next_attempt) = match wait {
             Some((delay, due)) => (nanos(delay), stamp(self.origin, due)),
             None => (0, 0),
         };
     }
 
-    /// The breaker tripped: closed to open. Triggers that do not trip have no effect.
-    ///
-    /// `trace` is the trace that tells of it, if that is recorded.
-    pub fn tripped(&mut self, trigger: Trigger, at: Moment, trace: Option<TraceId>) {
-        let figures = &mut self.figures;
-        let cells = figures.trips.iter_mut().zip(&mut figures.traced_trips);
-        let of_trigger = TRIP_TRIGGERS.iter().zip(cells).find(|(trip, _)| **trip == trigger);
-        if let Some((_, (trips, traced))) = of_trigger {
-            add(trips, 1);
-            if let Some(trace) = trace {
-                *traced = ExemplarWords::new(trace, 1.0, at);
-            }
-        }
-    }
-
-    /// The breaker moved. Counts it; [`StreamWriter::set_breaker`] sets the state.
-    pub fn transition(&mut self, from: BreakerState, to: BreakerState) {
-        let pair = (from.as_str(), to.as_str());
-        let index = TRANSITIONS.iter().position(|legal| *legal == pair);
-        if let Some(cell) = index.and_then(|index| self.figures.transitions.get_mut(index)) {
-            add(cell, 1);
-        }
-    }
-
     /// The failures in a row.
     pub fn consecutive_failures(&mut self, failures: u32) {
-        self.figures.consecutive_failures = failures.into();
+        self.connection.consecutive_failures = failures.into();
     }
 
     /// The failures in a row at which the breaker trips.
@@ -140,8 +144,8 @@ impl StreamWriter {
 
     /// Instruments asked for, and in effect.
     pub fn subscriptions(&mut self, desired: usize, active: usize) {
-        self.figures.desired = desired as u64;
-        self.figures.active = active as u64;
+        self.connection.desired = desired as u64;
+        self.connection.active = active as u64;
     }
 
     /// So many instruments are not in effect.
@@ -151,19 +155,19 @@ impl StreamWriter {
         }
     }
 
-    /// Live without data for too long, or no longer so. Only a live stream is stale.
+    /// Live without data for too long, or no longer so. Only a live connection is stale.
     pub fn set_stale(&mut self, stale: bool) {
-        let figures = &mut self.figures;
-        let was_stale = figures.is_stale();
-        figures.pack(figures.state(), figures.breaker(), stale);
-        if figures.is_stale() && !was_stale {
-            add(&mut figures.stale_episodes, 1);
-        }
+        self.connection.stale = stale && self.connection.state == State::Live;
     }
 
     /// For how long a live stream may be without data; `None` = for ever.
     pub fn stale_after(&mut self, limit: Option<Duration>) {
         self.figures.stale_after = limit.map_or(0, nanos);
+    }
+
+    /// For how long an instrument may be without data; `None` = for ever.
+    pub fn instrument_stale_after(&mut self, limit: Option<Duration>) {
+        self.figures.instrument_stale_after = limit.map_or(0, nanos);
     }
 
     /// A frame could not be decoded.
@@ -177,6 +181,31 @@ impl StreamWriter {
         self.figures.last_cause = cause.index() as u64 + 1;
         self.figures.last_cause_at = self.figures.settled.max(1);
         self.set_state(State::BackingOff);
+    }
+}
+
+/// Counts the move of the stream's breaker from what it was `before`, if it moved.
+fn count_transition(figures: &mut Figures, before: u64, opened: Option<Opened>) {
+    let name = |breaker| {
+        usize::try_from(breaker)
+            .ok()
+            .and_then(|index| BreakerState::NAMES.get(index).copied())
+    };
+    let pair = name(before).zip(name(figures.breaker()));
+    let index = TRANSITIONS.iter().position(|legal| Some(*legal) == pair);
+    if let Some(cell) = index.and_then(|index| figures.transitions.get_mut(index)) {
+        add(cell, 1);
+    }
+    let Some(Opened { trigger, at, trace }) = opened.filter(|_| before == 0) else {
+        return;
+    };
+    let cells = figures.trips.iter_mut().zip(&mut figures.traced_trips);
+    let of_trigger = TRIP_TRIGGERS.iter().zip(cells).find(|(trip, _)| **trip == trigger);
+    if let Some((_, (trips, traced))) = of_trigger {
+        add(trips, 1);
+        if let Some(trace) = trace {
+            *traced = ExemplarWords::new(trace, 1.0, at);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The history entry for each fact: what changes what a person would think of the stream, and nothing that comes by the second.
 
-use crate::clock::Moment;
-use crate::history::{Entry, Figure, History};
-use crate::market::{Cause, DialPhase, TraceId};
+use super::About;
+use crate::history::{Entry, Figure};
+use crate::market::{Cause, DialPhase};
 use crate::stream::{DataFact, Fact, TransportFact};
 use crate::supervise::Notice;
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ pub(super) struct Memory {
     told_parse_error: bool,
 }
 
-pub(super) fn keep(history: &History, memory: &mut Memory, at: Moment, fact: &Fact, trace: Option<TraceId>) {
+pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
     let told = match fact {
         Fact::Supervisor(notice) => {
             if matches!(notice, Notice::Attempt { .. }) {
@@ -45,13 +45,16 @@ pub(super) fn keep(history: &History, memory: &mut Memory, at: Moment, fact: &Fa
         // Each change of what is in effect has a reason, which is told.
         Fact::Data(DataFact::Subscriptions { .. }) => None,
     };
-    let Some(told) = told else { return };
+    let Some(mut told) = told else { return };
+    if let Some(number) = about.further() {
+        told = told.with("connection", Figure::Count(number.into()));
+    }
     let ends_attempt = matches!(fact, Fact::Supervisor(Notice::AttemptFailed { .. } | Notice::Up { .. }));
     if ends_attempt {
         memory.open = None;
     }
-    history.push(Entry {
-        at,
+    about.cells.history().push(Entry {
+        at: about.at,
         what: told.what,
         cause: told.cause,
         detail: told.detail,
@@ -61,7 +64,7 @@ pub(super) fn keep(history: &History, memory: &mut Memory, at: Moment, fact: &Fa
         } else {
             Vec::new()
         },
-        trace,
+        trace: about.trace,
     });
 }
 

@@ -1,25 +1,16 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
-use crate::clock::Moment;
-use crate::market::TraceId;
-use crate::metrics::StreamCells;
+use super::About;
 use crate::stream::{DataFact, Fact, TransportFact};
 use crate::supervise::{BreakerState, Notice, Transition};
 use tracing::{debug, error, info, warn};
 
-/// Whom a line is about: its first fields.
-struct About<'a> {
-    stream: &'a str,
-    venue: &'a str,
-    /// Within an outage whose trace is recorded.
-    trace: Option<TraceId>,
-}
-
 macro_rules! line {
     ($level:ident, $about:expr, $($rest:tt)+) => {
         $level!(
-            stream = $about.stream,
-            venue = $about.venue,
+            stream = $about.cells.info().stream.as_str(),
+            venue = $about.cells.venue().name(),
+            connection = $about.further(),
             trace_id = $about.trace.map(tracing::field::display),
             $($rest)+
         )
@@ -32,18 +23,13 @@ pub(super) struct Memory {
     told_parse_error: bool,
 }
 
-pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact, trace: Option<TraceId>) {
-    let about = &About {
-        stream: cells.info().stream.as_str(),
-        venue: cells.venue().name(),
-        trace,
-    };
+pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
     match fact {
         Fact::Supervisor(notice) => {
             if matches!(notice, Notice::Attempt { .. }) {
                 memory.told_parse_error = false;
             }
-            notice_line(about, at, notice);
+            notice_line(about, notice);
         }
         Fact::Transport(TransportFact::Peer(address)) => line!(debug, about, %address, "reached"),
         Fact::Transport(TransportFact::PhaseBegan(phase)) => {
@@ -84,7 +70,7 @@ pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: 
     }
 }
 
-fn notice_line(about: &About<'_>, at: Moment, notice: &Notice) {
+fn notice_line(about: About<'_>, notice: &Notice) {
     match notice {
         Notice::Attempt { number, kind } => line!(info, about, number, kind = kind.as_str(), "dialling"),
         Notice::Connected => line!(debug, about, "connected, subscribing"),
@@ -134,7 +120,7 @@ fn notice_line(about: &About<'_>, at: Moment, notice: &Notice) {
             line!(info, about, delay_ms = delay.as_millis(), failures, "backing off");
         }
         Notice::CoolingDown { .. } => line!(info, about, "the breaker is still open"),
-        Notice::Breaker(transition) => breaker_line(about, at, transition),
+        Notice::Breaker(transition) => breaker_line(about, transition),
         Notice::Reset => line!(info, about, "failure count cleared by hand"),
         Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),
         Notice::Idle => line!(info, about, "idle: nothing to subscribe to"),
@@ -147,7 +133,7 @@ fn told(detail: &str) -> Option<&str> {
     Some(detail).filter(|detail| !detail.is_empty())
 }
 
-fn breaker_line(about: &About<'_>, at: Moment, transition: &Transition) {
+fn breaker_line(about: About<'_>, transition: &Transition) {
     let Transition {
         from,
         to,
@@ -157,11 +143,11 @@ fn breaker_line(about: &About<'_>, at: Moment, transition: &Transition) {
     let trigger = trigger.as_str();
     match (from, to) {
         (BreakerState::Closed, BreakerState::Open { until }) => {
-            let probe_in_ms = until.saturating_duration_since(at.mono).as_millis();
+            let probe_in_ms = until.saturating_duration_since(about.at.mono).as_millis();
             line!(error, about, trigger, failures, probe_in_ms, "breaker tripped");
         }
         (_, BreakerState::Open { until }) => {
-            let probe_in_ms = until.saturating_duration_since(at.mono).as_millis();
+            let probe_in_ms = until.saturating_duration_since(about.at.mono).as_millis();
             line!(warn, about, trigger, failures, probe_in_ms, "breaker open again");
         }
         (_, BreakerState::HalfOpen) => line!(info, about, trigger, failures, "breaker half-open: one probe"),

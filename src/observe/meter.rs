@@ -1,26 +1,34 @@
 //! What a fact changes in the metrics.
 
-use crate::clock::Moment;
-use crate::market::TraceId;
-use crate::metrics::{StreamCells, StreamWriter};
+use super::About;
+use crate::metrics::StreamWriter;
 use crate::stream::{DataFact, Fact, TransportFact};
 use crate::supervise::{BreakerState, Notice, State, Transition};
 use std::time::Instant;
 
+/// Of the stream.
 #[derive(Default)]
 pub(super) struct Memory {
     /// Not live since then, and supposed to be.
     down: Option<Instant>,
     /// In an outage since then. A start is one only once an attempt has failed.
     outage: Option<Instant>,
+}
+
+/// Of a connection.
+#[derive(Default)]
+pub(super) struct OfConnection {
     live: Option<Instant>,
 }
 
-pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: &Fact, trace: Option<TraceId>) {
+pub(super) fn record(about: About<'_>, memory: &mut Memory, connection: &mut OfConnection, fact: &Fact) {
+    let About { cells, at, .. } = about;
+    let update = |change: &mut dyn FnMut(&mut StreamWriter)| cells.update_connection(about.number, at.mono, change);
     match fact {
         Fact::Supervisor(notice) => {
-            observe_durations(cells, memory, at, notice, trace);
-            cells.update(at.mono, |writer| write_notice(writer, memory, at, notice, trace));
+            observe_connection(about, connection, notice);
+            update(&mut |writer| write_notice(writer, memory, about, notice));
+            settle_outage(about, memory);
         }
         // An address and a status are nothing for a label, a phase is counted at its end; what has ended is told by the
         // subscriptions that are left.
@@ -32,65 +40,72 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
         }
         Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
-            cells.update(at.mono, |writer| writer.subscriptions(*desired, *active));
+            update(&mut |writer| writer.subscriptions(*desired, *active));
         }
         Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
-            cells.update(at.mono, |writer| writer.subscription_failed(*reason, *instruments));
+            update(&mut |writer| writer.subscription_failed(*reason, *instruments));
         }
-        Fact::Data(DataFact::ParseError(reason)) => cells.update(at.mono, |writer| writer.parse_error(*reason)),
+        Fact::Data(DataFact::ParseError(reason)) => update(&mut |writer| writer.parse_error(*reason)),
     }
 }
 
-/// The histograms of the venue.
-fn observe_durations(cells: &StreamCells, memory: &mut Memory, at: Moment, notice: &Notice, trace: Option<TraceId>) {
-    let now = at.mono;
+/// The histograms of the venue that are of single connections.
+fn observe_connection(about: About<'_>, connection: &mut OfConnection, notice: &Notice) {
+    let (venue, now) = (about.cells.venue(), about.at.mono);
     match notice {
-        Notice::BackingOff { delay, .. } => cells.venue().reconnect_delay.observe_traced(*delay, at, trace),
-        Notice::Up { .. } => {
-            if let Some(since) = memory.outage {
-                let took = now.saturating_duration_since(since);
-                cells.venue().outage_duration.observe_traced(took, at, trace);
-            }
-        }
+        Notice::BackingOff { delay, .. } => venue.reconnect_delay.observe_traced(*delay, about.at, about.trace),
+        Notice::Up { .. } => connection.live = Some(now),
         Notice::Lost { .. } => {
-            if let Some(since) = memory.live.take() {
-                cells
-                    .venue()
-                    .connection_duration
-                    .observe(now.saturating_duration_since(since));
+            if let Some(since) = connection.live.take() {
+                venue.connection_duration.observe(now.saturating_duration_since(since));
             }
         }
         _ => {}
     }
 }
 
-fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, at: Moment, notice: &Notice, trace: Option<TraceId>) {
-    let now = at.mono;
+/// An outage is over when every connection is live. Of a stream with nothing to do it has no length.
+fn settle_outage(about: About<'_>, memory: &mut Memory) {
+    let (state, now) = (about.cells.state(), about.at.mono);
+    if !matches!(state, State::Live | State::Idle | State::Stopped) {
+        memory.down.get_or_insert(now);
+        return;
+    }
+    if let (Some(since), State::Live) = (memory.outage, state) {
+        let took = now.saturating_duration_since(since);
+        about
+            .cells
+            .venue()
+            .outage_duration
+            .observe_traced(took, about.at, about.trace);
+    }
+    *memory = Memory::default();
+}
+
+fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, about: About<'_>, notice: &Notice) {
+    let now = about.at.mono;
     match notice {
-        Notice::Attempt { kind, .. } => {
-            memory.down.get_or_insert(now);
-            writer.attempt(kind.redial_index());
-        }
+        Notice::Attempt { kind, .. } => writer.attempt(kind.redial_index()),
         Notice::Connected => writer.set_state(State::Subscribing),
         Notice::AttemptFailed { cause, .. } => {
             writer.attempt_failed(*cause);
-            if let (Some(since), true) = (memory.down, cause.is_outage()) {
-                begin_outage(writer, memory, since);
+            if cause.is_outage() {
+                begin_outage(writer, memory, now);
             }
         }
-        Notice::Up { .. } => {
-            writer.live_made();
-            end_outage(writer, memory);
-            memory.live = Some(now);
-        }
+        Notice::Up { .. } => writer.live_made(),
         Notice::Stable | Notice::Reset => writer.consecutive_failures(0),
-        Notice::Policy { threshold, stale_after } => {
+        Notice::Policy {
+            threshold,
+            stale_after,
+            instrument_stale_after,
+        } => {
             writer.threshold(*threshold);
             writer.stale_after(*stale_after);
+            writer.instrument_stale_after(*instrument_stale_after);
         }
         Notice::Lost { cause, .. } => {
             writer.lost(*cause);
-            memory.down = Some(now);
             if cause.is_outage() {
                 begin_outage(writer, memory, now);
             }
@@ -98,36 +113,21 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, at: Moment, noti
         Notice::Stale => writer.set_stale(true),
         Notice::Fresh => writer.set_stale(false),
         Notice::BackingOff { delay, due, failures } => {
-            memory.down.get_or_insert(now);
             writer.set_state(State::BackingOff);
             writer.consecutive_failures(*failures);
             writer.set_wait(Some((*delay, *due)));
         }
-        Notice::CoolingDown { due } => {
-            memory.down.get_or_insert(now);
-            cool_down(writer, now, *due);
-        }
-        Notice::Breaker(transition) => write_transition(writer, at, transition, trace),
-        Notice::Idle => {
-            writer.set_state(State::Idle);
-            end_outage(writer, memory);
-        }
-        Notice::Stopped => {
-            writer.set_state(State::Stopped);
-            end_outage(writer, memory);
-        }
+        Notice::CoolingDown { due } => cool_down(writer, now, *due),
+        Notice::Breaker(transition) => write_transition(writer, about, transition),
+        Notice::Idle => writer.set_state(State::Idle),
+        Notice::Stopped => writer.set_state(State::Stopped),
     }
 }
 
-fn write_transition(writer: &mut StreamWriter, at: Moment, transition: &Transition, trace: Option<TraceId>) {
-    writer.transition(transition.from, transition.to);
-    writer.set_breaker(transition.to);
-    writer.consecutive_failures(transition.failures);
+fn write_transition(writer: &mut StreamWriter, about: About<'_>, transition: &Transition) {
+    writer.breaker_moved(transition, about.at, about.trace);
     if let BreakerState::Open { until } = transition.to {
-        if transition.from == BreakerState::Closed {
-            writer.tripped(transition.trigger, at, trace);
-        }
-        cool_down(writer, at.mono, until);
+        cool_down(writer, about.at.mono, until);
     }
 }
 
@@ -136,15 +136,9 @@ fn cool_down(writer: &mut StreamWriter, now: Instant, until: Instant) {
     writer.set_wait(Some((until.saturating_duration_since(now), until)));
 }
 
-fn begin_outage(writer: &mut StreamWriter, memory: &mut Memory, since: Instant) {
-    if memory.outage.is_none() {
-        memory.outage = Some(since);
-        writer.outage_began(since);
-    }
-}
-
-fn end_outage(writer: &mut StreamWriter, memory: &mut Memory) {
-    memory.down = None;
-    memory.outage = None;
-    writer.outage_ended();
+/// Since the stream is down, which it may have been before this.
+fn begin_outage(writer: &mut StreamWriter, memory: &mut Memory, now: Instant) {
+    let since = *memory.down.get_or_insert(now);
+    memory.outage.get_or_insert(since);
+    writer.outage_began(since);
 }

@@ -11,16 +11,19 @@ mod trace;
 pub use trace::same_outage;
 
 use crate::clock::Moment;
+use crate::market::TraceId;
 use crate::metrics::StreamCells;
 use crate::stream::{Endpoint, Fact, Observer};
-use crate::supervise::Policy;
+use crate::supervise::{Policy, State};
 use opentelemetry::global::BoxedTracer;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Observes one stream: counts in its cells, keeps its history there, logs, and traces its outages.
 ///
 /// A program that embeds a [`crate::stream::ReconnectingDataStream`] gives it one of these, and registers a
-/// [`crate::metrics::StreamCollector`] over the cells with its own `prometheus` registry.
+/// [`crate::metrics::StreamCollector`] over the cells with its own `prometheus` registry. Where a stream has several
+/// connections, each gets a [`StreamObserver::connection`].
 pub struct StreamObserver {
     cells: Arc<StreamCells>,
     memory: Mutex<Memory>,
@@ -30,10 +33,17 @@ pub struct StreamObserver {
 #[derive(Default)]
 struct Memory {
     meter: meter::Memory,
-    log: log::Memory,
-    history: history::Memory,
     /// `None` = nobody wants traces.
     spans: Option<trace::Spans>,
+    connections: BTreeMap<u32, OfConnection>,
+}
+
+/// The same of one connection.
+#[derive(Default)]
+struct OfConnection {
+    meter: meter::OfConnection,
+    log: log::Memory,
+    history: history::Memory,
 }
 
 impl StreamObserver {
@@ -42,6 +52,7 @@ impl StreamObserver {
         cells.update(Moment::now().mono, |writer| {
             writer.threshold(policy.max_consecutive_failures);
             writer.stale_after(policy.stale_after);
+            writer.instrument_stale_after(policy.instrument_stale_after);
         });
         Self {
             cells,
@@ -59,17 +70,87 @@ impl StreamObserver {
         memory.spans = Some(spans);
         self
     }
+
+    /// An observer of one of several connections, which add up to the stream. No two have the same number; a number is used
+    /// only once.
+    pub fn connection(self: &Arc<Self>, number: u32) -> ConnectionObserver {
+        ConnectionObserver {
+            stream: Arc::clone(self),
+            number,
+        }
+    }
+
+    fn observe_connection(&self, number: u32, at: Moment, fact: &Fact) {
+        let memory = &mut *self.memory();
+        let connection = memory.connections.entry(number).or_default();
+        // First of all the trace: the others name it.
+        let trace = memory.spans.as_mut().and_then(|spans| spans.record(number, at, fact));
+        let about = About {
+            cells: &self.cells,
+            number,
+            at,
+            trace,
+        };
+        meter::record(about, &mut memory.meter, &mut connection.meter, fact);
+        log::write(about, &mut connection.log, fact);
+        history::keep(about, &mut connection.history, fact);
+    }
+
+    fn forget_connection(&self, number: u32) {
+        let memory = &mut *self.memory();
+        memory.connections.remove(&number);
+        if let Some(spans) = &mut memory.spans {
+            spans.forget(number);
+        }
+        self.cells
+            .update_connection(number, Moment::now().mono, |writer| writer.set_state(State::Stopped));
+    }
+
+    /// The guarded figures are valid after any panic: each is set at once.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
+/// What a fact is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    cells: &'a StreamCells,
+    /// Of the connection.
+    number: u32,
+    at: Moment,
+    /// The trace of the outage, if there is one and it is recorded.
+    trace: Option<TraceId>,
+}
+
+impl About<'_> {
+    /// The number where it tells something: not of the first connection of a stream, which mostly is the only one.
+    fn further(self) -> Option<u32> {
+        Some(self.number).filter(|number| *number > 0)
+    }
+}
+
+/// Of a stream with one connection.
 impl Observer for StreamObserver {
     fn observe(&self, at: Moment, fact: &Fact) {
-        // The guarded figures are valid after any panic: each is set at once.
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let memory = &mut *memory;
-        // First of all the trace: the others name it.
-        let trace = memory.spans.as_mut().and_then(|spans| spans.record(at, fact));
-        meter::record(&self.cells, &mut memory.meter, at, fact, trace);
-        log::write(&self.cells, &mut memory.log, at, fact, trace);
-        history::keep(self.cells.history(), &mut memory.history, at, fact, trace);
+        self.observe_connection(0, at, fact);
+    }
+}
+
+/// Observes one connection of a stream. When the last handle is dropped, the stream is the sum of the others.
+pub struct ConnectionObserver {
+    stream: Arc<StreamObserver>,
+    number: u32,
+}
+
+impl Observer for ConnectionObserver {
+    fn observe(&self, at: Moment, fact: &Fact) {
+        self.stream.observe_connection(self.number, at, fact);
+    }
+}
+
+impl Drop for ConnectionObserver {
+    fn drop(&mut self) {
+        self.stream.forget_connection(self.number);
     }
 }

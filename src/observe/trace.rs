@@ -14,6 +14,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{Link, SpanContext};
 use span::{Anchor, Maker, Open, of_peer};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,13 +31,20 @@ fn previous_outage() -> KeyValue {
     KeyValue::new("feedwatch.link", "previous_outage")
 }
 
-/// The spans of one stream that are open, and the root that the next one links to.
+/// The spans of one stream that are open: a root at most for each of its connections, all in one chain.
 pub(super) struct Spans {
     maker: Maker,
-    root: Option<Root>,
+    connections: BTreeMap<u32, OfConnection>,
+    /// What the next root links to, whichever connection it is of.
     last_root: Option<SpanContext>,
-    /// Whether the outage of the last root goes on.
-    in_outage: bool,
+}
+
+/// The spans of one connection.
+#[derive(Default)]
+struct OfConnection {
+    root: Option<Root>,
+    /// The last root, as long as its outage goes on.
+    outage: Option<SpanContext>,
 }
 
 /// The open root, and what is open below it.
@@ -89,39 +97,41 @@ impl Spans {
     pub(super) fn new(tracer: Arc<BoxedTracer>, stream: &str, venue: &str, endpoint: &Endpoint) -> Self {
         Self {
             maker: Maker::new(tracer, stream, venue, endpoint),
-            root: None,
+            connections: BTreeMap::new(),
             last_root: None,
-            in_outage: false,
         }
     }
 
-    /// Takes note of a fact. Returns the trace that the fact belongs to, if the stream is in an outage and the trace recorded.
-    pub(super) fn record(&mut self, at: Moment, fact: &Fact) -> Option<TraceId> {
-        let before = self.current();
+    /// Takes note of a fact. Returns the trace that the fact belongs to, if the connection is in an outage and the trace
+    /// recorded.
+    pub(super) fn record(&mut self, number: u32, at: Moment, fact: &Fact) -> Option<TraceId> {
+        let mut connection = self.connections.remove(&number).unwrap_or_default();
+        let before = connection.current();
         match fact {
-            Fact::Supervisor(notice) => self.notice(at, notice),
-            Fact::Transport(fact) => self.transport(at, fact),
+            Fact::Supervisor(notice) => self.notice(&mut connection, at, notice),
+            Fact::Transport(fact) => connection.transport(&self.maker, at, fact),
             // There is never a span for a message, nor for a change of what is subscribed to.
             Fact::Data(_) => {}
         }
-        self.current().or(before)
+        let trace = connection.current().or(before);
+        self.connections.insert(number, connection);
+        trace
     }
 
-    /// The trace of the outage that is under way; in a cooldown that of the root before it.
-    fn current(&self) -> Option<TraceId> {
-        let context = self.last_root.as_ref().filter(|_| self.in_outage)?;
-        TraceId::from_bytes(context.trace_id().to_bytes()).filter(|_| context.is_sampled())
+    /// The connection is no more.
+    pub(super) fn forget(&mut self, number: u32) {
+        self.connections.remove(&number);
     }
 
-    fn notice(&mut self, at: Moment, notice: &Notice) {
+    fn notice(&mut self, connection: &mut OfConnection, at: Moment, notice: &Notice) {
         match notice {
             Notice::Attempt { number, kind } => {
                 let is_old = |root: &Root| root.anchor.age(at.mono) > LONGEST_ROOT;
-                if self.root.as_ref().is_some_and(is_old) {
-                    self.end_root(at.mono, End::Continued);
+                if connection.root.as_ref().is_some_and(is_old) {
+                    connection.end_root(at.mono, End::Continued);
                 }
-                self.open_root(at, None);
-                if let Some(root) = &mut self.root {
+                self.open_root(connection, at, None);
+                if let Some(root) = &mut connection.root {
                     root.end_backoff(at.mono);
                     root.attempts += 1;
                     root.peer = None;
@@ -130,12 +140,12 @@ impl Spans {
                 }
             }
             Notice::AttemptFailed { cause, detail, .. } => {
-                if let Some(root) = &mut self.root {
+                if let Some(root) = &mut connection.root {
                     root.end_attempt(at.mono, Some((*cause, detail)));
                 }
             }
             Notice::Up { accepted, refused } => {
-                if let Some(root) = &mut self.root {
+                if let Some(root) = &mut connection.root {
                     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
                     if let Some(attempt) = &root.attempt {
                         attempt.set("feedwatch.subscriptions.accepted", count(*accepted));
@@ -143,25 +153,25 @@ impl Spans {
                     }
                     root.end_attempt(at.mono, None);
                 }
-                self.end_root(at.mono, End::Live);
+                connection.end_root(at.mono, End::Live);
             }
-            Notice::Lost { cause, .. } if cause.is_outage() => self.open_root(at, Some(*cause)),
+            Notice::Lost { cause, .. } if cause.is_outage() => self.open_root(connection, at, Some(*cause)),
             Notice::BackingOff { delay, failures, .. } => {
-                self.open_root(at, None);
-                if let Some(root) = &mut self.root {
+                self.open_root(connection, at, None);
+                if let Some(root) = &mut connection.root {
                     let start = root.anchor.wall(at.mono);
                     root.backoff = Some(self.maker.backoff(&root.span, start, *delay, *failures));
                 }
             }
             Notice::Breaker(moved) => match (moved.from, moved.to) {
                 (BreakerState::Closed, BreakerState::Open { .. }) => {
-                    self.end_root(at.mono, End::Tripped(moved.trigger));
+                    connection.end_root(at.mono, End::Tripped(moved.trigger));
                 }
-                (_, BreakerState::Open { .. }) => self.end_root(at.mono, End::Reopened(moved.trigger)),
+                (_, BreakerState::Open { .. }) => connection.end_root(at.mono, End::Reopened(moved.trigger)),
                 (_, BreakerState::Closed | BreakerState::HalfOpen) => {}
             },
-            Notice::Idle => self.end_root(at.mono, End::Idle),
-            Notice::Stopped => self.end_root(at.mono, End::Stopped),
+            Notice::Idle => connection.end_root(at.mono, End::Idle),
+            Notice::Stopped => connection.end_root(at.mono, End::Stopped),
             // The subscription that follows tells of itself. What this side ends because nothing is wanted any more is no
             // outage. A cooldown has no span, each of its probes has a root. The rest happens to a live stream.
             Notice::Connected
@@ -175,12 +185,53 @@ impl Spans {
         }
     }
 
-    fn transport(&mut self, at: Moment, fact: &TransportFact) {
+    /// Opens a root where there is none: after a loss for this cause, or else for what begins now.
+    fn open_root(&mut self, connection: &mut OfConnection, at: Moment, cause: Option<Cause>) {
+        if connection.root.is_some() {
+            return;
+        }
+        let begin = match (&connection.outage, cause) {
+            (Some(_), _) => "continuation",
+            (None, Some(_)) => "loss",
+            (None, None) => "start",
+        };
+        // The stream's outage goes on as long as that of one connection does.
+        let in_outage = connection.outage.is_some() || self.connections.values().any(|other| other.outage.is_some());
+        let relation = if in_outage { same_outage() } else { previous_outage() };
+        // Within an outage a sampler wants to know whether the root before was recorded; otherwise nobody could follow a link
+        // to what was not.
+        let leads_somewhere = |context: &SpanContext| context.is_valid() && (in_outage || context.is_sampled());
+        let link = self.last_root.take().filter(leads_somewhere);
+        let link = link.map(|context| Link::new(context, vec![relation], 0));
+        let span = self.maker.root(at.wall, begin, cause, link);
+        self.last_root = Some(span.context());
+        connection.outage = Some(span.context());
+        connection.root = Some(Root {
+            anchor: Anchor::new(at),
+            span,
+            cause,
+            attempts: 0,
+            attempt: None,
+            phase: None,
+            backoff: None,
+            peer: None,
+        });
+    }
+}
+
+impl OfConnection {
+    /// The trace of the outage that is under way; in a cooldown that of the root before it.
+    fn current(&self) -> Option<TraceId> {
+        let context = self.outage.as_ref().filter(|context| context.is_sampled())?;
+        TraceId::from_bytes(context.trace_id().to_bytes())
+    }
+
+    fn transport(&mut self, maker: &Maker, at: Moment, fact: &TransportFact) {
         let Some(root) = &mut self.root else { return };
         match fact {
             TransportFact::PhaseBegan(phase) => {
                 root.settle_phase(at.mono, None);
-                root.begin_phase(&self.maker, at.mono, *phase);
+                root.begin_phase(maker, at.mono, *phase);
             }
             TransportFact::PhaseEnded { phase, .. } => {
                 // That of an attempt which was given up finds no phase open.
@@ -204,41 +255,13 @@ impl Spans {
         }
     }
 
-    /// Opens a root where there is none: after a loss for this cause, or else for what begins now.
-    fn open_root(&mut self, at: Moment, cause: Option<Cause>) {
-        if self.root.is_some() {
-            return;
-        }
-        let (begin, relation) = match (self.in_outage, cause) {
-            (true, _) => ("continuation", same_outage()),
-            (false, Some(_)) => ("loss", previous_outage()),
-            (false, None) => ("start", previous_outage()),
-        };
-        // Within an outage a sampler wants to know whether the root before was recorded; otherwise nobody could follow a link
-        // to what was not.
-        let leads_somewhere = |context: &SpanContext| context.is_valid() && (self.in_outage || context.is_sampled());
-        let link = self.last_root.take().filter(leads_somewhere);
-        let link = link.map(|context| Link::new(context, vec![relation], 0));
-        let span = self.maker.root(at.wall, begin, cause, link);
-        self.last_root = Some(span.context());
-        self.in_outage = true;
-        self.root = Some(Root {
-            anchor: Anchor::new(at),
-            span,
-            cause,
-            attempts: 0,
-            attempt: None,
-            phase: None,
-            backoff: None,
-            peer: None,
-        });
-    }
-
     fn end_root(&mut self, now: Instant, end: End) {
         if let Some(root) = self.root.take() {
             root.end(now, end);
         }
-        self.in_outage &= !matches!(end, End::Live | End::Idle | End::Stopped);
+        if matches!(end, End::Live | End::Idle | End::Stopped) {
+            self.outage = None;
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::tls::MaybeTls;
 use super::{Fact, Observer, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
-use crate::metrics::{Direction, Opcode, StreamCells};
+use crate::metrics::{Direction, Opcode, SocketInstruments, StreamCells};
 use crate::supervise::later;
 use crate::venue::{Ping, Session, Venue};
 use bytes::Bytes;
@@ -40,6 +40,7 @@ pub(super) struct Connection<Io> {
     /// What may wait for the consumer while the first subscription is not answered.
     queue_limit: usize,
     cells: Arc<StreamCells>,
+    instruments: SocketInstruments,
     observer: Arc<dyn Observer>,
     /// Read, and not yet yielded.
     queue: VecDeque<MarketEvent>,
@@ -67,6 +68,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         venue: &'static dyn Venue,
         options: &TransportOptions,
         cells: Arc<StreamCells>,
+        instruments: SocketInstruments,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let heartbeat = venue.heartbeat();
@@ -87,6 +89,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             close_timeout: options.close_timeout,
             queue_limit: options.max_message_bytes,
             cells,
+            instruments,
             observer,
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -100,6 +103,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     /// Subscribes. The first time it resolves with the answer, and what arrives before it is kept for `poll_event`.
     pub(super) async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+        if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.instruments.ask_for(instruments);
+        } else {
+            self.instruments.ask_for_all(instruments);
+        }
         for request in self.session.subscribe(instruments) {
             self.send(request).await?;
         }
@@ -111,6 +119,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     pub(super) async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
+        self.instruments.leave_out(instruments);
         for request in self.session.unsubscribe(instruments) {
             self.send(request).await?;
         }
@@ -262,7 +271,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn end(&mut self, failure: Failure) {
         if self.ended.is_none() {
             let (cause, detail) = (failure.cause, failure.detail.clone());
-            self.queue.push_back(MarketEvent::Disconnected { cause, detail });
+            self.queue.push_back(MarketEvent::Disconnected {
+                cause,
+                detail,
+                instruments: Vec::new(),
+            });
             self.ended = Some(failure);
         }
     }

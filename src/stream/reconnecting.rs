@@ -101,6 +101,11 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         self.apply(Input::Policy(Box::new(policy)), Moment::now());
     }
 
+    /// Every instrument that is asked for.
+    pub fn instruments(&self) -> impl ExactSizeIterator<Item = &Instrument> {
+        self.subscriptions.iter()
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> State {
         self.supervisor.state()
@@ -121,9 +126,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                     self.events.push_back(MarketEvent::Disconnected {
                         cause: *cause,
                         detail: detail.clone(),
+                        instruments: self.instruments().cloned().collect(),
                     });
                 }
-                Notice::Up { .. } if std::mem::take(&mut self.gap) => self.events.push_back(MarketEvent::Reconnected),
+                Notice::Up { .. } if std::mem::take(&mut self.gap) => {
+                    let instruments = self.instruments().cloned().collect();
+                    self.events.push_back(MarketEvent::Reconnected { instruments });
+                }
                 Notice::Connected => self.subscribing_since = Some(now.mono),
                 _ => {}
             }
@@ -234,10 +243,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 // A flood must not keep the verdict back: where there is always more to read, this is the second look.
                 self.judge(frame.received);
             }
-            Some(MarketEvent::Reconnected) => {}
+            Some(MarketEvent::Reconnected { .. }) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
-            Some(MarketEvent::Disconnected { cause, detail }) => {
+            Some(MarketEvent::Disconnected { cause, detail, .. }) => {
                 let failure = Failure::new(*cause).with_detail(detail.clone());
                 self.apply(Input::Failed(failure), Moment::now());
                 return None;

@@ -29,8 +29,15 @@ impl Subscriptions {
     }
 
     pub(super) fn take_back(&mut self, instruments: &[Instrument]) {
-        self.desired.retain(|desired| !instruments.contains(desired));
+        for instrument in instruments {
+            self.desired.remove(instrument);
+        }
         self.changed = true;
+    }
+
+    /// Everything that is asked for.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Instrument> {
+        self.desired.iter()
     }
 
     /// Whether there is something to subscribe to.

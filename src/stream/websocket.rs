@@ -8,7 +8,7 @@ use super::tls::{self, MaybeTls, TlsTrust};
 use super::{Fact, MarketDataStream, Observer, TransportFact};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
-use crate::metrics::StreamCells;
+use crate::metrics::{InstrumentClocks, StreamCells};
 use crate::venue::Venue;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -66,6 +66,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
     trust: TlsTrust,
     observer: Arc<dyn Observer>,
     cells: Arc<StreamCells>,
+    instruments: Arc<InstrumentClocks>,
     phase: DialPhase,
     connection: Option<Connection<D::Io>>,
 }
@@ -87,6 +88,7 @@ impl WebSocketStream {
             dialler: TcpDialler::default(),
             trust,
             observer,
+            instruments: cells.instrument_clocks(),
             cells,
             phase: DialPhase::Resolve,
             connection: None,
@@ -105,6 +107,7 @@ impl<D: Dialler> WebSocketStream<D> {
             trust: self.trust,
             observer: self.observer,
             cells: self.cells,
+            instruments: self.instruments,
             phase: DialPhase::Resolve,
             connection: None,
         }
@@ -169,6 +172,7 @@ impl<D: Dialler> WebSocketStream<D> {
             self.venue,
             &self.options,
             self.cells.clone(),
+            self.instruments.of_socket(),
             self.observer.clone(),
         ))
     }

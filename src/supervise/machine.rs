@@ -123,9 +123,12 @@ impl Supervisor {
             }
             (Input::Elapsed, phase) => self.elapsed(phase, now, &mut notices),
             (Input::Policy(policy), _) => {
-                let (threshold, stale_after) = (policy.max_consecutive_failures, policy.stale_after);
                 self.policy = *policy;
-                notices.push(Notice::Policy { threshold, stale_after });
+                notices.push(Notice::Policy {
+                    threshold: self.policy.max_consecutive_failures,
+                    stale_after: self.policy.stale_after,
+                    instrument_stale_after: self.policy.instrument_stale_after,
+                });
             }
             (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
             (Input::ResetBreaker, phase) => self.reset(phase, now, &mut notices),

@@ -142,6 +142,8 @@ pub enum Notice {
         threshold: u32,
         /// Live without data for so long is stale; `None` = never.
         stale_after: Option<Duration>,
+        /// The same of each instrument.
+        instrument_stale_after: Option<Duration>,
     },
     /// Nothing (left) to subscribe to.
     Idle,

@@ -40,6 +40,8 @@ pub struct Policy {
     pub stale_after: Option<Duration>,
     /// What happens then.
     pub on_stale: OnStale,
+    /// An instrument without data for so long, on a live connection, is counted as stale; `None` = never.
+    pub instrument_stale_after: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -57,6 +59,7 @@ impl Default for Policy {
             retry_after_max: Duration::from_secs(900),
             stale_after: None,
             on_stale: OnStale::Report,
+            instrument_stale_after: None,
         }
     }
 }

@@ -158,7 +158,7 @@ async fn the_api_says_what_each_stream_does() {
     for (stream, state) in [(up, "live"), (down, "backing_off")] {
         let fields: BTreeSet<_> = stream.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = "name venue state connected stale since since_unix breaker last_cause last_cause_at \
-                        last_cause_at_unix outage_since outage_since_unix next_attempt next_attempt_unix subscriptions \
+                        last_cause_at_unix outage_since outage_since_unix next_attempt next_attempt_unix connections subscriptions \
                         last_data last_data_unix data_age_seconds";
         assert_eq!(fields, expected.split_whitespace().collect());
         assert_eq!(stream["venue"], "polymarket");
@@ -167,8 +167,13 @@ async fn the_api_says_what_each_stream_does() {
         assert_eq!(stream["stale"], false);
         is_near(stream, "since", now);
     }
-    assert_eq!(up["subscriptions"], object!({ "desired": 2, "active": 2 }));
-    assert_eq!(down["subscriptions"], object!({ "desired": 2, "active": 0 }));
+    assert_eq!(up["subscriptions"], object!({ "desired": 2, "active": 2, "stale": 0 }));
+    assert_eq!(
+        down["subscriptions"],
+        object!({ "desired": 2, "active": 0, "stale": 0 })
+    );
+    assert_eq!(up["connections"], object!({ "desired": 1, "live": 1 }));
+    assert_eq!(down["connections"], object!({ "desired": 1, "live": 0 }));
     for (stream, failures) in [(up, 0), (down, 1)] {
         let closed = object!({
             "state": "closed", "failures": failures, "threshold": 10, "open_until": null, "open_until_unix": null,

@@ -6,8 +6,8 @@ use feedwatch::market::{Instrument, MarketEvent, StreamName};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
-    Dialler, Endpoint, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
-    WebSocketStream,
+    Dialler, Endpoint, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust,
+    TransportOptions, WebSocketStream,
 };
 use feedwatch::supervise::Policy;
 use feedwatch::venue::Polymarket;
@@ -21,9 +21,9 @@ use tokio::time::{Instant, timeout};
 /// No wait for a scrape is longer.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A stream of the instruments 11 and 12.
-pub(crate) struct Rig<D: Dialler = TcpDialler> {
-    pub(crate) stream: ReconnectingDataStream<WebSocketStream<D>, Arc<StreamObserver>>,
+/// A stream, and what is seen of it.
+pub(crate) struct RigOf<S> {
+    pub(crate) stream: S,
     pub(crate) shown: Arc<Streams>,
     /// What the consumer was told.
     pub(crate) events: Vec<MarketEvent>,
@@ -31,8 +31,48 @@ pub(crate) struct Rig<D: Dialler = TcpDialler> {
     _provider: SdkTracerProvider,
 }
 
+/// A stream of the instruments 11 and 12.
+pub(crate) type Rig<D = TcpDialler> = RigOf<ReconnectingDataStream<WebSocketStream<D>, Arc<StreamObserver>>>;
+
 impl<D: Dialler> Rig<D> {
     pub(crate) async fn new(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
+        let (instruments, of_policy) = (["11", "12"].map(Instrument::new), policy.clone());
+        Self::over(url, &of_policy, &instruments, |endpoint, cells, observer| {
+            let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+            ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer)
+        })
+        .await
+    }
+}
+
+/// A stream of these instruments, at most so many of them on a connection.
+pub(crate) async fn spread(
+    url: &str,
+    policy: Policy,
+    options: TransportOptions,
+    most: usize,
+    instruments: &[Instrument],
+) -> RigOf<impl MarketDataStream + use<>> {
+    let of_policy = policy.clone();
+    RigOf::over(url, &of_policy, instruments, |endpoint, cells, observer| {
+        let trust = TlsTrust::only([]).unwrap();
+        ManyConnections::new(most, move |number| {
+            let observer = Arc::new(observer.connection(number));
+            let (endpoint, options, trust) = (endpoint.clone(), options.clone(), trust.clone());
+            let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells.clone(), observer.clone());
+            ReconnectingDataStream::with_observer(socket, policy.clone(), number.into(), observer)
+        })
+    })
+    .await
+}
+
+impl<S: MarketDataStream> RigOf<S> {
+    async fn over(
+        url: &str,
+        policy: &Policy,
+        instruments: &[Instrument],
+        make: impl FnOnce(Endpoint, Arc<StreamCells>, Arc<StreamObserver>) -> S,
+    ) -> Self {
         let endpoint = Endpoint::parse(url).unwrap();
         let shown = Arc::new(Streams::new());
         let info = StreamInfo {
@@ -46,13 +86,9 @@ impl<D: Dialler> Rig<D> {
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
         let tracer = Arc::new(BoxedTracer::new(Box::new(provider.tracer("feedwatch"))));
-        let observer = Arc::new(StreamObserver::new(cells.clone(), &policy).with_tracer(tracer, &endpoint));
-        let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
-        let mut stream = ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer);
-        stream
-            .subscribe(&[Instrument::new("11"), Instrument::new("12")])
-            .await
-            .unwrap();
+        let observer = Arc::new(StreamObserver::new(cells.clone(), policy).with_tracer(tracer, &endpoint));
+        let mut stream = make(endpoint, cells, observer);
+        stream.subscribe(instruments).await.unwrap();
         stream.connect().await.unwrap();
         Self {
             stream,

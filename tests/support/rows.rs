@@ -114,7 +114,7 @@ pub(crate) async fn loses_the_connection(fault: Fault, cause: &str) {
         .filter(|event| !matches!(event, MarketEvent::Frame(_)))
         .collect();
     assert!(
-        matches!(gaps[..], [MarketEvent::Disconnected { cause: told, .. }, MarketEvent::Reconnected] if told.as_str() == cause),
+        matches!(gaps[..], [MarketEvent::Disconnected { cause: told, .. }, MarketEvent::Reconnected { .. }] if told.as_str() == cause),
         "{gaps:?}"
     );
     rig.stream.close().await;

@@ -2,7 +2,7 @@
 
 use feedwatch::market::{Cause, TraceId};
 use feedwatch::metrics::catalogue;
-use feedwatch::supervise::State;
+use feedwatch::supervise::{State, Transition};
 use std::collections::BTreeMap;
 
 /// Both clocks, in milliseconds.
@@ -33,7 +33,7 @@ pub(crate) struct Traced {
 pub(crate) struct StreamModel {
     state: State,
     stale: bool,
-    breaker: &'static str,
+    pub(super) breaker: &'static str,
     /// Moments since the origin.
     open_until: Option<u64>,
     next_attempt: Option<u64>,
@@ -140,6 +140,7 @@ impl StreamModel {
         if !matches!(state, State::BackingOff | State::CoolingDown) {
             self.wait(None, 0);
         }
+        self.end_outage();
     }
 
     pub(crate) fn attempt(&mut self, redial: Option<&'static str>) {
@@ -160,23 +161,22 @@ impl StreamModel {
         self.state(State::BackingOff);
     }
 
-    pub(crate) fn breaker(&mut self, name: &'static str, open_until: Option<u64>) {
-        (self.breaker, self.open_until) = (name, open_until);
-    }
-
-    pub(crate) fn transition(&mut self, from: &str, to: &str) {
+    /// Of a stream with one connection every move is the stream's.
+    pub(crate) fn breaker_moved(&mut self, moved: &Transition, until: u64, traced: Option<Traced>) {
         const NAME: &str = "feedwatch_breaker_transitions_total";
+        let (from, to) = (self.breaker, moved.to.as_str());
         let legal = catalogue::find(NAME).unwrap().labels.series();
         if legal.iter().any(|pair| *pair == [from, to]) {
             self.add(NAME, &format!("{from} {to}"), 1);
         }
-    }
-
-    pub(crate) fn tripped(&mut self, trigger: &'static str, traced: Option<Traced>) {
-        if ["consecutive_failures", "fatal_error"].contains(&trigger) {
+        let trigger = moved.trigger.as_str();
+        let trips = ["consecutive_failures", "fatal_error"].contains(&trigger);
+        if (from, to, trips) == ("closed", "open", true) {
             self.add("feedwatch_breaker_trips_total", trigger, 1);
             self.traced_trips.extend(traced.map(|traced| (trigger, traced)));
         }
+        self.set("feedwatch_breaker_consecutive_failures", f64::from(moved.failures));
+        (self.breaker, self.open_until) = (to, (to == "open").then_some(until));
     }
 
     pub(crate) fn wait(&mut self, delay: Option<u64>, now: u64) {
@@ -189,10 +189,14 @@ impl StreamModel {
             self.add("feedwatch_outages_total", "", 1);
             self.outage_since = Some(since);
         }
+        self.end_outage();
     }
 
-    pub(crate) fn outage_ended(&mut self) {
-        self.outage_since = None;
+    /// There is none of a stream that is live, or that has nothing to do.
+    fn end_outage(&mut self) {
+        if matches!(self.state, State::Live | State::Idle | State::Stopped) {
+            self.outage_since = None;
+        }
     }
 
     pub(crate) fn stale(&mut self, stale: bool) {

@@ -7,7 +7,7 @@
 //! wait 1500
 //! attempt backoff
 //! failed dns
-//! trip fatal_error 4bf92f3577b34da6
+//! breaker open 300000 fatal_error 4bf92f3577b34da6
 //! ```
 //!
 //! `venue`, `address` and `transport` hold for the streams that follow; what follows these words is a JSON string, or else stands
@@ -20,7 +20,7 @@ use super::venue_model::VenueModel;
 use feedwatch::clock::{Moment, unix_seconds};
 use feedwatch::market::{Cause, DecodeError, DialPhase, EventKind, StreamName, SubscriptionFailure, TraceId};
 use feedwatch::metrics::{Direction, Opcode, StreamCells, StreamInfo, StreamWriter, Streams};
-use feedwatch::supervise::{AttemptKind, BreakerState, State, Trigger};
+use feedwatch::supervise::{AttemptKind, BreakerState, State, Transition, Trigger};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -217,10 +217,6 @@ impl Event<'_> {
                 update(&|w| w.outage_began(at(since)));
                 model.outage(since);
             }
-            "over" => {
-                update(&StreamWriter::outage_ended);
-                model.outage_ended();
-            }
             "delay" => {
                 let delay = self.figure(0).map(u64::from);
                 let wait = delay.map(|delay| (Duration::from_millis(delay), at(now + delay)));
@@ -229,19 +225,17 @@ impl Event<'_> {
             }
             "breaker" => {
                 let until = now + u64::from(self.figure(1).unwrap_or(0));
-                let breaker = breaker(self.word(0), at(until))?;
-                update(&|w| w.set_breaker(breaker));
-                model.breaker(breaker.as_str(), Some(until).filter(|_| breaker.as_str() == "open"));
-            }
-            "move" => {
-                let (from, to) = (breaker(self.word(0), at(now))?, breaker(self.word(1), at(now))?);
-                update(&|w| w.transition(from, to));
-                model.transition(from.as_str(), to.as_str());
-            }
-            "trip" => {
-                let trigger = self.named(Trigger::ALL, Trigger::as_str)?;
-                update(&|w| w.tripped(trigger, self.now, self.trace(1)));
-                model.tripped(trigger.as_str(), self.traced(1, 1.0));
+                let (from, to) = (breaker(model.breaker, at(now))?, breaker(self.word(0), at(until))?);
+                let of_word = |trigger: &&Trigger| trigger.as_str() == self.word(2);
+                let trigger = *Trigger::ALL.iter().find(of_word).unwrap_or(&Trigger::Reset);
+                let moved = Transition {
+                    from,
+                    to,
+                    trigger,
+                    failures: self.figure(1).unwrap_or(0),
+                };
+                update(&|w| w.breaker_moved(&moved, self.now, self.trace(3)));
+                model.breaker_moved(&moved, until, self.traced(3, 1.0));
             }
             "stale" => {
                 let stale = self.word(0) == "true";

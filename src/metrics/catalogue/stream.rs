@@ -188,14 +188,14 @@ pub(super) const METRICS: &[Metric] = &[
         Gauge,
         "Connections of the stream that are live",
         Labels::None,
-        |stream, _| flag(stream.is_live()),
+        |stream, _| Int(stream.figures.live),
     ),
     metric(
         "feedwatch_connections_desired",
         Gauge,
         "Connections that the stream is meant to have",
         Labels::None,
-        |stream, _| flag(stream.figures.is_observed()),
+        |stream, _| Int(stream.figures.meant),
     ),
     metric(
         "feedwatch_frames_received_total",
@@ -300,6 +300,20 @@ pub(super) const METRICS: &[Metric] = &[
         "Instruments that the venue accepted",
         Labels::None,
         |stream, _| Int(stream.figures.active),
+    ),
+    metric(
+        "feedwatch_subscriptions_stale",
+        Gauge,
+        "Instruments in effect that have been silent for longer than the threshold; 0 where there is none",
+        Labels::None,
+        |stream, _| Int(stream.stale_instruments()),
+    ),
+    metric(
+        "feedwatch_subscription_oldest_data_timestamp_seconds",
+        Gauge,
+        "When data of the most silent instrument in effect came last; 0 = never, or none is in effect",
+        Labels::None,
+        |stream, _| time(stream.oldest_data()),
     ),
     metric(
         "feedwatch_subscription_failures_total",

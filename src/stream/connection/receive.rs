@@ -61,10 +61,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn on_text(&mut self, now: Moment, text: &str, payload: Bytes) {
         let (mut is_data, mut is_heartbeat, mut is_news) = (false, false, false);
         let mut ended = Vec::new();
-        let cells = &self.cells;
+        let (cells, instruments) = (&self.cells, &self.instruments);
         let decoded = self.venue.decode(text, &mut |event| {
             cells.message(event.kind);
             is_data |= event.kind.is_data();
+            if let (true, Some(instrument)) = (event.kind.is_data(), event.instrument) {
+                instruments.data(instrument, now.mono);
+            }
             is_heartbeat |= event.kind == EventKind::Heartbeat;
             is_news |= !matches!(event.kind, EventKind::Heartbeat | EventKind::Ack);
             // A snapshot's time is that of its last change, however long ago.
@@ -90,12 +93,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         if self.session.is_pending()
             && let Some(answer) = self.session.answer(text)
         {
-            self.on_answer(answer);
+            self.on_answer(answer, now.mono);
         }
         if is_news || decoded.is_err() {
             self.queue_frame(payload, now, is_data);
         }
         if !ended.is_empty() {
+            self.instruments.leave_out(&ended);
             self.queue.push_back(MarketEvent::Ended { instruments: ended });
         }
     }
@@ -113,7 +117,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
     }
 
-    fn on_answer(&mut self, answer: Answer) {
+    fn on_answer(&mut self, answer: Answer, now: Instant) {
+        if let Answer::Settled(subscribed) = &answer {
+            self.instruments.accepted(&subscribed.accepted, now);
+        }
         if matches!(self.first_answer, FirstAnswer::Taken) {
             self.queue.push_back(MarketEvent::Subscribed(match answer {
                 Answer::Settled(subscribed) => subscribed,

@@ -25,30 +25,37 @@ fn commands() -> Vec<(String, String)> {
     commands
 }
 
-/// A service with a stream `NAME`: it was live with one of two instruments, was thrown out, and has tripped.
+/// A service with a stream `NAME` of two connections: it was live with two of three instruments, one connection was thrown out,
+/// and has tripped.
 async fn tripped() -> (Service, SimulatedVenue) {
     let thrown_out = Fault::Close {
         code: Some(1008),
         reason: "enough".into(),
         after: Duration::from_millis(50),
     };
-    let first = Rule {
-        last_connection: Some(1),
-        ..Rule::during(Duration::ZERO, 100 * LIMIT, thrown_out)
-    };
     let venue = SimulatedVenue::start(SimOptions {
         traffic: Traffic::Generated {
             events_per_second: 100.0,
         },
         script: Script {
-            rules: vec![first, Rule::during(Duration::ZERO, 100 * LIMIT, busy())],
+            rules: vec![
+                Rule::connections(1, 1, Fault::None),
+                Rule::connections(2, 2, thrown_out),
+                Rule::always(busy()),
+            ],
         },
         unknown: HashSet::from(["22".to_owned()]),
         ..SimOptions::default()
     })
     .unwrap();
     let policy = "initial_delay_ms = 10, max_consecutive_failures = 2";
-    let mut service = Service::run(&harness::config("", &[("NAME", &venue.url(), policy)])).await;
+    let config = harness::config("", &[("NAME", &venue.url(), policy)]);
+    let (two, three) = (
+        "instruments = [\"11\", \"22\"]",
+        "instruments = [\"11\", \"22\", \"33\"]\ninstruments_per_connection = 2",
+    );
+    assert!(config.contains(two), "{config}");
+    let mut service = Service::run(&config.replace(two, three)).await;
     service.logged("NAME", "breaker tripped").await;
     (service, venue)
 }
