@@ -40,8 +40,6 @@ pub(crate) struct Query {
     /// The panel's title; the name of an annotation.
     pub(crate) title: String,
     pub(crate) expr: String,
-    /// Whether only its last values are wanted.
-    pub(crate) is_instant: bool,
 }
 
 /// The dashboards, in the order of their files' names.
@@ -89,7 +87,6 @@ impl Dashboard {
                     place: format!("{}: {title}", self.uid()),
                     title: title.to_owned(),
                     expr: text(target, "expr").to_owned(),
-                    is_instant: target["instant"] == true,
                 });
             }
         }
@@ -102,7 +99,6 @@ impl Dashboard {
                 place: format!("{}: annotation {name}", self.uid()),
                 title: name.to_owned(),
                 expr: text(annotation, "expr").to_owned(),
-                is_instant: false,
             });
         }
         queries

@@ -1,6 +1,8 @@
 //! What a test leaves behind: nothing.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -36,8 +38,8 @@ fn alive_tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Open descriptors of this process that are TCP sockets.
-fn tcp_sockets() -> usize {
+/// Open descriptors of this process that are TCP sockets, by their inodes.
+fn tcp_inodes() -> Vec<String> {
     let mut of_tcp = BTreeSet::new();
     for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
         let table = std::fs::read_to_string(table).unwrap();
@@ -52,20 +54,28 @@ fn tcp_sockets() -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
     let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     links
-        .filter(|link| {
-            let name = link.to_string_lossy();
-            let inode = name.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
-            inode.is_some_and(|inode| of_tcp.contains(inode))
-        })
-        .count()
+        .filter_map(|link| inode(&link))
+        .filter(|inode| of_tcp.contains(inode))
+        .collect()
+}
+
+fn tcp_sockets() -> usize {
+    tcp_inodes().len()
+}
+
+/// The inode of a socket, as the link of its descriptor tells it.
+fn inode(link: &Path) -> Option<String> {
+    let name = link.to_str()?;
+    let inode = name.strip_prefix("socket:[")?.strip_suffix(']')?;
+    Some(inode.to_owned())
 }
 
 #[tokio::test]
 async fn a_socket_that_is_open_is_counted() {
-    let _turn = TURN.lock().await;
-    let before = tcp_sockets();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    assert_eq!(tcp_sockets(), before + 1);
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+    let own = inode(&link).unwrap();
+    assert!(tcp_inodes().contains(&own));
     drop(listener);
-    assert_eq!(tcp_sockets(), before);
+    assert!(!tcp_inodes().contains(&own));
 }
