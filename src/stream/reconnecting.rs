@@ -101,6 +101,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         self.apply(Input::Policy(Box::new(policy)), Moment::now());
     }
 
+    /// Ends the stream for good, as [`MarketDataStream::close`] does, where the program goes on without it: the cause is
+    /// `reload`.
+    pub async fn retire(&mut self) {
+        self.end(Input::Retire).await;
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> State {
         self.supervisor.state()
@@ -109,6 +115,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// The breaker's state.
     pub fn breaker(&self) -> BreakerState {
         self.supervisor.breaker()
+    }
+
+    async fn end(&mut self, input: Input) {
+        self.apply(input, Moment::now());
+        while self.slot.is_busy() {
+            self.slot.next(false).await;
+        }
     }
 
     fn apply(&mut self, input: Input, now: Moment) {
@@ -379,9 +392,6 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
 
     /// Ends the stream for good: closes the connection, and from then on `next_event` yields what is left to tell, then `None`.
     async fn close(&mut self) {
-        self.apply(Input::Stop, Moment::now());
-        while self.slot.is_busy() {
-            self.slot.next(false).await;
-        }
+        self.end(Input::Stop).await;
     }
 }
