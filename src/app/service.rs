@@ -130,7 +130,7 @@ impl Service {
     /// Follows another configuration, whole or not at all.
     ///
     /// A stream that is in both and connects to the same place keeps its connection, whatever else of it changes. What is
-    /// given up is closed in the background.
+    /// given up is closed in the background. The future must be polled to its end: one that is dropped may have done a part.
     pub async fn reload(&mut self, next: Config) -> Result<(), RefusedReload> {
         let difference = self.config.difference(&next)?;
         // The last thing that can fail: from here on all of it is followed.
