@@ -4,7 +4,7 @@ mod args;
 
 use args::{Arguments, Command, Demo, Format, PagerFormat, Simulate};
 use clap::Parser;
-use feedwatch::app::{self, DemoOptions, Scenario};
+use feedwatch::app::{self, ConfigSource, DemoOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
 use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
@@ -71,9 +71,8 @@ fn load(path: &Path) -> Result<Config, Failure> {
 }
 
 fn run(path: &Path, listen: Option<SocketAddr>) -> Result<ExitCode, Failure> {
-    let mut config = load(path)?;
-    config.exporter.listen = listen.unwrap_or(config.exporter.listen);
-    block_on(app::run(config, build_info()))??;
+    let (source, config) = ConfigSource::open(path, listen).map_err(|errors| Failure::Usage(errors.into()))?;
+    block_on(app::run(source, config, build_info()))??;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -218,7 +218,7 @@ async fn subscriptions_change_without_touching_what_is_live() {
         rig.stream.unsubscribe(&instruments(11..13)).await.unwrap();
         let fewer = rig
             .until("three connections", |scrape| {
-                let gone = scrape.sum("feedwatch_disconnects_total", &[("cause", "shutdown")]) == 1.0;
+                let gone = scrape.sum("feedwatch_disconnects_total", &[("cause", "planned")]) == 1.0;
                 gone && sum(scrape, "feedwatch_connections_desired") == 3.0
             })
             .await;

@@ -646,6 +646,16 @@ async fn after_close_it_tells_the_loss_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_is_retired_closes_and_says_that_it_was_a_reload() {
+    let (mut stream, journal) = stream(policy(), [good()]).await;
+    quiet_for(&mut stream, secs(1)).await;
+    stream.retire().await;
+    assert_eq!(journal.lock().unwrap().closes, 1);
+    assert_eq!(stream.next_event().await, Some(disconnected(Cause::Reload)));
+    assert_eq!(stream.next_event().await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_in_the_middle_of_a_handshake_gives_it_up() {
     let hanging = Connection {
         dial_takes: secs(9),

@@ -509,6 +509,36 @@ fn a_forced_reconnect_is_a_gap_but_no_failure() {
 }
 
 #[test]
+fn a_stream_that_is_retired_ends_for_the_reload_and_that_is_no_failure() {
+    let mut live = Bench::new(policy());
+    live.go_live();
+    let notices = live.apply(Input::Retire);
+    let cause = Cause::Reload;
+    assert!(
+        matches!(&notices[..], [Notice::Lost { cause: found, .. }, Notice::Stopped] if *found == cause),
+        "{notices:?}"
+    );
+    assert_eq!(
+        (live.supervisor.state(), live.supervisor.failures()),
+        (State::Stopped, 0)
+    );
+    assert!(cause.is_on_purpose() && !cause.is_failure() && !cause.is_outage());
+
+    let mut dialling = Bench::new(policy());
+    let notices = dialling.apply(Input::Retire);
+    assert!(
+        matches!(&notices[..], [Notice::AttemptFailed { cause: found, .. }, Notice::Stopped] if *found == cause),
+        "{notices:?}"
+    );
+
+    let mut waiting = Bench::new(policy());
+    waiting.fail(Cause::Eof);
+    assert_eq!(waiting.apply(Input::Retire), [Notice::Stopped]);
+    assert_eq!(waiting.supervisor.action(), Action::Stop);
+    assert_eq!(waiting.apply(Input::Start), []);
+}
+
+#[test]
 fn an_idle_stream_does_not_forget_an_open_breaker() {
     let mut bench = Bench::new(Policy {
         max_consecutive_failures: 1,

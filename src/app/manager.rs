@@ -1,9 +1,10 @@
-//! Tells systemd how the service is: ready, stopping, alive. Elsewhere nobody listens, and nothing is told.
+//! Tells systemd how the service is: ready, reloading, stopping, alive. Elsewhere nobody listens, and nothing is told.
 //!
 //! It never blocks: a service manager that does not listen holds up nothing here, no thread and no stream.
 //!
 //! Source: `sd_notify(3)` and `sd_watchdog_enabled(3)`.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -55,11 +56,30 @@ impl ServiceManager {
         }
     }
 
+    /// Tells it that the configuration is being read again, until [`ServiceManager::reloaded`] is told.
+    pub(super) async fn reloading(&self) {
+        let clock = clock_gettime(ClockId::Monotonic);
+        // It wants the moment, lest it takes an older message for the answer to its own wish.
+        let micros = clock.tv_sec * 1_000_000 + clock.tv_nsec / 1000;
+        let status = "STATUS=reading the configuration again";
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n{status}"))
+            .await;
+    }
+
+    /// Tells it that the configuration was read again, taken over or not.
+    pub(super) async fn reloaded(&self, status: &str) {
+        self.tell(&format!("READY=1\nSTATUS={status}")).await;
+    }
+
     /// Tells it that the service is going down. It goes on hearing that it is alive.
     pub(super) async fn stopping(&self) {
+        self.tell("STOPPING=1\nSTATUS=closing streams").await;
+    }
+
+    async fn tell(&self, word: &str) {
         if let Some(line) = &self.line {
-            // The end does not wait for somebody who does not listen.
-            let _ = timeout(PATIENCE, line.tell("STOPPING=1\nSTATUS=closing streams")).await;
+            // Neither a reload nor the end waits for somebody who does not listen.
+            let _ = timeout(PATIENCE, line.tell(word)).await;
         }
     }
 }

@@ -2,11 +2,14 @@
 
 mod demo;
 mod descriptors;
+mod driven;
 mod healthcheck;
 mod http;
 mod manager;
 mod output;
 mod pager;
+mod reload;
+mod running;
 mod service;
 mod signals;
 mod simulate;
@@ -14,36 +17,64 @@ mod simulate;
 pub use demo::{Comparison, DemoOptions, Scenario, demo};
 pub use healthcheck::healthcheck;
 pub use pager::{PagerFormat, pager};
-pub use service::{Service, StartError};
-pub use signals::Signals;
+pub use reload::ConfigSource;
+pub use service::{RefusedReload, Service, StartError};
+pub use signals::{Signals, Wish};
 pub use simulate::simulate;
 
 use crate::config::Config;
 use crate::metrics::{BuildInfo, OwnMetrics};
-use crate::telemetry::{self, Traces, TracesError};
+use crate::telemetry::{self, LogLevel, Traces, TracesError};
 use manager::ServiceManager;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span};
 
-/// Runs the service until a signal ends it.
-pub async fn run(config: Config, build: BuildInfo) -> Result<(), StartError> {
+/// Runs the service until a signal ends it. `config` is what `source` was read for the first time.
+pub async fn run(mut source: ConfigSource, config: Config, build: BuildInfo) -> Result<(), StartError> {
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let own = Arc::new(OwnMetrics::new(&build)?);
     let traces = start_traces(&config, &own)?;
-    let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let service = start(&config, build, own, traces.as_ref()).await?;
-    let (streams, address) = (config.streams.len(), service.address());
-    let manager = ServiceManager::ready(&format!("streams: {streams}, http://{address}"));
-    let signal = signals.next().await;
+    let (mut service, level) = start(&config, build, own.clone(), traces.as_ref()).await?;
+    let manager = ServiceManager::ready(&status(&service));
+    let signal = loop {
+        let wish = tokio::select! {
+            biased; // a signal comes before a look at the file
+            wish = signals.wish() => wish,
+            () = source.changed(service.config().watch_interval) => Wish::Reload,
+        };
+        if let Wish::End(signal) = wish {
+            break signal;
+        }
+        manager.reloading().await;
+        let reading = tokio::select! {
+            biased; // a file system that hangs must not keep the end back
+            signal = signals.end() => break signal,
+            reading = source.read() => reading,
+        };
+        let is_taken = source.take_over(reading, &mut service, &own, &level).await;
+        let refused = if is_taken { "" } else { ", last configuration refused" };
+        manager.reloaded(&(status(&service) + refused)).await;
+    };
     info!(signal, "shutting down");
+    let grace = service.config().shutdown_grace;
     let end = async {
         manager.stopping().await;
-        stop(service, traces, config.shutdown_grace).await;
+        stop(service, traces, grace).await;
     };
     signals.or_exit(end).await;
     info!("shut down");
     Ok(())
+}
+
+/// A line for `systemctl status`.
+fn status(service: &Service) -> String {
+    format!(
+        "streams: {}, http://{}",
+        service.config().streams.len(),
+        service.address()
+    )
 }
 
 fn start_traces(config: &Config, own: &Arc<OwnMetrics>) -> Result<Option<Traces>, TracesError> {
@@ -56,11 +87,12 @@ async fn start(
     build: BuildInfo,
     own: Arc<OwnMetrics>,
     traces: Option<&Traces>,
-) -> Result<Service, StartError> {
-    telemetry::init(&config.log, own.clone(), traces)?;
-    Service::start(config, build, own, traces.map(Traces::tracer))
+) -> Result<(Service, LogLevel), StartError> {
+    let level = telemetry::init(&config.log, own.clone(), traces)?;
+    let service = Service::start(config, build, own, traces.map(Traces::tracer))
         .instrument(info_span!("service.start"))
-        .await
+        .await?;
+    Ok((service, level))
 }
 
 /// The streams first, since their ends belong to the traces; some of the time is kept for these.

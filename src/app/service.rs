@@ -1,22 +1,18 @@
 //! The exporter service: the configured streams, each a task of its own, and the HTTP server that shows them.
 
 use super::descriptors;
+use super::running::RunningStreams;
 use crate::clock::Moment;
-use crate::config::{Config, StreamConfig, TransportConfig};
+use crate::config::{Config, Difference, Fate, NeedsRestart, StreamConfig};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
-use crate::metrics::{BuildInfo, OwnMetrics, StreamCells, StreamInfo, Streams};
-use crate::observe::StreamObserver;
-use crate::stream::{
-    ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
-};
+use crate::metrics::{BuildInfo, OwnMetrics, Streams};
+use crate::stream::TlsTrust;
 use opentelemetry::global::BoxedTracer;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio_rustls::rustls;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 /// Why the service did not start.
@@ -32,7 +28,7 @@ pub enum StartError {
     },
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
-    Tls(#[from] tokio_rustls::rustls::Error),
+    Tls(#[from] rustls::Error),
     /// The table of metrics is not one that can be registered.
     #[error("cannot register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -47,12 +43,24 @@ pub enum StartError {
     Signals(std::io::Error),
 }
 
+/// Why a service does not follow another configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum RefusedReload {
+    /// It differs in what is fixed while the service runs.
+    #[error(transparent)]
+    Fixed(#[from] NeedsRestart),
+    /// TLS cannot be set up for streams that need it now.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
 /// A running service.
 pub struct Service {
     address: SocketAddr,
+    config: Config,
+    own: Arc<OwnMetrics>,
     readiness: Arc<Readiness>,
-    streams: TaskTracker,
-    stop_streams: CancellationToken,
+    streams: RunningStreams,
     server: tokio::task::JoinHandle<()>,
     stop_server: CancellationToken,
 }
@@ -88,48 +96,22 @@ impl Service {
         let stop_server = CancellationToken::new();
         let server = tokio::spawn(exporter.serve(stop_server.clone()));
 
-        let needs_tls = config.streams.iter().any(|stream| stream.endpoint.is_tls());
-        // Reading the system's certificates takes longer than all the rest of the start.
-        let trust = if needs_tls {
-            TlsTrust::system()?
-        } else {
-            TlsTrust::only([])?
-        };
-        own.set_config_hash(config.hash);
+        let trust = trust_for(config)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
-        let connections: usize = config.streams.iter().map(StreamConfig::connections).sum();
-        if places < connections {
-            warn!(
-                connections,
-                places, "not enough file descriptors for every connection: raise the limit"
-            );
-        }
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        // Streams of a host share its look-ups.
-        let mut diallers: HashMap<&str, TcpDialler> = HashMap::new();
-        let streams = TaskTracker::new();
-        let stop_streams = CancellationToken::new();
+        let mut streams = RunningStreams::new(shown, trust, tracer, places);
         for stream in &config.streams {
-            let dialler = diallers
-                .entry(stream.endpoint.host())
-                .or_insert_with(|| TcpDialler::with_places(places.clone()))
-                .clone();
-            let parts = Parts {
-                trust: trust.clone(),
-                dialler,
-                tracer: tracer.clone(),
-            };
-            let stream = assemble(stream, &config.transport, parts, &shown).await;
-            streams.spawn(watch(stream, stop_streams.clone()));
+            streams.start(stream, &config.transport).await;
         }
-        streams.close();
+        streams.warn_of_scarcity(config.streams.iter().map(StreamConfig::connections).sum());
+        own.config_in_force(config.hash, Moment::now().wall);
         readiness.set_ready();
-        info!(%address, streams = config.streams.len(), "ready");
+        info!(%address, streams = streams.count(), "ready");
         Ok(Self {
             address,
+            config: config.clone(),
+            own,
             readiness,
             streams,
-            stop_streams,
             server,
             stop_server,
         })
@@ -140,12 +122,33 @@ impl Service {
         self.address
     }
 
+    /// The configuration in force.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Follows another configuration, whole or not at all.
+    ///
+    /// A stream that is in both and connects to the same place keeps its connection, whatever else of it changes. What is
+    /// given up is closed in the background. The future must be polled to its end: one that is dropped may have done a part.
+    pub async fn reload(&mut self, next: Config) -> Result<(), RefusedReload> {
+        let difference = self.config.difference(&next)?;
+        // The last thing that can fail: from here on all of it is followed.
+        if needs_tls(&next) && !needs_tls(&self.config) {
+            self.streams.set_trust(trust_for(&next)?);
+        }
+        tell(&difference);
+        self.streams.follow(difference, &next.transport).await;
+        self.own.config_in_force(next.hash, Moment::now().wall);
+        self.config = next;
+        Ok(())
+    }
+
     /// Closes every stream, then the HTTP server, so that the end can still be scraped; gives up after `grace`.
     pub async fn stop(self, grace: Duration) {
         self.readiness.set_draining();
-        self.stop_streams.cancel();
         let ending = async {
-            self.streams.wait().await;
+            self.streams.stop().await;
             self.stop_server.cancel();
             // An error is a panic, which has been told already.
             let _ = self.server.await;
@@ -159,79 +162,63 @@ impl Service {
     }
 }
 
-/// What every connection of a stream is made with.
-struct Parts {
-    trust: TlsTrust,
-    dialler: TcpDialler,
-    tracer: Option<Arc<BoxedTracer>>,
+fn needs_tls(config: &Config) -> bool {
+    config.streams.iter().any(|stream| stream.endpoint.is_tls())
 }
 
-async fn assemble(
-    config: &StreamConfig,
-    transport: &TransportConfig,
-    parts: Parts,
-    shown: &Streams,
-) -> impl MarketDataStream + use<> {
-    let info = StreamInfo {
-        stream: config.name.clone(),
-        server_address: config.endpoint.host().to_owned(),
-        transport: config.endpoint.scheme().to_owned(),
-        page_on_stale: config.page_on_stale,
-    };
-    let cells = Arc::new(StreamCells::new(
-        info,
-        shown.venue(config.venue.name()),
-        Moment::now().mono,
-    ));
-    shown.add(&cells);
-    let mut observer = StreamObserver::new(cells.clone(), &config.policy);
-    if let Some(tracer) = parts.tracer {
-        observer = observer.with_tracer(tracer, &config.endpoint);
+/// Reading the system's certificates takes longer than all the rest of the start.
+fn trust_for(config: &Config) -> Result<TlsTrust, rustls::Error> {
+    if needs_tls(config) {
+        TlsTrust::system()
+    } else {
+        TlsTrust::only([])
     }
-    let observer = Arc::new(observer);
-    let options = TransportOptions {
-        ping_interval: config.ping_interval,
-        pong_timeout: config.pong_timeout,
-        subscribe_timeout: config.policy.subscribe_timeout,
-        send_timeout: transport.send_timeout,
-        close_timeout: transport.close_timeout,
-        max_message_bytes: transport.max_message_bytes,
-        read_buffer_bytes: transport.read_buffer_bytes,
-    };
-    let (venue, endpoint, policy) = (config.venue, config.endpoint.clone(), config.policy.clone());
-    let make = move |number| {
-        let observer = Arc::new(observer.connection(number));
-        let socket = WebSocketStream::new(
-            venue,
-            endpoint.clone(),
-            options.clone(),
-            parts.trust.clone(),
-            cells.clone(),
-            observer.clone(),
-        );
-        let socket = socket.with_dialler(parts.dialler.clone());
-        // A seed for each connection, or all would jitter alike.
-        ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer)
-    };
-    let mut stream = ManyConnections::new(config.instruments_per_connection, make);
-    // Neither fails: both record the wish.
-    let _ = stream.subscribe(&config.instruments).await;
-    let _ = stream.connect().await;
-    stream
 }
 
-/// Receives for as long as the service runs.
-async fn watch(mut stream: impl MarketDataStream, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            biased; // a flood of events must not keep the end back
-            () = stop.cancelled() => break,
-            event = stream.next_event() => {
-                if event.is_none() {
-                    break;
-                }
+/// Names and keys, never a value: some are secrets.
+fn tell(difference: &Difference<'_>) {
+    let mut counts = Counts::default();
+    for name in &difference.removed {
+        counts.removed += 1;
+        info!(stream = name.as_str(), "removed");
+    }
+    for (config, fate) in &difference.streams {
+        let stream = config.name.as_str();
+        match fate {
+            Fate::Added => {
+                counts.added += 1;
+                info!(stream, "added");
+            }
+            Fate::Replaced { keys } => {
+                counts.replaced += 1;
+                info!(stream, keys = keys.join(", "), "replaced: it connects afresh");
+            }
+            Fate::Kept { keys, .. } if keys.is_empty() => counts.unchanged += 1,
+            Fate::Kept { keys, .. } => {
+                counts.changed += 1;
+                info!(stream, keys = keys.join(", "), "changed: it keeps its connection");
             }
         }
     }
-    stream.close().await;
+    let keys = Some(difference.keys.join(", ")).filter(|keys| !keys.is_empty());
+    let Counts {
+        added,
+        removed,
+        replaced,
+        changed,
+        unchanged,
+    } = counts;
+    info!(
+        added,
+        removed, replaced, changed, unchanged, keys, "configuration taken over"
+    );
+}
+
+#[derive(Default)]
+struct Counts {
+    added: usize,
+    removed: usize,
+    replaced: usize,
+    changed: usize,
+    unchanged: usize,
 }

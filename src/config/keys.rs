@@ -177,6 +177,11 @@ pub const KEYS: &[KeyDoc] = &[
         "more streams than this are refused: 1 to 100000; each is about 100 series",
     ),
     key(
+        "reload.watch_interval_ms",
+        "0",
+        "how often the file is looked at, to follow its changes without a SIGHUP: at least 100; 0 = never",
+    ),
+    key(
         "shutdown.grace_ms",
         "5000",
         "how long a shutdown may take to say goodbye to venues and scrapers",

@@ -4,6 +4,7 @@
 //! together, each with file, line, column, the key's full path and what would be valid. [`KEYS`] is the one list of keys.
 //! A variable `FEEDWATCH__SECTION__KEY` replaces the key's value in the file; what a stream sets for itself still wins.
 
+mod difference;
 mod environment;
 mod error;
 mod keys;
@@ -14,6 +15,7 @@ mod streams;
 mod telemetry;
 mod value;
 
+pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
 pub use service::{ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
@@ -51,6 +53,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[metrics]`.
     pub metrics: MetricsConfig,
+    /// `[reload] watch_interval_ms`: how often the file is looked at, to follow its changes; `None` = never.
+    pub watch_interval: Option<Duration>,
     /// `[shutdown] grace_ms`: how long a shutdown may take.
     pub shutdown_grace: Duration,
     /// `[[streams]]`, in the order of the file; at least one.
@@ -66,9 +70,13 @@ impl Config {
         path: &Path,
         environment: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, ConfigErrors> {
-        let file = path.display().to_string();
-        let text = read_file(path, &file)?;
-        Self::parse(&file, &text, environment)
+        let text = Self::read_text(path)?;
+        Self::parse(&path.display().to_string(), &text, environment)
+    }
+
+    /// The text of the file.
+    pub fn read_text(path: &Path) -> Result<String, ConfigErrors> {
+        read_file(path, &path.display().to_string())
     }
 
     /// Reads the text of a file that messages call `file`.
@@ -102,6 +110,7 @@ impl Config {
             transport: TransportConfig::read(&mut root.section("transport")),
             traces: TracesConfig::read(&mut root.section("telemetry")),
             log: LogConfig::read(&mut root.section("log")),
+            watch_interval: service::watch_interval(&mut root.section("reload")),
             shutdown_grace: root
                 .section("shutdown")
                 .take("grace_ms", |raw| raw.millis(0))

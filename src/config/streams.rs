@@ -3,8 +3,9 @@
 use super::error::{Place, quoted};
 use super::reconnection::Reconnection;
 use super::section::Section;
+use super::service::TransportConfig;
 use crate::market::{Instrument, StreamName};
-use crate::stream::Endpoint;
+use crate::stream::{Endpoint, TransportOptions};
 use crate::supervise::Policy;
 use crate::venue::{self, Venue};
 use std::collections::HashMap;
@@ -37,6 +38,19 @@ impl StreamConfig {
     /// Over how many connections it is spread.
     pub fn connections(&self) -> usize {
         self.instruments.len().div_ceil(self.instruments_per_connection).max(1)
+    }
+
+    /// The figures of its connections.
+    pub const fn transport_options(&self, transport: &TransportConfig) -> TransportOptions {
+        TransportOptions {
+            ping_interval: self.ping_interval,
+            pong_timeout: self.pong_timeout,
+            subscribe_timeout: self.policy.subscribe_timeout,
+            send_timeout: transport.send_timeout,
+            close_timeout: transport.close_timeout,
+            max_message_bytes: transport.max_message_bytes,
+            read_buffer_bytes: transport.read_buffer_bytes,
+        }
     }
 }
 

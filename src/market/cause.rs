@@ -102,6 +102,8 @@ causes! {
     Planned => "planned", false, true;
     /// A reconnect was asked for.
     Forced => "forced", true, true;
+    /// A reload of the configuration took the stream away, or to another place.
+    Reload => "reload", true, true;
     /// This side is shutting down.
     Shutdown => "shutdown", true, true;
     /// This process is out of file descriptors or memory for sockets.
@@ -123,7 +125,7 @@ impl Cause {
 
     /// This side did it on purpose.
     pub const fn is_on_purpose(self) -> bool {
-        matches!(self, Self::Planned | Self::Forced | Self::Shutdown)
+        matches!(self, Self::Planned | Self::Forced | Self::Reload | Self::Shutdown)
     }
 
     /// Whether it counts as a failure of the venue. What this side did on purpose or ran out of does not.
@@ -134,7 +136,7 @@ impl Cause {
     /// Whether it begins an outage. What this side ends because nothing is wanted any more does not; a reconnect that was
     /// asked for does, since it is a gap in the data.
     pub const fn is_outage(self) -> bool {
-        !matches!(self, Self::Planned | Self::Shutdown)
+        !matches!(self, Self::Planned | Self::Reload | Self::Shutdown)
     }
 
     /// The least time before the next dial: a venue that says "restarting" or "try again later" is left alone for a while.

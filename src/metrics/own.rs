@@ -1,13 +1,14 @@
 //! The figures of the program itself, in a `prometheus::Registry`.
 
 use super::catalogue::{self, CODES, HANDLERS, Kind, LEVELS, Metric};
+use crate::clock::unix_seconds;
 use crate::market::ExportError;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use prometheus::{IntGaugeVec, Opts, Registry};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Which build runs.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct OwnMetrics {
     registry: Registry,
     streams: IntGauge,
     config_hash: Gauge,
+    config_successful: IntGauge,
+    config_success_time: Gauge,
     log_messages: Vec<IntCounter>,
     log_lines_dropped: IntCounter,
     dropped_lines: DroppedLines,
@@ -92,6 +95,7 @@ impl OwnMetrics {
         let values = [&build.version, &build.revision, &build.rustversion];
         build_info.get_metric_with_label_values(&values)?.set(1);
 
+        let gauge = |name| register(&registry, Gauge::with_opts(options(find(name)?))?);
         let counter = |name| register(&registry, IntCounter::with_opts(options(find(name)?))?);
         let counters = |name, values: &[&str]| {
             let metric = find(name)?;
@@ -102,7 +106,12 @@ impl OwnMetrics {
 
         Ok(Self {
             streams: register(&registry, IntGauge::with_opts(options(find("feedwatch_streams")?))?)?,
-            config_hash: register(&registry, Gauge::with_opts(options(find("feedwatch_config_hash")?))?)?,
+            config_hash: gauge("feedwatch_config_hash")?,
+            config_successful: register(
+                &registry,
+                IntGauge::with_opts(options(find("feedwatch_config_last_reload_successful")?))?,
+            )?,
+            config_success_time: gauge("feedwatch_config_last_reload_success_timestamp_seconds")?,
             log_messages: counters("feedwatch_log_messages_total", &LEVELS)?,
             log_lines_dropped: counter("feedwatch_log_lines_dropped_total")?,
             spans_exported: counter("feedwatch_otel_spans_exported_total")?,
@@ -147,9 +156,16 @@ impl OwnMetrics {
         self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
     }
 
-    /// The configuration in force has this hash. A gauge holds 53 bits exactly.
-    pub fn set_config_hash(&self, hash: u64) {
+    /// The configuration of this hash is in force since `at`. A gauge holds 53 bits exactly.
+    pub fn config_in_force(&self, hash: u64, at: SystemTime) {
         self.config_hash.set(hash as f64);
+        self.config_success_time.set(unix_seconds(at));
+        self.config_successful.set(1);
+    }
+
+    /// A configuration was refused: the one before it stays in force.
+    pub fn config_refused(&self) {
+        self.config_successful.set(0);
     }
 
     /// A log line was written.

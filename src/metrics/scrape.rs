@@ -103,7 +103,7 @@ impl Scrape {
         let is_info = matches!(family.metric.labels, Labels::Info { .. });
         for (cells, snapshot) in &self.streams {
             for (i, series) in family.series.iter().enumerate() {
-                let series = if is_info { &cells.info_labels } else { series };
+                let series = if is_info { cells.info_labels() } else { series };
                 let exemplar = match family.metric.exemplars {
                     Exemplars::Stream(read) => read(snapshot, i),
                     Exemplars::None | Exemplars::Buckets => None,

@@ -17,7 +17,7 @@ use crate::market::{EventKind, StreamName};
 use crate::supervise::State;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU64, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, fence};
 use std::time::{Duration, Instant};
 
 /// What a lag of the past still weighs after this long: 1/e.
@@ -62,7 +62,9 @@ pub struct StreamCells {
     venue: Arc<VenueCells>,
     origin: Instant,
     pub(super) identity: LabelSet,
-    pub(super) info_labels: LabelSet,
+    /// Without and with `page_on_stale`.
+    info_labels: [LabelSet; 2],
+    page_on_stale: AtomicBool,
     figures: SeqLock<Figures, Connections>,
     /// Until when the clocks have been shown: nanoseconds since the origin.
     shown: AtomicU64,
@@ -74,14 +76,16 @@ pub struct StreamCells {
 impl StreamCells {
     /// All at 0, and idle. `origin` is a moment before everything that will be reported, the present for instance.
     pub fn new(info: StreamInfo, venue: Arc<VenueCells>, origin: Instant) -> Self {
-        let page_on_stale = if info.page_on_stale { "true" } else { "false" };
         Self {
             identity: LabelSet::new([("venue", venue.name()), ("stream", info.stream.as_str())]),
-            info_labels: LabelSet::new([
-                ("server_address", info.server_address.as_str()),
-                ("transport", info.transport.as_str()),
-                ("page_on_stale", page_on_stale),
-            ]),
+            info_labels: ["false", "true"].map(|page_on_stale| {
+                LabelSet::new([
+                    ("server_address", info.server_address.as_str()),
+                    ("transport", info.transport.as_str()),
+                    ("page_on_stale", page_on_stale),
+                ])
+            }),
+            page_on_stale: AtomicBool::new(info.page_on_stale),
             info,
             venue,
             origin,
@@ -93,9 +97,23 @@ impl StreamCells {
         }
     }
 
-    /// Who the stream is.
+    /// Who the stream is, as it was when it was made.
     pub const fn info(&self) -> &StreamInfo {
         &self.info
+    }
+
+    pub(super) fn info_labels(&self) -> &LabelSet {
+        let [without, with] = &self.info_labels;
+        if self.page_on_stale.load(Relaxed) {
+            with
+        } else {
+            without
+        }
+    }
+
+    /// From now on somebody is to be woken when it is stale, or nobody any more.
+    pub fn set_page_on_stale(&self, page_on_stale: bool) {
+        self.page_on_stale.store(page_on_stale, Relaxed);
     }
 
     /// The figures of its venue.

@@ -33,6 +33,8 @@ pub struct ManyConnections<S: MarketDataStream, O: Observer, F> {
     number: u32,
     leaving: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
     wanted: bool,
+    /// That of the connections from now on, where it is not the one that they are made with.
+    policy: Option<Policy>,
     /// Which member is asked first: they take turns.
     turn: usize,
 }
@@ -115,6 +117,7 @@ where
             number: 1,
             leaving: FuturesUnordered::new(),
             wanted: false,
+            policy: None,
             turn: 0,
         }
     }
@@ -139,9 +142,23 @@ where
         self.each(ReconnectingDataStream::reset_breaker);
     }
 
-    /// Follows another policy from now on, without reconnecting.
-    pub fn set_policy(&mut self, policy: &Policy) {
+    /// Follows another policy from now on, without reconnecting; so do the connections that are made later.
+    pub fn set_policy(&mut self, policy: Policy) {
         self.each(|stream| stream.set_policy(policy.clone()));
+        self.policy = Some(policy);
+    }
+
+    /// Ends the stream for good, as [`MarketDataStream::close`] does, where the program goes on without it: the cause is
+    /// `reload`.
+    pub async fn retire(&mut self) {
+        join_all(self.members.iter_mut().map(|member| member.stream.retire())).await;
+        self.settle_end().await;
+    }
+
+    /// What is being closed is closed, and what is left to tell is asked for.
+    async fn settle_end(&mut self) {
+        while self.leaving.next().await.is_some() {}
+        self.each(|_| ());
     }
 
     fn each(&mut self, mut act: impl FnMut(&mut ReconnectingDataStream<S, O>)) {
@@ -154,6 +171,9 @@ where
     async fn make_member(&mut self) -> Member<S, O> {
         let mut member = Member::new((self.make)(self.number));
         self.number = self.number.saturating_add(1);
+        if let Some(policy) = &self.policy {
+            member.stream.set_policy(policy.clone());
+        }
         if self.wanted {
             // Records the wish; never fails.
             let _ = member.stream.connect().await;
@@ -162,7 +182,7 @@ where
     }
 
     /// Closes the connections that carry nothing, but for the last one.
-    fn retire(&mut self) {
+    fn close_empty(&mut self) {
         let mut index = 0;
         while index < self.members.len() && self.members.len() > 1 {
             let carries = |member: &Member<S, O>| member.stream.instruments().next().is_some();
@@ -188,7 +208,7 @@ where
                 Poll::Ready(Some(event)) => {
                     self.turn = index + 1;
                     if matches!(event, MarketEvent::Ended { .. }) {
-                        self.retire();
+                        self.close_empty();
                     }
                     return Poll::Ready(Some(event));
                 }
@@ -253,7 +273,7 @@ where
             let _ = member.stream.unsubscribe(instruments).await;
             member.bell.wake_by_ref();
         }
-        self.retire();
+        self.close_empty();
         Ok(())
     }
 
@@ -270,7 +290,6 @@ where
     async fn close(&mut self) {
         let members = self.members.iter_mut().map(|member| member.stream.close());
         join_all(members).await;
-        while self.leaving.next().await.is_some() {}
-        self.each(|_| ());
+        self.settle_end().await;
     }
 }

@@ -106,6 +106,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         self.subscriptions.iter()
     }
 
+    /// Ends the stream for good, as [`MarketDataStream::close`] does, where the program goes on without it: the cause is
+    /// `reload`.
+    pub async fn retire(&mut self) {
+        self.end(Input::Retire).await;
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> State {
         self.supervisor.state()
@@ -114,6 +120,17 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// The breaker's state.
     pub fn breaker(&self) -> BreakerState {
         self.supervisor.breaker()
+    }
+
+    async fn end(&mut self, input: Input) {
+        if !self.subscriptions.is_wanted() {
+            // It would hang up all the same, and not because of this.
+            self.apply(Input::Idle, Moment::now());
+        }
+        self.apply(input, Moment::now());
+        while self.slot.is_busy() {
+            self.slot.next(false).await;
+        }
     }
 
     fn apply(&mut self, input: Input, now: Moment) {
@@ -388,9 +405,6 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
 
     /// Ends the stream for good: closes the connection, and from then on `next_event` yields what is left to tell, then `None`.
     async fn close(&mut self) {
-        self.apply(Input::Stop, Moment::now());
-        while self.slot.is_busy() {
-            self.slot.next(false).await;
-        }
+        self.end(Input::Stop).await;
     }
 }

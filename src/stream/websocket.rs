@@ -14,6 +14,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -61,7 +62,7 @@ impl Default for TransportOptions {
 pub struct WebSocketStream<D: Dialler = TcpDialler> {
     venue: &'static dyn Venue,
     endpoint: Endpoint,
-    options: TransportOptions,
+    options: watch::Receiver<TransportOptions>,
     dialler: D,
     trust: TlsTrust,
     observer: Arc<dyn Observer>,
@@ -84,7 +85,7 @@ impl WebSocketStream {
         Self {
             venue,
             endpoint,
-            options,
+            options: watch::channel(options).1,
             dialler: TcpDialler::default(),
             trust,
             observer,
@@ -111,6 +112,13 @@ impl<D: Dialler> WebSocketStream<D> {
             phase: DialPhase::Resolve,
             connection: None,
         }
+    }
+
+    /// The same with figures that may change: each connection follows those of its dial.
+    #[must_use]
+    pub fn with_options(mut self, options: watch::Receiver<TransportOptions>) -> Self {
+        self.options = options;
+        self
     }
 
     fn tell(&self, fact: TransportFact) {
@@ -142,12 +150,13 @@ impl<D: Dialler> WebSocketStream<D> {
         };
 
         let phase = self.enter(DialPhase::Upgrade);
+        let options = self.options.borrow().clone();
         let config = WebSocketConfig::default()
-            .read_buffer_size(self.options.read_buffer_bytes)
+            .read_buffer_size(options.read_buffer_bytes)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_LIMIT)
-            .max_message_size(Some(self.options.max_message_bytes))
-            .max_frame_size(Some(self.options.max_message_bytes));
+            .max_message_size(Some(options.max_message_bytes))
+            .max_frame_size(Some(options.max_message_bytes));
         let upgraded = match self.endpoint.uri().clone().into_client_request() {
             Ok(request) => client_async_with_config(request, io, Some(config)).await,
             Err(error) => Err(error),
@@ -170,7 +179,7 @@ impl<D: Dialler> WebSocketStream<D> {
         Ok(Connection::new(
             socket,
             self.venue,
-            &self.options,
+            &options,
             self.cells.clone(),
             self.instruments.of_socket(),
             self.observer.clone(),

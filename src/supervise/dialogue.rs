@@ -64,4 +64,6 @@ pub enum Input {
     ResetBreaker,
     /// End for good.
     Stop,
+    /// The same, of a stream that nobody wants any more while the program goes on.
+    Retire,
 }

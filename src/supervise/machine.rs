@@ -132,11 +132,8 @@ impl Supervisor {
             }
             (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
             (Input::ResetBreaker, phase) => self.reset(phase, now, &mut notices),
-            (Input::Stop, _) => {
-                self.end(Cause::Shutdown, Cow::Borrowed(""), &mut notices);
-                self.phase = Phase::Stopped;
-                notices.push(Notice::Stopped);
-            }
+            (Input::Stop, _) => self.stop(Cause::Shutdown, &mut notices),
+            (Input::Retire, _) => self.stop(Cause::Reload, &mut notices),
             _ => {}
         }
         notices
@@ -197,6 +194,12 @@ impl Supervisor {
                 self.dial(kind, now, notices);
             }
         }
+    }
+
+    fn stop(&mut self, cause: Cause, notices: &mut Notices) {
+        self.end(cause, Cow::Borrowed(""), notices);
+        self.phase = Phase::Stopped;
+        notices.push(Notice::Stopped);
     }
 
     fn reset(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {

@@ -4,11 +4,12 @@ use crate::config::{LogConfig, LogFormat};
 use crate::metrics::OwnMetrics;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 
 /// Lines that wait for whoever reads stderr. Past that they are dropped, and counted.
 const WAITING_LINES: usize = 8192;
@@ -19,7 +20,7 @@ static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 /// The layer that writes lines, and what ends its thread.
 ///
 /// Lines are written by a thread of their own: a reader of stderr that stalls stops no stream, no scrape and no shutdown.
-pub(super) fn layer<S>(log: &LogConfig, own: &OwnMetrics) -> (impl Layer<S> + use<S>, WorkerGuard)
+pub(super) fn layer<S>(log: &LogConfig, own: &OwnMetrics, level: &mut LogLevel) -> (impl Layer<S> + use<S>, WorkerGuard)
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
@@ -43,21 +44,47 @@ where
             .with_span_list(false)
             .boxed(),
     };
-    (lines.with_filter(filter(log)), guard)
+    (lines.with_filter(level.filter(log.level)), guard)
 }
 
 /// The layer that counts lines.
-pub(super) fn counter<S>(log: &LogConfig, own: Arc<OwnMetrics>) -> impl Layer<S> + use<S>
+pub(super) fn counter<S>(log: &LogConfig, own: Arc<OwnMetrics>, level: &mut LogLevel) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    Counter(own).with_filter(filter(log))
+    Counter(own).with_filter(level.filter(log.level))
 }
 
-fn filter(log: &LogConfig) -> Targets {
+/// Which lines are written and counted, from now on and later.
+pub struct LogLevel(Vec<Box<dyn Fn(Level) + Send + Sync>>);
+
+impl LogLevel {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// From now on less important lines are left out.
+    pub fn set(&self, level: Level) {
+        for set in &self.0 {
+            set(level);
+        }
+    }
+
+    /// A filter for one layer.
+    fn filter<S: Subscriber + 'static>(&mut self, level: Level) -> reload::Layer<Targets, S> {
+        let (filter, handle) = reload::Layer::new(targets(level));
+        self.0.push(Box::new(move |level| {
+            // It fails where the layer is gone, and then nobody is left who could write.
+            let _ = handle.reload(targets(level));
+        }));
+        filter
+    }
+}
+
+fn targets(level: Level) -> Targets {
     Targets::new()
-        .with_target("feedwatch", log.level)
-        .with_default(log.level.min(tracing::Level::WARN))
+        .with_target("feedwatch", level)
+        .with_default(level.min(Level::WARN))
 }
 
 /// Keeps the thread that writes until [`finish`].

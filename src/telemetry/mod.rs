@@ -5,7 +5,7 @@ mod log;
 mod post;
 mod traces;
 
-pub use log::finish;
+pub use log::{LogLevel, finish};
 pub use traces::{Traces, TracesError};
 
 use crate::config::LogConfig;
@@ -17,13 +17,14 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Starts logging for the process, and the traces of what the service does itself. Once; a second call is an error.
 ///
-/// The outages of streams are traced by their observers, with [`Traces::tracer`].
-pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> Result<(), TryInitError> {
-    let (lines, guard) = log::layer(log, &own);
+/// The outages of streams are traced by their observers, with [`Traces::tracer`]. Returns what changes the level later on.
+pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> Result<LogLevel, TryInitError> {
+    let mut level = LogLevel::new();
+    let (lines, guard) = log::layer(log, &own, &mut level);
     // Each layer is filtered for itself: a global filter would switch off spans that another layer wants.
     tracing_subscriber::registry()
         .with(lines)
-        .with(log::counter(log, own))
+        .with(log::counter(log, own, &mut level))
         // Ours alone: what the HTTP client does while it exports would feed itself.
         .with(traces.map(|traces| {
             traces
@@ -32,5 +33,5 @@ pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> R
         }))
         .try_init()?;
     log::keep(guard);
-    Ok(())
+    Ok(level)
 }

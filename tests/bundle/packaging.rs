@@ -113,9 +113,20 @@ fn the_unit_gives_the_service_the_time_that_it_needs() {
     assert_eq!(setting("RestartPreventExitStatus"), "2");
     // It goes by the main process alone: a check that fails before it would be restarted.
     let programs: Vec<_> = UNIT.lines().filter(|line| line.starts_with("Exec")).collect();
+    // A reload reads what was copied before it.
+    let copy = "+/usr/bin/install -m 0444 /etc/feedwatch/feedwatch.toml %t/feedwatch/feedwatch.toml";
     assert_eq!(
         programs,
-        ["ExecStart=/usr/local/bin/feedwatch run --config %d/feedwatch.toml"]
+        [
+            format!("ExecStartPre={copy}"),
+            "ExecStart=/usr/local/bin/feedwatch run --config %t/feedwatch/feedwatch.toml".to_owned(),
+            format!("ExecReload={copy}"),
+            "ExecReload=+/bin/kill -HUP $MAINPID".to_owned(),
+        ]
+    );
+    assert_eq!(
+        (setting("RuntimeDirectory"), setting("RuntimeDirectoryMode")),
+        ("feedwatch", "0700")
     );
     let seconds = |name: &str| setting(name).strip_suffix('s').unwrap().parse::<u64>().unwrap();
     let config = feedwatch::config::Config::load(&root().join("config/feedwatch.toml"), [("", ""); 0]).unwrap();

@@ -65,7 +65,7 @@ async fn it_says_at_once_what_it_is_and_ends_by_itself() {
 
 #[tokio::test]
 async fn a_signal_ends_it() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let mut program = demo(&["--scenario", "steady"]);
         address(&mut program).await;
         program.signal(signal);

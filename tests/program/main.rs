@@ -37,6 +37,7 @@ mod prometheus_server;
 #[path = "../support/queries.rs"]
 mod queries;
 mod receiver;
+mod reload;
 mod scarcity;
 mod signals;
 mod simulate;

@@ -44,7 +44,10 @@ impl Manager {
     async fn next(&self, wanted: &str) -> String {
         let mut found = None;
         eventually(wanted, async || {
-            while let (None, Some(message)) = (&found, self.heard()) {
+            // What comes after it is for the next who asks.
+            while found.is_none()
+                && let Some(message) = self.heard()
+            {
                 found = Some(message).filter(|message| message.lines().any(|line| line == wanted));
             }
             found.is_some()
@@ -132,6 +135,33 @@ async fn systemd_hears_that_the_service_is_stopping_before_anything_is_closed() 
         manager.next("WATCHDOG=1").await;
     }
     assert_eq!(service.stop("TERM").await.code, Some(130));
+}
+
+#[tokio::test]
+async fn systemd_hears_of_a_reload_from_its_begin_to_its_end() {
+    let manager = Manager::new();
+    let service = manager.service(&[]).await;
+    manager.next("READY=1").await;
+    let streams = format!("STATUS=streams: 1, http://{}", service.address);
+    let refused = format!("{streams}, last configuration refused");
+    let mut last = 0;
+    for (text, status) in [(without_venue(), streams), ("broken".to_owned(), refused)] {
+        service.reload(&text).await;
+        let begun = manager.next("RELOADING=1").await;
+        let moment = begun.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
+        let moment: u64 = moment.unwrap().parse().unwrap();
+        assert!(moment > last, "{begun}");
+        last = moment;
+        assert_eq!(manager.next("READY=1").await, format!("READY=1\n{status}"));
+    }
+    // Since this system was started, as the kernel counts it.
+    #[cfg(target_os = "linux")]
+    {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        assert!(last as f64 / 1e6 < seconds + 1.0, "{last} after {seconds} s");
+    }
+    assert_ended(&service.stop("TERM").await, 0);
 }
 
 #[tokio::test]

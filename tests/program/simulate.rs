@@ -76,7 +76,7 @@ async fn a_client_is_served_and_the_log_is_json_on_stdout() {
         .find("the end", |line| (json(line)["what"] == "ended").then_some(()))
         .await;
 
-    program.signal("TERM");
+    program.signal("HUP");
     let ended = program.end().await;
     assert_eq!((ended.code, ended.err.len()), (Some(0), 1), "{ended:#?}");
     let entries: Vec<_> = ended.out.iter().map(|line| json(line)).collect();

@@ -202,7 +202,7 @@ impl Lines {
 pub(crate) struct Service {
     pub(crate) program: Program,
     pub(crate) address: SocketAddr,
-    _config: TempFile,
+    config: TempFile,
 }
 
 impl Service {
@@ -223,8 +223,37 @@ impl Service {
         Self {
             address: program.err.find("`ready` with an address", address).await,
             program,
-            _config: config,
+            config,
         }
+    }
+
+    /// Where its configuration stands.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config.0
+    }
+
+    /// Has it read this configuration. Returns the line that says what came of it.
+    pub(crate) async fn reload(&self, config: &str) -> Value {
+        let before = self.verdicts().len();
+        std::fs::write(self.config(), config).unwrap();
+        self.program.signal("HUP");
+        self.verdict(before).await
+    }
+
+    /// The lines up to now that say what came of a reload.
+    pub(crate) fn verdicts(&self) -> Vec<Value> {
+        let lines = self.program.err.so_far().into_iter().map(|line| json(&line));
+        let is_verdict = |line: &Value| {
+            let message = line["message"].as_str().unwrap();
+            message == "configuration taken over" || message.starts_with("configuration refused")
+        };
+        lines.filter(is_verdict).collect()
+    }
+
+    /// The line after so many.
+    pub(crate) async fn verdict(&self, before: usize) -> Value {
+        eventually("what came of a reload", async || self.verdicts().len() > before).await;
+        self.verdicts().remove(before)
     }
 
     /// The first log line of `stream` with this message.

@@ -68,7 +68,7 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
     let own = Arc::new(OwnMetrics::new(&build)?);
     let traces = super::start_traces(&config, &own).map_err(StartError::Traces)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let service = super::start(&config, build, own, traces.as_ref()).await?;
+    let (service, _) = super::start(&config, build, own, traces.as_ref()).await?;
     for Running { feed, .. } in &feeds {
         say(&format!("  {:<9} {}", feed.name, feed.about))?;
     }

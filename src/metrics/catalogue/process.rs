@@ -41,6 +41,18 @@ pub(super) const METRICS: &[Metric] = &[
         Labels::None,
     ),
     metric(
+        "feedwatch_config_last_reload_successful",
+        Gauge,
+        "1 where the configuration that was read last is in force, 0 where it was refused and the one before it is",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_config_last_reload_success_timestamp_seconds",
+        Gauge,
+        "When a configuration was last taken over, at the start or by a reload",
+        Labels::None,
+    ),
+    metric(
         "feedwatch_log_messages_total",
         Counter,
         "Log lines written",

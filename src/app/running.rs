@@ -1,0 +1,136 @@
+//! The streams that run: by their names, each a task of its own that takes commands.
+
+use super::driven::{self, Command, Driven};
+use crate::config::{Difference, Fate, StreamConfig, TransportConfig};
+use crate::market::StreamName;
+use crate::metrics::Streams;
+use crate::stream::{TcpDialler, TlsTrust};
+use opentelemetry::global::BoxedTracer;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+/// Commands that wait for a stream; whoever sends one more waits. A stream takes them at once, unless it is being closed to
+/// make way for another, which is bounded.
+const WAITING_COMMANDS: usize = 4;
+
+/// The streams that run, and what new ones are made with.
+pub(super) struct RunningStreams {
+    /// The way to each stream's task. It ends when this is dropped.
+    running: HashMap<StreamName, mpsc::Sender<Command>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    shown: Arc<Streams>,
+    trust: TlsTrust,
+    tracer: Option<Arc<BoxedTracer>>,
+    /// So many sockets are left for streams.
+    limit: usize,
+    places: Arc<Semaphore>,
+    /// By host: streams of a host share its look-ups.
+    diallers: HashMap<String, TcpDialler>,
+}
+
+impl RunningStreams {
+    /// None yet. They will be shown among `shown`, and have places for `limit` sockets.
+    pub(super) fn new(shown: Arc<Streams>, trust: TlsTrust, tracer: Option<Arc<BoxedTracer>>, limit: usize) -> Self {
+        Self {
+            running: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            shown,
+            trust,
+            tracer,
+            limit,
+            places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            diallers: HashMap::new(),
+        }
+    }
+
+    /// Whom the streams from now on trust.
+    pub(super) fn set_trust(&mut self, trust: TlsTrust) {
+        self.trust = trust;
+    }
+
+    /// Starts a stream.
+    pub(super) async fn start(&mut self, config: &StreamConfig, transport: &TransportConfig) {
+        let driven = self.assemble(config, transport).await;
+        let (commands, waiting) = mpsc::channel(WAITING_COMMANDS);
+        self.tasks.spawn(driven::drive(driven, waiting, self.stop.clone()));
+        self.running.insert(config.name.clone(), commands);
+    }
+
+    /// Becomes what the difference leads to. Those that are not in it are not touched at all.
+    pub(super) async fn follow(&mut self, difference: Difference<'_>, transport: &TransportConfig) {
+        for name in difference.removed {
+            self.running.remove(name);
+        }
+        let hosts: HashSet<_> = difference
+            .streams
+            .iter()
+            .map(|(config, _)| config.endpoint.host())
+            .collect();
+        self.diallers.retain(|host, _| hosts.contains(host.as_str()));
+        let connections = difference.streams.iter().map(|(config, _)| config.connections()).sum();
+        for (config, fate) in difference.streams {
+            let command = match fate {
+                Fate::Added => {
+                    self.start(config, transport).await;
+                    continue;
+                }
+                Fate::Replaced { .. } => Command::Replace(Box::new(self.assemble(config, transport).await)),
+                Fate::Kept { changes, .. } if changes.is_empty() => continue,
+                Fate::Kept { changes, .. } => Command::Change(changes),
+            };
+            if let Some(commands) = self.running.get(&config.name) {
+                // A task that is gone has panicked, which has been told.
+                let _ = commands.send(command).await;
+            }
+        }
+        self.warn_of_scarcity(connections);
+    }
+
+    /// Says so where there are not enough sockets for so many connections.
+    pub(super) fn warn_of_scarcity(&self, connections: usize) {
+        let places = self.limit;
+        if places < connections {
+            warn!(
+                connections,
+                places, "not enough file descriptors for every connection: raise the limit"
+            );
+        }
+    }
+
+    /// How many there are; those that are still being closed count no more.
+    pub(super) fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Closes every stream, and waits for the last one; those count in that were taken away and are not closed yet.
+    pub(super) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn assemble(&mut self, config: &StreamConfig, transport: &TransportConfig) -> Driven {
+        let host = config.endpoint.host();
+        let places = &self.places;
+        let dialler = self
+            .diallers
+            .entry(host.to_owned())
+            .or_insert_with(|| TcpDialler::with_places(places.clone()))
+            .clone();
+        driven::assemble(
+            config,
+            transport,
+            self.trust.clone(),
+            dialler,
+            &self.shown,
+            self.tracer.clone(),
+        )
+        .await
+    }
+}
