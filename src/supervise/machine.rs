@@ -1,5 +1,6 @@
 //! The supervisor of one connection.
 
+use super::phase::{Live, Phase};
 use super::{
     Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State,
     Transition, later,
@@ -12,26 +13,6 @@ use std::time::{Duration, Instant};
 const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
 /// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
 const FORBIDDEN_IN_A_ROW: u32 = 3;
-
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    Idle,
-    Connecting { since: Instant },
-    Subscribing { since: Instant },
-    Live(Live),
-    Waiting { due: Instant },
-    Stopped,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Live {
-    since: Instant,
-    /// The last data, or `since`.
-    data_clock: Instant,
-    has_data: bool,
-    stable: bool,
-    stale: bool,
-}
 
 /// Decides for one connection. See the module's page.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod gate;
 mod limit;
 mod machine;
 mod notice;
+mod phase;
 mod policy;
 
 pub use backoff::Backoff;
