@@ -24,7 +24,7 @@ pub(super) fn keep(history: &History, memory: &mut Memory, at: Moment, fact: &Fa
             if matches!(notice, Notice::Attempt { .. }) {
                 *memory = Memory::default();
             }
-            Some(of_notice(notice))
+            of_notice(notice)
         }
         Fact::Transport(fact) => {
             memory.take_note(fact);
@@ -83,8 +83,8 @@ impl Memory {
     }
 }
 
-fn of_notice(notice: &Notice) -> Told {
-    match notice {
+fn of_notice(notice: &Notice) -> Option<Told> {
+    let told = match notice {
         Notice::Attempt { number, kind } => Told::new("attempt")
             .with("number", Figure::Count((*number).into()))
             .with("kind", Figure::Word(kind.as_str())),
@@ -103,6 +103,8 @@ fn of_notice(notice: &Notice) -> Told {
             .with("delay_seconds", Figure::Time(*delay))
             .with("failures", Figure::Count((*failures).into())),
         Notice::CoolingDown { .. } => Told::new("cooling_down"),
+        // Comes again and again; when the dial is made is what matters.
+        Notice::Held { .. } => return None,
         Notice::Breaker(moved) => Told::new("breaker")
             .with("from", Figure::Word(moved.from.as_str()))
             .with("to", Figure::Word(moved.to.as_str()))
@@ -112,7 +114,8 @@ fn of_notice(notice: &Notice) -> Told {
         Notice::Policy { .. } => Told::new("policy"),
         Notice::Idle => Told::new("idle"),
         Notice::Stopped => Told::new("stopped"),
-    }
+    };
+    Some(told)
 }
 
 /// An entry without its time and its place in the traces.

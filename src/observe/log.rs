@@ -134,6 +134,10 @@ fn notice_line(about: &About<'_>, at: Moment, notice: &Notice) {
             line!(info, about, delay_ms = delay.as_millis(), failures, "backing off");
         }
         Notice::CoolingDown { .. } => line!(info, about, "the breaker is still open"),
+        Notice::Held { due, .. } => {
+            let turn_in_ms = due.saturating_duration_since(at.mono).as_millis();
+            line!(debug, about, turn_in_ms, "waiting at the gate of the host");
+        }
         Notice::Breaker(transition) => breaker_line(about, at, transition),
         Notice::Reset => line!(info, about, "failure count cleared by hand"),
         Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),

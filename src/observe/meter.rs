@@ -107,6 +107,12 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, at: Moment, noti
             memory.down.get_or_insert(now);
             cool_down(writer, now, *due);
         }
+        // A start that may not dial yet is as much down as one that does.
+        Notice::Held { due, state } => {
+            memory.down.get_or_insert(now);
+            writer.set_state(*state);
+            writer.set_wait(Some((due.saturating_duration_since(now), *due)));
+        }
         Notice::Breaker(transition) => write_transition(writer, at, transition, trace),
         Notice::Idle => {
             writer.set_state(State::Idle);

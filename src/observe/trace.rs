@@ -163,10 +163,12 @@ impl Spans {
             Notice::Idle => self.end_root(at.mono, End::Idle),
             Notice::Stopped => self.end_root(at.mono, End::Stopped),
             // The subscription that follows tells of itself. What this side ends because nothing is wanted any more is no
-            // outage. A cooldown has no span, each of its probes has a root. The rest happens to a live stream.
+            // outage. A cooldown has no span, each of its probes has a root; what waits at the gate of its host begins when it
+            // is through. The rest happens to a live stream.
             Notice::Connected
             | Notice::Lost { .. }
             | Notice::CoolingDown { .. }
+            | Notice::Held { .. }
             | Notice::Stable
             | Notice::Stale
             | Notice::Fresh

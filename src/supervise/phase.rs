@@ -1,15 +1,24 @@
 //! What a supervisor is in the middle of.
 
+use super::AttemptKind;
 use std::time::Instant;
 
 /// What is under way.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase {
     Idle,
-    Connecting { since: Instant },
-    Subscribing { since: Instant },
+    Connecting {
+        since: Instant,
+    },
+    Subscribing {
+        since: Instant,
+    },
     Live(Live),
-    Waiting { due: Instant },
+    /// For a dial of this kind, or for a probe where the breaker is open.
+    Waiting {
+        due: Instant,
+        kind: AttemptKind,
+    },
     Stopped,
 }
 
