@@ -78,7 +78,8 @@ impl Memory {
             | TransportFact::Peer(_)
             | TransportFact::Answered { .. }
             | TransportFact::Certificate { .. }
-            | TransportFact::RoundTrip(_) => {}
+            | TransportFact::RoundTrip(_)
+            | TransportFact::WaitedAtGate(_) => {}
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
             cells.venue().set_certificate_not_after(*not_after);
         }
         Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
+        Fact::Transport(TransportFact::WaitedAtGate(waited)) => cells.venue().waited_at_gate(*waited),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
             cells.update(at.mono, |writer| writer.subscriptions(*desired, *active));
         }

@@ -201,8 +201,8 @@ impl Spans {
                     phase.span.set("http.response.status_code", i64::from(*status));
                 }
             }
-            // Figures of the venue, and of a live connection.
-            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) => {}
+            // Figures of the venue, and of a live connection; and what was before the attempt.
+            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) | TransportFact::WaitedAtGate(_) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// A longer `Retry-After` than this is not honoured in full: nobody means it.
-const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
+pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
 /// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
 const FORBIDDEN_IN_A_ROW: u32 = 3;
 

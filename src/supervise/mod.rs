@@ -24,6 +24,7 @@ pub use machine::Supervisor;
 pub use notice::{AttemptKind, Notice, Notices, Stage, State};
 pub use policy::{OnStale, Policy, PolicyError};
 
+pub(crate) use machine::RETRY_AFTER_CAP;
 use std::time::{Duration, Instant};
 
 /// `from + wait`, or a year later where that overflows: nothing waits longer.
