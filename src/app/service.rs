@@ -7,7 +7,7 @@ use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, StreamCells, StreamInfo, Streams};
 use crate::observe::StreamObserver;
 use crate::stream::{
-    MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
+    DialGate, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
 };
 use opentelemetry::global::BoxedTracer;
 use std::collections::HashMap;
@@ -106,6 +106,8 @@ impl Service {
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         // Streams of a host share its look-ups.
         let mut diallers: HashMap<&str, TcpDialler> = HashMap::new();
+        // And those that dial the same port of it its gate.
+        let mut gates: HashMap<(String, u16), DialGate> = HashMap::new();
         let streams = TaskTracker::new();
         let stop_streams = CancellationToken::new();
         for stream in &config.streams {
@@ -113,6 +115,12 @@ impl Service {
                 .entry(stream.endpoint.host())
                 .or_insert_with(|| TcpDialler::with_places(places.clone()))
                 .clone();
+            let gate = gates
+                .entry((stream.endpoint.host().to_ascii_lowercase(), stream.endpoint.port()))
+                .or_insert_with(|| {
+                    let venue = stream.venue.limits().dial;
+                    DialGate::new(venue.or_set(config.dial.per_second, config.dial.burst))
+                });
             let stream = assemble(
                 stream,
                 &config.transport,
@@ -121,7 +129,8 @@ impl Service {
                 &shown,
                 tracer.clone(),
             )
-            .await;
+            .await
+            .with_gate(gate);
             streams.spawn(watch(stream, stop_streams.clone()));
         }
         streams.close();
