@@ -5,10 +5,10 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::unchecked_time_subtraction,
     reason = "tests: helpers may fail the test, too"
 )]
 
-#[allow(dead_code, reason = "not every test uses everything")]
 mod support;
 
 use feedwatch::clock::Moment;
@@ -244,14 +244,14 @@ async fn two_hundred_streams_lost_at_once_come_back_at_the_dial_rate() {
     assert_eq!(world.notices(|notice| matches!(notice, Notice::Up { .. })).len(), 200);
     assert_eq!(most_in_a_second(&world.dials(Duration::ZERO)), 20, "at the start");
     // Down for ten seconds, all at once.
-    let lost = world.now();
+    let begun = world.now();
     world.becomes(Host::Refuses);
     sleep(secs(10)).await;
     let back = world.now();
     world.becomes(Host::Up);
     sleep(secs(12)).await;
     assert_eq!(
-        most_in_a_second(&world.dials(lost)),
+        most_in_a_second(&world.dials(begun)),
         20,
         "while it is down, and after it is back"
     );
