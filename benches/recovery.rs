@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const STREAMS: usize = 1000;
 const DOWN: Duration = Duration::from_secs(10);
-const PER_SECOND: [u32; 2] = [50, 100];
+const PER_SECOND: [u32; 2] = [100, 200];
 const MOST_RATIO: f64 = 1.2;
 
 #[tokio::main(flavor = "current_thread")]
