@@ -531,7 +531,7 @@ fn a_start_that_is_held_at_the_gate_waits_and_is_still_the_first_dial() {
         due,
         state: State::BackingOff,
     };
-    assert_eq!(supervisor.apply(Input::Held { due }, now), [held.clone()]);
+    assert_eq!(supervisor.apply(Input::Held { due }, now), std::slice::from_ref(&held));
     assert_eq!(supervisor.action(), Action::Wait { due: now }, "its own wait is none");
     assert_eq!(supervisor.apply(Input::Held { due }, now), [held], "told again");
     let first = Notice::Attempt {
