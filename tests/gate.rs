@@ -197,7 +197,7 @@ proptest! {
         host.let_all_pass(0..streams, Dial::Plain, begun);
         let took = host.passed.last().unwrap().1 - begun;
         let ideal = Duration::from_secs_f64(streams as f64 / rate.max(f64::from(burst)));
-        prop_assert!(took <= ideal.mul_f64(1.06), "{took:?} instead of {ideal:?}");
+        prop_assert!(took <= ideal.mul_f64(1.09), "{took:?} instead of {ideal:?}");
         let at_once = host.passed.iter().filter(|(_, at)| *at == begun).count();
         prop_assert_eq!(at_once, streams.min(burst as usize), "the burst");
     }
@@ -243,11 +243,11 @@ fn a_burst_is_had_at_once_and_paid_back() {
     let begun = host.begun;
     host.let_all_pass(0..6, Dial::Plain, begun);
     let at: Vec<_> = host.passed.iter().map(|(_, at)| (*at - begun).as_millis()).collect();
-    assert_eq!(at, [0, 0, 0, 315, 420, 525]);
+    assert_eq!(at, [0, 0, 0, 324, 432, 540]);
     // A quiet while of one turn saves one, and no more than the burst is ever saved.
-    for (quiet, at_once) in [(millis(105), 2), (Duration::from_secs(3600), 3)] {
+    for (quiet, at_once) in [(millis(108), 2), (Duration::from_secs(3600), 3)] {
         host.passed.clear();
-        let later = begun + millis(630) + quiet;
+        let later = begun + millis(648) + quiet;
         host.let_all_pass(6..12, Dial::Plain, later);
         assert_eq!(
             host.passed.iter().filter(|(_, at)| *at == later).count(),
@@ -265,17 +265,17 @@ fn while_it_is_closed_everybody_keeps_his_place_in_line() {
     let begun = host.begun;
     let turns: Vec<_> = (0..30).map(|stream| host.ask(stream, Dial::Plain, begun)).collect();
     assert_eq!(turns[0], Turn::Now);
-    assert_eq!(turns[29], Turn::At(begun + millis(29 * 105)));
+    assert_eq!(turns[29], Turn::At(begun + millis(29 * 108)));
     host.gate.close(begun + millis(5010), begun + millis(10));
     host.gate.close(begun + millis(4000), begun + millis(20)); // shorter: no effect
     assert_eq!(
-        host.ask(1, Dial::Plain, begun + millis(105)),
-        Turn::At(begun + millis(5105))
+        host.ask(1, Dial::Plain, begun + millis(108)),
+        Turn::At(begun + millis(5108))
     );
     host.let_all_pass(1..30, Dial::Plain, begun + millis(200));
     assert!(host.passed.iter().map(|(stream, _)| *stream).eq(0..30));
-    assert_eq!(host.passed[1].1, begun + millis(5105));
-    assert_eq!(host.passed[29].1, begun + millis(5000 + 29 * 105));
+    assert_eq!(host.passed[1].1, begun + millis(5108));
+    assert_eq!(host.passed[29].1, begun + millis(5000 + 29 * 108));
 }
 
 #[test]
@@ -284,10 +284,10 @@ fn asking_and_giving_up_by_turns_pushes_nobody_back() {
     let begun = host.begun;
     assert_eq!(host.ask(0, Dial::Plain, begun), Turn::Now);
     for _ in 0..1000 {
-        assert_eq!(host.ask(1, Dial::Plain, begun), Turn::At(begun + millis(1050)));
+        assert_eq!(host.ask(1, Dial::Plain, begun), Turn::At(begun + millis(1080)));
         host.gate.give_up(&mut host.streams[1], begun);
     }
-    assert_eq!(host.ask(2, Dial::Plain, begun), Turn::At(begun + millis(2100)));
+    assert_eq!(host.ask(2, Dial::Plain, begun), Turn::At(begun + millis(2160)));
 }
 
 #[test]
@@ -298,13 +298,17 @@ fn who_does_not_come_to_a_turn_holds_nobody_up() {
         host.ask(stream, Dial::Plain, begun);
     }
     // Nobody but the last comes to his turn.
-    let last = begun + millis(199 * 105);
+    let last = begun + millis(199 * 108);
     assert_eq!(host.ask(199, Dial::Plain, last), Turn::Now);
-    // All others come at once, much too late: as many as a second may hold find room, the others stand in line again.
+    // All others come at once, much too late: they stand in line again.
     let late = last + Duration::from_secs(60);
     host.let_all_pass(1..199, Dial::Plain, late);
-    assert!(host.most_in_a_second() <= 10);
-    assert!(host.passed.last().unwrap().1 <= late + millis(200 * 105));
+    let at: Vec<_> = host.passed.iter().map(|(_, at)| *at).skip(2).collect();
+    assert_eq!((at.len(), at[0]), (198, late));
+    assert!(
+        at.windows(2).all(|pair| pair[1] - pair[0] == millis(108)),
+        "not in one go: {at:?}"
+    );
 }
 
 #[test]

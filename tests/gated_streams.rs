@@ -230,6 +230,12 @@ fn most_in_a_second(times: &[Duration]) -> usize {
     (0..times.len()).map(within).max().unwrap_or(0)
 }
 
+/// They come close to so many in a second, and are never more.
+fn assert_uses(times: &[Duration], per_second: usize) {
+    let most = most_in_a_second(times);
+    assert!(most <= per_second && most * 10 >= per_second * 9, "{most} in a second");
+}
+
 /// Polls for so long; what it yields is not of interest.
 async fn poll_for(stream: &mut Stream, time: Duration) {
     let poll = async { while stream.next_event().await.is_some() {} };
@@ -242,7 +248,7 @@ async fn two_hundred_streams_lost_at_once_come_back_at_the_dial_rate() {
     world.run(200, &eager(), &gate(20.0, 5)).await;
     sleep(secs(11)).await;
     assert_eq!(world.notices(|notice| matches!(notice, Notice::Up { .. })).len(), 200);
-    assert_eq!(most_in_a_second(&world.dials(Duration::ZERO)), 20, "at the start");
+    assert_uses(&world.dials(Duration::ZERO), 20);
     // Down for ten seconds, all at once.
     let begun = world.now();
     world.becomes(Host::Refuses);
@@ -250,11 +256,7 @@ async fn two_hundred_streams_lost_at_once_come_back_at_the_dial_rate() {
     let back = world.now();
     world.becomes(Host::Up);
     sleep(secs(12)).await;
-    assert_eq!(
-        most_in_a_second(&world.dials(begun)),
-        20,
-        "while it is down, and after it is back"
-    );
+    assert_uses(&world.dials(begun), 20);
     let ups = world.notices(|notice| matches!(notice, Notice::Up { .. }));
     let (_, last) = ups.last().unwrap();
     assert_eq!(ups.len(), 400);
@@ -282,7 +284,7 @@ async fn the_time_at_the_gate_is_not_the_attempts() {
     let of_second = |times: Vec<(usize, Duration)>| times.into_iter().find(|(stream, _)| *stream == 1).unwrap().1;
     let attempt = of_second(world.notices(is_attempt));
     let failed = of_second(world.notices(|notice| matches!(notice, Notice::AttemptFailed { .. })));
-    assert_eq!(attempt.as_millis(), 10_500, "its turn");
+    assert_eq!(attempt.as_millis(), 10_800, "its turn");
     assert_eq!(
         (failed - attempt).as_millis(),
         3001,
@@ -324,7 +326,7 @@ async fn a_start_that_waits_for_its_turn_backs_off_and_is_down() {
     is(&scrape, "feedwatch_stream_observed_seconds_total", 4.0);
     is(&scrape, "feedwatch_stream_up_seconds_total", 0.0);
     is(&scrape, "feedwatch_outages_total", 0.0);
-    let turn = now.unix_seconds_at(now.mono + millis(6490));
+    let turn = now.unix_seconds_at(now.mono + millis(6790));
     is(&scrape, "feedwatch_reconnect_next_attempt_timestamp_seconds", turn);
 
     assert!(timeout(secs(7), stream.next_event()).await.is_err());
@@ -333,8 +335,8 @@ async fn a_start_that_waits_for_its_turn_backs_off_and_is_down() {
     is(&scrape, "feedwatch_connect_attempts_total", 1.0);
     is(&scrape, "feedwatch_reconnect_attempts_total", 0.0); // it is the first dial all the same
     is(&scrape, "feedwatch_stream_observed_seconds_total", 11.0);
-    is(&scrape, "feedwatch_stream_up_seconds_total", 11.0 - 10.49);
-    is(&scrape, "feedwatch_dial_limiter_wait_seconds_total", 10.49);
+    is(&scrape, "feedwatch_stream_up_seconds_total", 11.0 - 10.79);
+    is(&scrape, "feedwatch_dial_limiter_wait_seconds_total", 10.79);
     is(&scrape, "feedwatch_reconnect_next_attempt_timestamp_seconds", 0.0);
 }
 
@@ -351,7 +353,7 @@ async fn a_wait_at_the_gate_that_is_polled_in_slices_is_one_dial_at_its_turn() {
     }
     let dials = world.dials(millis(1));
     assert_eq!(dials.len(), 1);
-    assert!(dials[0] >= millis(2100) && dials[0] < millis(2110), "{dials:?}");
+    assert!(dials[0] >= millis(2160) && dials[0] < millis(2170), "{dials:?}");
     let held = world.notices(|notice| matches!(notice, Notice::Held { .. }));
     assert_eq!(held.len(), 1, "told once, however often it is polled");
     assert_eq!(world.waited(), dials[0] - millis(1));
@@ -415,7 +417,7 @@ async fn while_a_host_is_down_one_probes_for_all_and_when_it_is_back_all_follow(
     sleep(secs(130)).await;
     let ups = world.notices(|notice| matches!(notice, Notice::Up { .. }));
     assert_eq!(ups.len(), 200);
-    assert_eq!(most_in_a_second(&world.dials(back)), 20);
+    assert_uses(&world.dials(back), 20);
     let (first, last) = (ups[100].1, ups[199].1);
     assert!(first - back <= secs(73), "the next probe's turn");
     assert!(
@@ -463,7 +465,7 @@ async fn a_reconnect_by_hand_waits_for_its_turn_and_keeps_the_connection_meanwhi
     assert_eq!(stream.state(), State::Live, "as long as it has to wait");
     assert_eq!(world.dials(Duration::ZERO).len(), 2);
     poll_for(&mut stream, secs(20)).await;
-    assert_eq!(world.dials(secs(3)), [millis(21_000)], "once");
+    assert_eq!(world.dials(secs(3)), [millis(21_600)], "once");
     assert_eq!(world.notices(is_kind(AttemptKind::Forced)).len(), 2);
     // Wished for and then no longer needed: nothing is left to subscribe to.
     stream.reconnect();
@@ -491,7 +493,7 @@ async fn a_breaker_that_is_reset_by_hand_stays_open_until_it_is_its_turn() {
     poll_for(&mut stream, secs(2)).await;
     assert_eq!((stream.state(), stream.breaker()), (State::Live, BreakerState::Closed));
     assert_eq!(world.notices(is_kind(AttemptKind::Forced)).len(), 1);
-    assert_eq!(world.dials(secs(2)), [millis(21_000)]);
+    assert_eq!(world.dials(secs(2)), [millis(21_600)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -508,5 +510,5 @@ async fn who_is_not_polled_or_dropped_at_the_gate_holds_nobody_up() {
     let mut last = world.stream(3, eager(), &gate).await;
     poll_for(&mut last, secs(4)).await;
     assert_eq!((left_alone.state(), last.state()), (State::BackingOff, State::Live));
-    assert_eq!(world.dials.lock().unwrap().last(), Some(&(3, millis(3150))));
+    assert_eq!(world.dials.lock().unwrap().last(), Some(&(3, millis(3240))));
 }

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 /// No more dials than a second may hold pass within this time: a venue counts arrivals, and dials that left a second apart
 /// may arrive closer together.
 const WINDOW: Duration = Duration::from_millis(1020);
-/// Who comes so much too late to a turn, and finds no room any more, stands in line again.
-const LATE: Duration = Duration::from_secs(1);
+/// Who comes so much too late to a turn, and right behind another dial, stands in line again: what was missed while the
+/// process stood still is not made up for in one go.
+const LATE: Duration = Duration::from_millis(50);
 /// Fewer open breakers than this say nothing about their host.
 const LEAST_OPEN: usize = 3;
 
@@ -151,21 +152,24 @@ impl HostGate {
         standing.held = false;
         let mut turn = standing.turn.unwrap_or_else(|| self.reserve(now));
         let mut due = self.time_of(turn);
-        if due <= now
-            && let Some(free) = self.full_until(now)
-        {
-            if now.saturating_duration_since(due) > LATE {
-                turn = self.reserve(now);
-                due = self.time_of(turn).max(free);
-            } else {
-                due = free;
-            }
+        let is_late = now.saturating_duration_since(due) > LATE;
+        if is_late && self.is_crowded(now) {
+            turn = self.reserve(now);
+            due = self.time_of(turn);
+        }
+        if let Some(free) = self.full_until(now) {
+            due = due.max(free);
         }
         if now < due {
             standing.turn = Some(turn);
             return Turn::At(due);
         }
         standing.turn = None;
+        if is_late {
+            // It was not planned for now: nobody else is, right behind it.
+            let after = self.clock(now).saturating_add(self.spacing);
+            self.next = self.next.max(Some(after));
+        }
         self.pass(standing, dial, now);
         Turn::Now
     }
@@ -240,7 +244,7 @@ impl HostGate {
 
     /// Gives out a turn: at once, or after all that were given out before.
     fn reserve(&mut self, now: Instant) -> Duration {
-        let asked = now.max(self.not_before).saturating_duration_since(self.origin);
+        let asked = self.clock(now);
         let next = self.next.unwrap_or(asked);
         let turn = if next <= asked {
             let saved = match self.next {
@@ -260,8 +264,19 @@ impl HostGate {
         turn
     }
 
+    /// What the gate's clock shows.
+    fn clock(&self, now: Instant) -> Duration {
+        now.max(self.not_before).saturating_duration_since(self.origin)
+    }
+
     fn time_of(&self, turn: Duration) -> Instant {
         later(self.origin, turn).max(self.not_before)
+    }
+
+    /// Whether the last dial was less than a turn ago.
+    fn is_crowded(&self, now: Instant) -> bool {
+        let last = self.passed.back();
+        last.is_some_and(|last| now.saturating_duration_since(*last) < self.spacing)
     }
 
     /// Until when a second holds as many dials as it may, if it does.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Turns are by this much further apart than the rate asks for: a dial that comes late to its turn still finds room.
-const EASE: f64 = 1.05;
+const EASE: f64 = 1.08;
 
 /// How many dials a host takes, of all its streams together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,11 +66,11 @@ mod tests {
     #[test]
     fn senseless_figures_are_taken_as_the_nearest_that_make_sense() {
         for (per_second, most, spacing) in [
-            (f64::NAN, 1, 105.0),
-            (-1.0, 1, 105.0),
-            (0.5, 1, 2.1),
-            (2.5, 3, 0.42),
-            (f64::INFINITY, 1000, 0.001_05),
+            (f64::NAN, 1, 108.0),
+            (-1.0, 1, 108.0),
+            (0.5, 1, 2.16),
+            (2.5, 3, 0.432),
+            (f64::INFINITY, 1000, 0.001_08),
         ] {
             let limit = DialLimit { per_second, burst: 0 };
             assert_eq!(limit.most_in_a_second(), most, "{per_second}");
