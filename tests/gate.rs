@@ -9,9 +9,13 @@
     reason = "tests may fail"
 )]
 
+#[path = "support/rate.rs"]
+mod rate;
+
 use feedwatch::clock::Moment;
 use feedwatch::supervise::{BreakerState, Dial, DialLimit, HostGate, Notice, Standing, Transition, Trigger, Turn};
 use proptest::prelude::*;
+use rate::most_in_a_second;
 use std::time::{Duration, Instant};
 
 const COOLDOWN: Duration = Duration::from_secs(60);
@@ -20,7 +24,6 @@ const PROBE: Dial = Dial::Probe {
     cooldown: COOLDOWN,
     verdict_within: VERDICT_WITHIN,
 };
-const SECOND: Duration = Duration::from_secs(1);
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -62,6 +65,15 @@ impl Host {
         self.gate.take_note(&mut self.streams[stream], notice, now)
     }
 
+    /// Without a dial rate worth the name; the breakers of the first `out` of these streams have tripped.
+    fn out(out: usize, streams: usize) -> Self {
+        let mut host = Self::new(limit(1000.0, 1000), streams);
+        for stream in 0..out {
+            host.opens(stream, BreakerState::Closed, COOLDOWN, host.begun);
+        }
+        host
+    }
+
     /// The breaker opens from `from`; its own cooldown ends `wait` later.
     fn opens(&mut self, stream: usize, from: BreakerState, wait: Duration, now: Instant) -> bool {
         self.tell(stream, &moved(from, BreakerState::Open { until: now + wait }), now)
@@ -90,14 +102,7 @@ impl Host {
     /// The most dials in any second.
     fn most_in_a_second(&self) -> usize {
         let times: Vec<_> = self.passed.iter().map(|(_, at)| *at).collect();
-        assert!(times.is_sorted());
-        let within = |first: usize| {
-            times[first..]
-                .iter()
-                .take_while(|at| **at < times[first] + SECOND)
-                .count()
-        };
-        (0..times.len()).map(within).max().unwrap_or(0)
+        most_in_a_second(&times)
     }
 }
 
@@ -204,11 +209,8 @@ proptest! {
 
     #[test]
     fn while_a_host_is_down_one_probes_for_all(streams in 3..40_usize, verdicts in prop::collection::vec(any::<bool>(), 1..12)) {
-        let mut host = Host::new(limit(1000.0, 1000), streams);
+        let mut host = Host::out(streams, streams);
         let mut now = host.begun;
-        for stream in 0..streams {
-            host.opens(stream, BreakerState::Closed, COOLDOWN, now);
-        }
         for is_back in verdicts {
             now += COOLDOWN * 2;
             let (first, rest) = (now, 1..streams);
@@ -314,13 +316,10 @@ fn who_does_not_come_to_a_turn_holds_nobody_up() {
 #[test]
 fn few_open_breakers_or_a_minority_probe_each_for_itself() {
     for (streams, open) in [(2, 2), (6, 3), (10, 5)] {
-        let mut host = Host::new(limit(1000.0, 1000), streams);
+        let mut host = Host::out(open, streams);
         let now = host.begun;
         for stream in open..streams {
             assert_eq!(host.ask(stream, Dial::Plain, now), Turn::Now);
-        }
-        for stream in 0..open {
-            host.opens(stream, BreakerState::Closed, COOLDOWN, now);
         }
         assert!(!host.gate.is_down(), "{open} of {streams}");
         for stream in 0..open {
@@ -335,11 +334,8 @@ fn few_open_breakers_or_a_minority_probe_each_for_itself() {
 
 #[test]
 fn plain_dials_are_not_held_by_a_host_that_is_down() {
-    let mut host = Host::new(limit(1000.0, 1000), 5);
+    let mut host = Host::out(4, 5);
     let now = host.begun;
-    for stream in 0..4 {
-        host.opens(stream, BreakerState::Closed, COOLDOWN, now);
-    }
     assert_eq!(host.ask(0, PROBE, now), Turn::Now);
     assert_eq!(host.ask(4, Dial::Plain, now), Turn::Now);
     // It goes live: that shows as well that the host is back.
@@ -350,11 +346,8 @@ fn plain_dials_are_not_held_by_a_host_that_is_down() {
 
 #[test]
 fn a_probe_without_a_verdict_is_not_waited_for_for_ever() {
-    let mut host = Host::new(limit(1000.0, 1000), 3);
+    let mut host = Host::out(3, 3);
     let now = host.begun;
-    for stream in 0..3 {
-        host.opens(stream, BreakerState::Closed, COOLDOWN, now);
-    }
     assert_eq!(host.ask(0, PROBE, now), Turn::Now);
     assert_eq!(host.ask(1, PROBE, now), Turn::At(now + VERDICT_WITHIN));
     assert_eq!(host.ask(1, PROBE, now + VERDICT_WITHIN), Turn::Now);
@@ -370,11 +363,8 @@ fn a_probe_without_a_verdict_is_not_waited_for_for_ever() {
 
 #[test]
 fn one_stream_that_cannot_come_back_does_not_keep_the_others_out() {
-    let mut host = Host::new(limit(1000.0, 1000), 9);
+    let mut host = Host::out(9, 9);
     let now = host.begun;
-    for stream in 0..9 {
-        host.opens(stream, BreakerState::Closed, COOLDOWN, now);
-    }
     assert_eq!(host.ask(0, PROBE, now), Turn::Now);
     host.half_opens(0, now);
     host.tell(0, &up(), now);

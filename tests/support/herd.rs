@@ -7,6 +7,11 @@
     reason = "for tests and benchmarks"
 )]
 
+#[path = "rate.rs"]
+mod rate;
+
+pub(crate) use rate::most_in_a_second;
+
 use feedwatch::clock::Moment;
 use feedwatch::market::{Instrument, MarketEvent, StreamName};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
@@ -156,22 +161,4 @@ pub(crate) fn arrivals(log: &[Entry]) -> Vec<Duration> {
         .filter(|entry| entry.what == What::Accepted)
         .map(|entry| entry.at)
         .collect()
-}
-
-/// The most of them in any second.
-pub(crate) fn most_in_a_second(times: &[Duration]) -> usize {
-    let mut first = times.iter().peekable();
-    let mut most = 0;
-    let mut within = 0;
-    for time in times {
-        within += 1;
-        while first
-            .next_if(|first| *time >= **first + Duration::from_secs(1))
-            .is_some()
-        {
-            within -= 1;
-        }
-        most = most.max(within);
-    }
-    most
 }
