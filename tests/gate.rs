@@ -128,6 +128,8 @@ enum Step {
     GiveUp(usize),
     Close(u64),
     Wait(u64),
+    /// Another limit, not above the first one: so many times as low.
+    Lower(u32),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -135,6 +137,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (0..30_usize).prop_map(Step::Ask),
         1 => (0..30_usize).prop_map(Step::GiveUp),
         1 => (0..3000_u64).prop_map(Step::Close),
+        1 => (1..5_u32).prop_map(Step::Lower),
         4 => (0..200_u64).prop_map(Step::Wait),
         1 => (0..5000_u64).prop_map(Step::Wait),
     ];
@@ -163,6 +166,7 @@ proptest! {
                     shut_until = shut_until.max(now + millis(wait));
                 }
                 Step::Wait(wait) => now += millis(wait),
+                Step::Lower(times) => host.gate.set_limit(limit(rate / f64::from(times), burst.div_ceil(times))),
             }
         }
         let most = (rate.ceil() as usize).max(burst as usize);
@@ -311,6 +315,27 @@ fn who_does_not_come_to_a_turn_holds_nobody_up() {
         at.windows(2).all(|pair| pair[1] - pair[0] == millis(108)),
         "not in one go: {at:?}"
     );
+}
+
+#[test]
+fn another_limit_is_followed_from_now_on_by_those_who_wait_as_well() {
+    let mut host = Host::new(limit(100.0, 1), 60);
+    let begun = host.begun;
+    let turns = (0..50).map(|stream| host.ask(stream, Dial::Plain, begun));
+    assert_eq!(turns.last(), Some(Turn::At(begun + Duration::from_micros(49 * 10_800))));
+    host.gate.set_limit(limit(10.0, 10));
+    host.let_all_pass(1..50, Dial::Plain, begun);
+    assert!(host.most_in_a_second() <= 10);
+    assert!(
+        host.passed.last().unwrap().1 >= begun + millis(4000),
+        "50 at 10 a second"
+    );
+    // And a higher one.
+    host.passed.clear();
+    host.gate.set_limit(limit(1000.0, 10));
+    let later = begun + Duration::from_secs(60);
+    host.let_all_pass(50..60, Dial::Plain, later);
+    assert!(host.passed.iter().all(|(_, at)| *at == later), "its burst");
 }
 
 #[test]

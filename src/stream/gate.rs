@@ -42,6 +42,11 @@ impl DialGate {
         }))
     }
 
+    /// Follows another limit from now on.
+    pub fn set_limit(&self, limit: DialLimit) {
+        self.0.gate().set_limit(limit);
+    }
+
     /// One more stream.
     pub(super) fn join(&self) -> GatePlace {
         GatePlace {

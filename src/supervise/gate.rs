@@ -127,6 +127,17 @@ impl HostGate {
         }
     }
 
+    /// Follows another limit from now on. Turns that were given out keep their time; no second has more dials than the new
+    /// limit allows all the same.
+    pub fn set_limit(&mut self, limit: DialLimit) {
+        self.spacing = limit.spacing();
+        self.burst = limit.burst();
+        self.most = limit.most_in_a_second();
+        self.credit = self.credit.min(self.burst.saturating_sub(1));
+        let too_many = self.passed.len().saturating_sub(self.most);
+        self.passed.drain(..too_many);
+    }
+
     /// One more stream.
     pub fn join(&mut self) -> Standing {
         self.ids += 1;
