@@ -119,6 +119,8 @@ fn what_the_shipped_file_leaves_commented_is_valid() {
     let keys = [
         "ping_interval_ms",
         "stale_after_ms",
+        "per_second",
+        "burst",
         "endpoint",
         "service_name",
         "sample_ratio",
@@ -139,6 +141,7 @@ fn what_the_shipped_file_leaves_commented_is_valid() {
         config.streams[0].endpoint.to_string(),
         "wss://ws-subscriptions-clob.polymarket.com/ws/market"
     );
+    assert_eq!((config.dial.per_second, config.dial.burst), (Some(5.0), Some(5)));
     let traces = config.traces.unwrap();
     assert_eq!(*traces.endpoint.uri(), "http://127.0.0.1:4318/v1/traces");
     assert_eq!((traces.sample_ratio, traces.timeout.as_secs()), (1.0, 10));

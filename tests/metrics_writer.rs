@@ -132,6 +132,7 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
                 .reconnect_delay
                 .observe_traced(Duration::from_secs_f64(index as f64 / 7.0), at, trace);
             venue.ping_rtt.observe_seconds(f64::NAN);
+            venue.waited_at_gate(Duration::from_millis(what % 20_000));
         }
         _ => {
             venue.outage_duration.observe_traced(seconds(what % 5000), at, trace);

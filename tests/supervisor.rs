@@ -553,6 +553,51 @@ fn an_idle_stream_does_not_forget_an_open_breaker() {
 }
 
 #[test]
+fn a_start_that_is_held_at_the_gate_waits_and_is_still_the_first_dial() {
+    let mut supervisor = Supervisor::new(policy(), 7);
+    let now = Moment::now().mono;
+    let due = now + secs(7);
+    let held = Notice::Held {
+        due,
+        state: State::BackingOff,
+    };
+    assert_eq!(supervisor.apply(Input::Held { due }, now), std::slice::from_ref(&held));
+    assert_eq!(supervisor.action(), Action::Wait { due: now }, "its own wait is none");
+    assert_eq!(supervisor.apply(Input::Held { due }, now), [held], "told again");
+    let first = Notice::Attempt {
+        number: 1,
+        kind: AttemptKind::First,
+    };
+    assert_eq!(supervisor.apply(Input::Elapsed, due), [first]);
+    assert_eq!(supervisor.apply(Input::Held { due }, now), [], "nothing waits any more");
+}
+
+#[test]
+fn a_probe_that_is_held_at_the_gate_cools_down() {
+    let mut bench = Bench::new(policy());
+    bench.apply(Input::Failed(Cause::Unauthorized.into()));
+    bench.now += bench.wait();
+    let due = bench.now + secs(60);
+    let state = State::CoolingDown;
+    assert_eq!(bench.apply(Input::Held { due }), [Notice::Held { due, state }]);
+    assert!(matches!(bench.supervisor.breaker(), BreakerState::Open { .. }));
+    let dial = bench.apply(Input::Elapsed);
+    assert!(
+        matches!(
+            dial[..],
+            [
+                Notice::Breaker(_),
+                Notice::Attempt {
+                    kind: AttemptKind::Probe,
+                    ..
+                }
+            ]
+        ),
+        "{dial:?}"
+    );
+}
+
+#[test]
 fn a_new_policy_applies_to_what_is_under_way() {
     let mut bench = Bench::new(policy());
     bench.go_live();
@@ -567,6 +612,7 @@ fn a_new_policy_applies_to_what_is_under_way() {
 enum Step {
     Advance(u64),
     ToDeadline,
+    Held(u64),
     Input(Input),
 }
 
@@ -586,6 +632,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0..100_000_u64).prop_map(Step::Advance),
         6 => Just(Step::ToDeadline),
+        2 => (0..100_000_u64).prop_map(Step::Held),
         4 => Just(Step::Input(Input::Connected)),
         4 => Just(Step::Input(Input::Subscribed { accepted: 1, refused: 0 })),
         2 => Just(Step::Input(Input::Data)),
@@ -685,6 +732,7 @@ impl Ledger {
                     );
                     assert_eq!(*due, now + *delay, "the due time is the delay from now");
                 }
+                Notice::Held { due, .. } => assert!(*due >= now, "a turn at the gate is to come"),
                 Notice::Connected
                 | Notice::Stale
                 | Notice::Fresh
@@ -738,6 +786,7 @@ proptest! {
                     now = now.max(deadline(supervisor.action()).unwrap_or(now));
                     Input::Elapsed
                 }
+                Step::Held(wait) => Input::Held { due: now + millis(wait) },
                 Step::Input(input) => input,
             };
             prop_assert_eq!(supervisor.action(), supervisor.action());
@@ -755,6 +804,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Advance(_) => {}
+                Step::Held(wait) => drop(supervisor.apply(Input::Held { due: now + millis(wait) }, now)),
                 Step::ToDeadline => now = now.max(deadline(supervisor.action()).unwrap_or(now)),
                 Step::Input(input) => drop(supervisor.apply(input, now)),
             }

@@ -5,7 +5,8 @@ use crate::config::{Change, StreamConfig, TransportConfig};
 use crate::metrics::{StreamCells, StreamInfo, Streams};
 use crate::observe::{ConnectionObserver, StreamObserver};
 use crate::stream::{
-    ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions, WebSocketStream,
+    DialGate, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
+    WebSocketStream,
 };
 use opentelemetry::global::BoxedTracer;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(super) async fn assemble(
     config: &StreamConfig,
     transport: &TransportConfig,
     trust: TlsTrust,
-    dialler: TcpDialler,
+    (dialler, gate): (TcpDialler, DialGate),
     shown: &Streams,
     tracer: Option<Arc<BoxedTracer>>,
 ) -> Driven {
@@ -66,7 +67,8 @@ pub(super) async fn assemble(
         let socket = WebSocketStream::new(venue, endpoint, figures, trust, shared.clone(), observer.clone());
         let socket = socket.with_options(followed.clone()).with_dialler(dialler.clone());
         // A seed for each connection, or all would jitter alike.
-        ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer)
+        let stream = ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer);
+        stream.with_gate(&gate)
     };
     let mut stream = ManyConnections::new(config.instruments_per_connection, Box::new(make) as Make);
     // Neither fails: both record the wish.

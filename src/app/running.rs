@@ -1,10 +1,11 @@
 //! The streams that run: by their names, each a task of its own that takes commands.
 
 use super::driven::{self, Command, Driven};
-use crate::config::{Difference, Fate, StreamConfig, TransportConfig};
+use crate::config::{DialConfig, Difference, Fate, StreamConfig, TransportConfig};
 use crate::market::StreamName;
 use crate::metrics::Streams;
-use crate::stream::{TcpDialler, TlsTrust};
+use crate::stream::{DialGate, Endpoint, TcpDialler, TlsTrust};
+use crate::supervise::DialLimit;
 use opentelemetry::global::BoxedTracer;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -31,11 +32,20 @@ pub(super) struct RunningStreams {
     places: Arc<Semaphore>,
     /// By host: streams of a host share its look-ups.
     diallers: HashMap<String, TcpDialler>,
+    dial: DialConfig,
+    /// Those that dial the same port of it share its gate; beside it what the venue allows.
+    gates: HashMap<(String, u16), (DialGate, DialLimit)>,
 }
 
 impl RunningStreams {
     /// None yet. They will be shown among `shown`, and have places for `limit` sockets.
-    pub(super) fn new(shown: Arc<Streams>, trust: TlsTrust, tracer: Option<Arc<BoxedTracer>>, limit: usize) -> Self {
+    pub(super) fn new(
+        shown: Arc<Streams>,
+        trust: TlsTrust,
+        tracer: Option<Arc<BoxedTracer>>,
+        limit: usize,
+        dial: DialConfig,
+    ) -> Self {
         Self {
             running: HashMap::new(),
             tasks: TaskTracker::new(),
@@ -46,12 +56,22 @@ impl RunningStreams {
             limit,
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             diallers: HashMap::new(),
+            dial,
+            gates: HashMap::new(),
         }
     }
 
     /// Whom the streams from now on trust.
     pub(super) fn set_trust(&mut self, trust: TlsTrust) {
         self.trust = trust;
+    }
+
+    /// How fast the streams dial from now on.
+    pub(super) fn set_dial(&mut self, dial: DialConfig) {
+        for (gate, venue) in self.gates.values() {
+            gate.set_limit(venue.or_set(dial.per_second, dial.burst));
+        }
+        self.dial = dial;
     }
 
     /// Starts a stream.
@@ -67,12 +87,10 @@ impl RunningStreams {
         for name in difference.removed {
             self.running.remove(name);
         }
-        let hosts: HashSet<_> = difference
-            .streams
-            .iter()
-            .map(|(config, _)| config.endpoint.host())
-            .collect();
-        self.diallers.retain(|host, _| hosts.contains(host.as_str()));
+        let keys = || difference.streams.iter().map(|(config, _)| key(&config.endpoint));
+        let (hosts, ports): (HashSet<_>, HashSet<_>) = (keys().map(|(host, _)| host).collect(), keys().collect());
+        self.diallers.retain(|host, _| hosts.contains(host));
+        self.gates.retain(|port, _| ports.contains(port));
         let connections = difference.streams.iter().map(|(config, _)| config.connections()).sum();
         for (config, fate) in difference.streams {
             let command = match fate {
@@ -116,21 +134,30 @@ impl RunningStreams {
     }
 
     async fn assemble(&mut self, config: &StreamConfig, transport: &TransportConfig) -> Driven {
-        let host = config.endpoint.host();
-        let places = &self.places;
+        let (host, port) = key(&config.endpoint);
+        let (places, dial) = (&self.places, &self.dial);
         let dialler = self
             .diallers
-            .entry(host.to_owned())
+            .entry(host.clone())
             .or_insert_with(|| TcpDialler::with_places(places.clone()))
             .clone();
+        let (gate, _) = self.gates.entry((host, port)).or_insert_with(|| {
+            let venue = config.venue.limits().dial;
+            (DialGate::new(venue.or_set(dial.per_second, dial.burst)), venue)
+        });
         driven::assemble(
             config,
             transport,
             self.trust.clone(),
-            dialler,
+            (dialler, gate.clone()),
             &self.shown,
             self.tracer.clone(),
         )
         .await
     }
+}
+
+/// The host, in whatever case it was written, and its port.
+fn key(endpoint: &Endpoint) -> (String, u16) {
+    (endpoint.host().to_ascii_lowercase(), endpoint.port())
 }

@@ -98,7 +98,7 @@ impl Service {
 
         let trust = trust_for(config)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
-        let mut streams = RunningStreams::new(shown, trust, tracer, places);
+        let mut streams = RunningStreams::new(shown, trust, tracer, places, config.dial.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
         }
@@ -138,6 +138,7 @@ impl Service {
             self.streams.set_trust(trust_for(&next)?);
         }
         tell(&difference);
+        self.streams.set_dial(next.dial.clone());
         self.streams.follow(difference, &next.transport).await;
         self.own.config_in_force(next.hash, Moment::now().wall);
         self.config = next;

@@ -3,7 +3,9 @@
 //! Everything is taken apart whole here: a new field does not compile before it is decided what a change of it means, whether
 //! it can be followed while the service runs, and whether a stream has to be connected afresh for it.
 
-use super::{Config, ExporterConfig, LogConfig, MetricsConfig, StreamConfig, TracesConfig, TransportConfig};
+use super::{
+    Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, StreamConfig, TracesConfig, TransportConfig,
+};
 use crate::market::{Instrument, StreamName};
 use crate::stream::TransportOptions;
 use crate::supervise::Policy;
@@ -77,6 +79,7 @@ impl Config {
         let Self {
             exporter,
             transport,
+            dial,
             traces,
             log,
             metrics,
@@ -96,7 +99,10 @@ impl Config {
             return Err(NeedsRestart { keys: fixed });
         }
         let mut keys = of_transport(transport, &next.transport);
+        let DialConfig { per_second, burst } = dial;
         keys.extend(differing([
+            ("dial.per_second", *per_second != next.dial.per_second),
+            ("dial.burst", *burst != next.dial.burst),
             ("log.level", *level != next.log.level),
             ("metrics.max_streams", *max_streams != next.metrics.max_streams),
             ("reload.watch_interval_ms", *watch_interval != next.watch_interval),

@@ -150,6 +150,14 @@ pub const KEYS: &[KeyDoc] = &[
         "the read buffer of each connection: 4096 to 1048576 (1 MiB)",
     ),
     bare(
+        "dial.per_second",
+        "dials a second that the streams of a host make, all together: 0.01 to 1000; by default what its venue allows",
+    ),
+    bare(
+        "dial.burst",
+        "so many of them at once after a quiet while: 1 to 1000; by default what the venue allows",
+    ),
+    bare(
         "telemetry.endpoint",
         "where traces go, as OTLP over HTTP: an http:// or https:// address, to which /v1/traces is added; by default no traces",
     ),

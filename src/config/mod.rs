@@ -18,7 +18,7 @@ mod value;
 pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
-pub use service::{ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
+pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint};
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub exporter: ExporterConfig,
     /// `[transport]`.
     pub transport: TransportConfig,
+    /// `[dial]`.
+    pub dial: DialConfig,
     /// `[telemetry]`; `None` = no traces.
     pub traces: Option<TracesConfig>,
     /// `[log]`.
@@ -108,6 +110,7 @@ impl Config {
         let config = Self {
             exporter: ExporterConfig::read(&mut root.section("exporter")),
             transport: TransportConfig::read(&mut root.section("transport")),
+            dial: DialConfig::read(&mut root.section("dial")),
             traces: TracesConfig::read(&mut root.section("telemetry")),
             log: LogConfig::read(&mut root.section("log")),
             watch_interval: service::watch_interval(&mut root.section("reload")),

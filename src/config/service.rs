@@ -1,9 +1,10 @@
-//! The sections that concern the service as a whole: `[exporter]`, `[transport]`, `[log]`, `[metrics]`.
+//! The sections that concern the service as a whole: `[exporter]`, `[transport]`, `[dial]`, `[log]`, `[metrics]`.
 
 use super::error::quoted;
 use super::section::Section;
 use super::value::Raw;
 use crate::stream::TransportOptions;
+use crate::supervise::DialLimit;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tracing::Level;
@@ -32,6 +33,15 @@ pub struct TransportConfig {
     pub max_message_bytes: usize,
     /// The read buffer of a connection, in bytes.
     pub read_buffer_bytes: usize,
+}
+
+/// How fast the streams of a host dial, all together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DialConfig {
+    /// Dials a second; `None` = as the venue allows.
+    pub per_second: Option<f64>,
+    /// So many at once; `None` = as the venue allows, and no more than `per_second`.
+    pub burst: Option<u32>,
 }
 
 /// What is logged, and how.
@@ -116,6 +126,23 @@ impl TransportConfig {
             read_buffer_bytes: section
                 .take("read_buffer_bytes", |raw| raw.bytes(4096..=MIB as u64))
                 .unwrap_or(defaults.read_buffer_bytes),
+        }
+    }
+}
+
+impl DialConfig {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let rate = |raw: Raw<'_>| {
+            let (least, most) = (DialLimit::RATES.start(), DialLimit::RATES.end());
+            let number = raw.number()?;
+            let fits = DialLimit::RATES.contains(&number);
+            fits.then_some(number)
+                .ok_or_else(|| format!("must be a number from {least} to {most}, not {number}"))
+        };
+        let (least, most) = (*DialLimit::BURSTS.start(), *DialLimit::BURSTS.end());
+        Self {
+            per_second: section.take("per_second", rate),
+            burst: section.take("burst", |raw| raw.whole(least.into()..=most.into())),
         }
     }
 }

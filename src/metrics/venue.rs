@@ -47,6 +47,8 @@ pub struct VenueCells {
     pub(super) connect_duration: [Histogram; DialPhase::COUNT],
     pub(super) control_frames: [AtomicU64; CONTROL_FRAMES.len()],
     pub(super) certificate_not_after: AtomicU64,
+    /// Nanoseconds.
+    pub(super) dial_limiter_wait: AtomicU64,
 }
 
 impl VenueCells {
@@ -64,6 +66,7 @@ impl VenueCells {
             connect_duration: std::array::from_fn(|_| Histogram::new(buckets::CONNECT_DURATION)),
             control_frames: [const { AtomicU64::new(0) }; CONTROL_FRAMES.len()],
             certificate_not_after: AtomicU64::new(0),
+            dial_limiter_wait: AtomicU64::new(0),
         }
     }
 
@@ -77,6 +80,12 @@ impl VenueCells {
         if let Some(histogram) = self.connect_duration.get(phase.index()) {
             histogram.observe(took);
         }
+    }
+
+    /// A dial waited so much longer at the gate of its host.
+    pub fn waited_at_gate(&self, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.dial_limiter_wait.fetch_add(nanos, Relaxed);
     }
 
     /// The end of the certificate seen last: seconds since the Unix epoch.

@@ -24,7 +24,7 @@ pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
             if matches!(notice, Notice::Attempt { .. }) {
                 *memory = Memory::default();
             }
-            Some(of_notice(notice))
+            of_notice(notice)
         }
         Fact::Transport(fact) => {
             memory.take_note(fact);
@@ -81,13 +81,14 @@ impl Memory {
             | TransportFact::Peer(_)
             | TransportFact::Answered { .. }
             | TransportFact::Certificate { .. }
-            | TransportFact::RoundTrip(_) => {}
+            | TransportFact::RoundTrip(_)
+            | TransportFact::WaitedAtGate(_) => {}
         }
     }
 }
 
-fn of_notice(notice: &Notice) -> Told {
-    match notice {
+fn of_notice(notice: &Notice) -> Option<Told> {
+    let told = match notice {
         Notice::Attempt { number, kind } => Told::new("attempt")
             .with("number", Figure::Count((*number).into()))
             .with("kind", Figure::Word(kind.as_str())),
@@ -106,6 +107,8 @@ fn of_notice(notice: &Notice) -> Told {
             .with("delay_seconds", Figure::Time(*delay))
             .with("failures", Figure::Count((*failures).into())),
         Notice::CoolingDown { .. } => Told::new("cooling_down"),
+        // Comes again and again; when the dial is made is what matters.
+        Notice::Held { .. } => return None,
         Notice::Breaker(moved) => Told::new("breaker")
             .with("from", Figure::Word(moved.from.as_str()))
             .with("to", Figure::Word(moved.to.as_str()))
@@ -115,7 +118,8 @@ fn of_notice(notice: &Notice) -> Told {
         Notice::Policy { .. } => Told::new("policy"),
         Notice::Idle => Told::new("idle"),
         Notice::Stopped => Told::new("stopped"),
-    }
+    };
+    Some(told)
 }
 
 /// An entry without its time and its place in the traces.

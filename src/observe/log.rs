@@ -47,6 +47,14 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
         }
         Fact::Transport(TransportFact::Certificate { not_after }) => line!(debug, about, not_after, "certificate"),
         Fact::Transport(TransportFact::RoundTrip(took)) => line!(debug, about, took_ms = took.as_millis(), "pong"),
+        Fact::Transport(TransportFact::WaitedAtGate(waited)) => {
+            line!(
+                debug,
+                about,
+                waited_ms = waited.as_millis(),
+                "waited at the gate of the host"
+            );
+        }
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
             line!(debug, about, desired, active, "subscriptions");
         }
@@ -120,6 +128,10 @@ fn notice_line(about: About<'_>, notice: &Notice) {
             line!(info, about, delay_ms = delay.as_millis(), failures, "backing off");
         }
         Notice::CoolingDown { .. } => line!(info, about, "the breaker is still open"),
+        Notice::Held { due, .. } => {
+            let turn_in_ms = due.saturating_duration_since(about.at.mono).as_millis();
+            line!(debug, about, turn_in_ms, "waiting at the gate of the host");
+        }
         Notice::Breaker(transition) => breaker_line(about, transition),
         Notice::Reset => line!(info, about, "failure count cleared by hand"),
         Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),

@@ -39,6 +39,7 @@ pub(super) fn record(about: About<'_>, memory: &mut Memory, connection: &mut OfC
             cells.venue().set_certificate_not_after(*not_after);
         }
         Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
+        Fact::Transport(TransportFact::WaitedAtGate(waited)) => cells.venue().waited_at_gate(*waited),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
             update(&mut |writer| writer.subscriptions(*desired, *active));
         }
@@ -118,6 +119,11 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, about: About<'_>
             writer.set_wait(Some((*delay, *due)));
         }
         Notice::CoolingDown { due } => cool_down(writer, now, *due),
+        // A start that may not dial yet is as much down as one that does.
+        Notice::Held { due, state } => {
+            writer.set_state(*state);
+            writer.set_wait(Some((due.saturating_duration_since(now), *due)));
+        }
         Notice::Breaker(transition) => write_transition(writer, about, transition),
         Notice::Idle => writer.set_state(State::Idle),
         Notice::Stopped => writer.set_state(State::Stopped),

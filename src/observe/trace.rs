@@ -173,10 +173,12 @@ impl Spans {
             Notice::Idle => connection.end_root(at.mono, End::Idle),
             Notice::Stopped => connection.end_root(at.mono, End::Stopped),
             // The subscription that follows tells of itself. What this side ends because nothing is wanted any more is no
-            // outage. A cooldown has no span, each of its probes has a root. The rest happens to a live stream.
+            // outage. A cooldown has no span, each of its probes has a root; what waits at the gate of its host begins when it
+            // is through. The rest happens to a live stream.
             Notice::Connected
             | Notice::Lost { .. }
             | Notice::CoolingDown { .. }
+            | Notice::Held { .. }
             | Notice::Stable
             | Notice::Stale
             | Notice::Fresh
@@ -250,8 +252,8 @@ impl OfConnection {
                     phase.span.set("http.response.status_code", i64::from(*status));
                 }
             }
-            // Figures of the venue, and of a live connection.
-            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) => {}
+            // Figures of the venue, and of a live connection; and what was before the attempt.
+            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) | TransportFact::WaitedAtGate(_) => {}
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Fact {
 /// What the transport did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TransportFact {
+    /// A dial has waited so much longer at the gate of its host; before the attempt.
+    WaitedAtGate(Duration),
     /// The attempt reached this peer.
     Peer(SocketAddr),
     /// A phase of an attempt begins.

@@ -7,6 +7,7 @@ mod dial;
 mod endpoint;
 mod fact;
 mod failure;
+mod gate;
 mod many;
 mod reconnecting;
 mod slot;
@@ -18,6 +19,7 @@ mod websocket;
 pub use dial::{Dialler, TcpDialler, TcpIo};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
+pub use gate::DialGate;
 pub use many::ManyConnections;
 pub use reconnecting::ReconnectingDataStream;
 #[cfg(feature = "service")]

@@ -1,6 +1,9 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
+mod turn;
+
 use super::deadline::Deadline;
+use super::gate::GatePlace;
 use super::slot::{Outcome, Slot, Step, Task};
 use super::subscriptions::Subscriptions;
 use super::timer::Timer;
@@ -10,6 +13,7 @@ use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscrib
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
 use std::collections::VecDeque;
 use std::time::Instant;
+use turn::Wish;
 
 /// A stream that reconnects and resubscribes by itself, and never hides a gap.
 ///
@@ -55,6 +59,10 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     /// When a live stream is stable or stale, if nothing comes that says otherwise.
     verdict: Option<Deadline>,
     timer: Timer,
+    /// At the gate of the host, if there is one.
+    gate: Option<GatePlace>,
+    /// Asked for by hand, and waiting for its turn.
+    wish: Option<Wish>,
 }
 
 impl<S: MarketDataStream + 'static> ReconnectingDataStream<S> {
@@ -79,21 +87,9 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             subscribing_since: None,
             verdict: None,
             timer: Timer::default(),
+            gate: None,
+            wish: None,
         }
-    }
-
-    /// Reconnects now. No effect unless the breaker is closed.
-    pub fn reconnect(&mut self) {
-        // A dial is announced already, and waits only for the last connection to be closed: one attempt is one dial.
-        if self.state() == State::Connecting && self.slot.is_closing() {
-            return;
-        }
-        self.apply(Input::Reconnect, Moment::now());
-    }
-
-    /// Closes the breaker and clears the failure count; if it was open, dials now.
-    pub fn reset_breaker(&mut self) {
-        self.apply(Input::ResetBreaker, Moment::now());
     }
 
     /// Follows another policy from now on, without reconnecting.
@@ -135,6 +131,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     fn apply(&mut self, input: Input, now: Moment) {
         for notice in self.supervisor.apply(input, now.mono) {
+            self.tell_gate(&notice, now);
             match &notice {
                 Notice::AttemptFailed { .. } => self.leave_connection(now),
                 Notice::Lost { cause, detail } => {
@@ -193,7 +190,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn follow_wishes(&mut self) {
         let idle = self.supervisor.state() == State::Idle;
         if idle && self.wanted && self.subscriptions.is_wanted() && !self.slot.is_busy() {
-            self.apply(Input::Start, Moment::now());
+            self.start(Moment::now());
         } else if !idle && !self.subscriptions.is_wanted() {
             self.apply(Input::Idle, Moment::now());
         }
@@ -203,7 +200,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         let now = Moment::now();
         match outcome {
             Outcome::Connected(Ok(())) => self.apply(Input::Connected, now),
-            Outcome::Connected(Err(failure)) => self.apply(Input::Failed(failure), now),
+            Outcome::Connected(Err(failure)) => {
+                self.apply(Input::Failed(failure.clone()), now);
+                self.leave_host_alone(&failure, now);
+            }
             Outcome::Subscribed(result) => {
                 if let Some(since) = self.subscribing_since.take() {
                     let took = now.mono.saturating_duration_since(since);
@@ -308,7 +308,9 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn on_due(&mut self, action: Action) {
         let now = Moment::now();
         match action {
+            _ if self.minds_wish(action, now) => {}
             Action::Receive { .. } => self.judge(now),
+            Action::Wait { due } if due <= now.mono => self.dial(Input::Elapsed, now),
             _ => self.apply(Input::Elapsed, now),
         }
     }
@@ -374,14 +376,15 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                 // An operation ends by itself at its deadline, and nothing is read meanwhile. The next dial also waits until
                 // the last connection is closed.
                 _ if self.slot.is_busy() => None,
-                Action::Receive { deadline } => self.watch(deadline),
-                Action::Wait { due } => Some(due),
+                Action::Receive { deadline } => self.watch(deadline).into_iter().chain(self.turn_due()).min(),
+                Action::Wait { due } => self.turn_due().or(Some(due)),
                 Action::Connect { .. } | Action::Subscribe { .. } | Action::Idle => None,
             };
             if let Some(due) = due {
                 self.timer.arm(due);
             }
             let receiving = matches!(action, Action::Receive { .. });
+            let waiting = due.is_some() && matches!(action, Action::Wait { .. });
             // In order: what is under way, what is there to read, and only then what is due, so that after a pause the data that
             // waits in the socket is not taken for silence.
             tokio::select! {
@@ -394,6 +397,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                         }
                     }
                 },
+                () = turn::news(&mut self.gate), if waiting => self.on_due(action),
                 () = self.timer.elapsed(), if due.is_some() => self.on_due(action),
             }
         }

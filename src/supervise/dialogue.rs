@@ -24,9 +24,9 @@ pub enum Action {
         /// When something is due even without data.
         deadline: Option<Instant>,
     },
-    /// Wait, then say [`Input::Elapsed`].
+    /// Wait, then say [`Input::Elapsed`]; or [`Input::Held`], and that later, where the gate of the host says so.
     Wait {
-        /// When the next dial is due.
+        /// When the next dial is due, as far as this stream alone is concerned.
         due: Instant,
     },
     /// Close and end.
@@ -55,6 +55,12 @@ pub enum Input {
     Failed(Failure),
     /// The deadline of the action may have passed. Too early is harmless.
     Elapsed,
+    /// A dial is due, and the gate of the host lets it through no sooner than then. No effect unless idle, which it ends, or
+    /// waiting.
+    Held {
+        /// When it may be asked again.
+        due: Instant,
+    },
     /// From now on another policy. When a live stream is stable or stale follows it at once; a wait, a dial or a
     /// subscription that has begun keeps its deadline.
     Policy(Box<Policy>),

@@ -1,5 +1,6 @@
 //! The supervisor of one connection.
 
+use super::phase::{Live, Phase};
 use super::{
     Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State,
     Transition, later,
@@ -9,29 +10,9 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// A longer `Retry-After` than this is not honoured in full: nobody means it.
-const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
+pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
 /// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
 const FORBIDDEN_IN_A_ROW: u32 = 3;
-
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    Idle,
-    Connecting { since: Instant },
-    Subscribing { since: Instant },
-    Live(Live),
-    Waiting { due: Instant },
-    Stopped,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Live {
-    since: Instant,
-    /// The last data, or `since`.
-    data_clock: Instant,
-    has_data: bool,
-    stable: bool,
-    stale: bool,
-}
 
 /// Decides for one connection. See the module's page.
 #[derive(Clone, Debug)]
@@ -80,7 +61,7 @@ impl Supervisor {
             Phase::Live(live) => Action::Receive {
                 deadline: self.stable_due(&live).into_iter().chain(self.stale_due(&live)).min(),
             },
-            Phase::Waiting { due } => Action::Wait { due },
+            Phase::Waiting { due, .. } => Action::Wait { due },
             Phase::Stopped => Action::Stop,
         }
     }
@@ -92,7 +73,7 @@ impl Supervisor {
             (_, Phase::Stopped) => {}
             (Input::Start, Phase::Idle) => self.start(now, &mut notices),
             (Input::Idle, phase) if !matches!(phase, Phase::Idle) => {
-                self.not_before = if let Phase::Waiting { due } = phase {
+                self.not_before = if let Phase::Waiting { due, .. } = phase {
                     Some(due)
                 } else {
                     None
@@ -122,6 +103,7 @@ impl Supervisor {
                 self.fail(&failure, now, &mut notices);
             }
             (Input::Elapsed, phase) => self.elapsed(phase, now, &mut notices),
+            (Input::Held { due }, phase) => self.hold(phase, due, now, &mut notices),
             (Input::Policy(policy), _) => {
                 self.policy = *policy;
                 notices.push(Notice::Policy {
@@ -167,16 +149,21 @@ impl Supervisor {
         &self.policy
     }
 
+    /// The wait with which a start goes on, if there is one.
+    pub const fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
     fn start(&mut self, now: Instant, notices: &mut Notices) {
         let due = self.not_before.take().unwrap_or(now);
         match self.breaker.state() {
             BreakerState::Open { .. } if due > now => {
-                self.phase = Phase::Waiting { due };
+                self.wait(due, AttemptKind::Backoff);
                 notices.push(Notice::CoolingDown { due });
             }
             BreakerState::Open { .. } => self.probe(now, notices),
             _ if due > now => {
-                self.phase = Phase::Waiting { due };
+                self.wait(due, AttemptKind::Backoff);
                 let failures = self.breaker.failures();
                 notices.push(Notice::BackingOff {
                     delay: due.saturating_duration_since(now),
@@ -185,14 +172,7 @@ impl Supervisor {
                 });
             }
             // A probe that was ended on purpose has neither failed nor succeeded: this goes on where it stopped.
-            BreakerState::Closed | BreakerState::HalfOpen => {
-                let kind = if self.ever_dialled {
-                    AttemptKind::Planned
-                } else {
-                    AttemptKind::First
-                };
-                self.dial(kind, now, notices);
-            }
+            BreakerState::Closed | BreakerState::HalfOpen => self.dial(self.kind_of_start(), now, notices),
         }
     }
 
@@ -200,6 +180,31 @@ impl Supervisor {
         self.end(cause, Cow::Borrowed(""), notices);
         self.phase = Phase::Stopped;
         notices.push(Notice::Stopped);
+    }
+
+    const fn kind_of_start(&self) -> AttemptKind {
+        if self.ever_dialled {
+            AttemptKind::Planned
+        } else {
+            AttemptKind::First
+        }
+    }
+
+    fn hold(&mut self, phase: Phase, due: Instant, now: Instant, notices: &mut Notices) {
+        match phase {
+            Phase::Idle => {
+                let own = self.not_before.take().unwrap_or(now);
+                self.wait(own, self.kind_of_start());
+            }
+            Phase::Waiting { .. } => {}
+            _ => return,
+        }
+        let state = self.state();
+        notices.push(Notice::Held { due, state });
+    }
+
+    const fn wait(&mut self, due: Instant, kind: AttemptKind) {
+        self.phase = Phase::Waiting { due, kind };
     }
 
     fn reset(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
@@ -249,9 +254,9 @@ impl Supervisor {
 
     fn elapsed(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
         match phase {
-            Phase::Waiting { due } if due <= now => match self.breaker.state() {
+            Phase::Waiting { due, kind } if due <= now => match self.breaker.state() {
                 BreakerState::Open { .. } => self.probe(now, notices),
-                _ => self.dial(AttemptKind::Backoff, now, notices),
+                _ => self.dial(kind, now, notices),
             },
             Phase::Connecting { since } if later(since, self.policy.connect_timeout) <= now => {
                 self.fail(&Cause::TcpTimeout.into(), now, notices);
@@ -353,7 +358,7 @@ impl Supervisor {
             },
         ) = opened
         {
-            self.phase = Phase::Waiting { due: until };
+            self.wait(until, AttemptKind::Backoff);
             notices.push(Notice::Breaker(transition));
         } else {
             let delay = self
@@ -362,7 +367,7 @@ impl Supervisor {
                 .delay(self.breaker.failures(), self.random.f64())
                 .max(floor);
             let due = later(now, delay);
-            self.phase = Phase::Waiting { due };
+            self.wait(due, AttemptKind::Backoff);
             notices.push(Notice::BackingOff {
                 delay,
                 due,

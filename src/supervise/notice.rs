@@ -132,6 +132,13 @@ pub enum Notice {
         /// When the probe is due.
         due: Instant,
     },
+    /// The next dial waits for its turn at the gate of its host. Told again when that changes.
+    Held {
+        /// When the turn comes, as far as is known.
+        due: Instant,
+        /// What the stream is doing meanwhile: backing off, or cooling down.
+        state: State,
+    },
     /// The breaker moved.
     Breaker(Transition),
     /// The failure count was cleared by hand.
@@ -167,6 +174,7 @@ impl Notice {
                 to: BreakerState::Open { .. },
                 ..
             }) => Some(State::CoolingDown),
+            Self::Held { state, .. } => Some(*state),
             Self::Idle => Some(State::Idle),
             Self::Stopped => Some(State::Stopped),
             Self::AttemptFailed { .. }

@@ -5,6 +5,7 @@ mod polymarket;
 pub use polymarket::Polymarket;
 
 use crate::market::{DecodeError, Envelope, Failure, Instrument, Subscribed, Value, ValueError};
+use crate::supervise::DialLimit;
 use std::fmt;
 use std::time::Duration;
 
@@ -52,10 +53,12 @@ pub trait Venue: Send + Sync + fmt::Debug {
 }
 
 /// What a venue allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Instruments that one connection carries.
     pub instruments_per_connection: usize,
+    /// How fast it may be dialled, from one address.
+    pub dial: DialLimit,
 }
 
 /// How the client keeps a connection alive.

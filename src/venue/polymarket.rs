@@ -11,6 +11,7 @@ mod values;
 
 use super::{Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
+use crate::supervise::DialLimit;
 use std::time::Duration;
 
 /// Polymarket's public market channel.
@@ -27,9 +28,14 @@ impl Venue for Polymarket {
     }
 
     fn limits(&self) -> Limits {
-        // Not documented; beyond about 750 the snapshots silently stop.
+        // Neither is documented. Beyond about 750 instruments the snapshots silently stop. Exchanges that name a dial rate
+        // allow from one to eight a second.
         Limits {
             instruments_per_connection: 500,
+            dial: DialLimit {
+                per_second: 5.0,
+                burst: 5,
+            },
         }
     }
 

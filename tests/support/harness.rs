@@ -285,9 +285,11 @@ impl Service {
     }
 }
 
-/// A configuration: any free port, JSON logs, `head` of dotted keys, and streams of a name, a URL and its `reconnection`.
+/// A configuration: any free port, JSON logs, venues that may be dialled at any rate, `head` of dotted keys, and streams of a name, a URL and its `reconnection`.
 pub(crate) fn config(head: &str, streams: &[(&str, &str, &str)]) -> String {
-    let mut text = format!("exporter.listen = \"127.0.0.1:0\"\nlog.format = \"json\"\n{head}\n");
+    let mut text = format!(
+        "exporter.listen = \"127.0.0.1:0\"\nlog.format = \"json\"\ndial = {{ per_second = 1000, burst = 1000 }}\n{head}\n"
+    );
     for (name, url, reconnection) in streams {
         write!(
             text,

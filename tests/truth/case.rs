@@ -56,6 +56,7 @@ impl Case {
         };
         format!(
             "exporter.listen = \"127.0.0.1:0\"\n\
+             dial = {{ per_second = 1000, burst = 1000 }}\n\
              [reconnection]\n\
              initial_delay_ms = {}\nmax_delay_ms = 60\njitter = {}\nmax_consecutive_failures = {}\n\
              circuit_breaker_cooldown_ms = {}\nstable_after_ms = {}\nretry_after_max_ms = 100\n\

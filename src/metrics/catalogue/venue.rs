@@ -1,11 +1,12 @@
 //! Metrics that the streams of a venue share.
 
-use super::Value::Int;
+use super::Value::{Float, Int};
 use super::{CONTROL_FRAMES, Exemplars, Kind, Labels, Metric, Source, Value, buckets, one, two};
 use crate::market::DialPhase;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::venue::VenueCells;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 pub(super) const METRICS: &[Metric] = &[
     histogram(
@@ -71,6 +72,13 @@ pub(super) const METRICS: &[Metric] = &[
         "From a ping to its pong",
         Labels::None,
         |venue, _| Some(&venue.ping_rtt),
+    ),
+    metric(
+        "feedwatch_dial_limiter_wait_seconds_total",
+        Kind::Counter,
+        "Time that dials waited at the gate of their host: for their turn, for the end of a Retry-After, or for another stream's probe",
+        Labels::None,
+        |venue, _| Float(Duration::from_nanos(venue.dial_limiter_wait.load(Relaxed)).as_secs_f64()),
     ),
     metric(
         "feedwatch_tls_certificate_not_after_timestamp_seconds",

@@ -1,0 +1,133 @@
+//! The gate of a host, as its streams share it.
+
+use crate::clock::Moment;
+use crate::supervise::{Dial, DialLimit, HostGate, Notice, Standing, Turn};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Spreads the dials of all streams of one host: one for each host and port, given to each of its streams with
+/// [`super::ReconnectingDataStream::with_gate`]. A clone is the same gate.
+///
+/// What it lets through, and whom it holds, [`HostGate`] says. A stream that is not polled holds no other up.
+#[derive(Clone, Debug)]
+pub struct DialGate(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    gate: Mutex<HostGate>,
+    /// Changes when who is held should ask again.
+    news: watch::Sender<()>,
+}
+
+impl Shared {
+    fn gate(&self) -> MutexGuard<'_, HostGate> {
+        // What it guards is valid after any panic: nothing in it runs foreign code.
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, is_news: bool) {
+        if is_news {
+            self.news.send_replace(());
+        }
+    }
+}
+
+impl DialGate {
+    /// An open gate.
+    pub fn new(limit: DialLimit) -> Self {
+        Self(Arc::new(Shared {
+            gate: Mutex::new(HostGate::new(limit, Moment::now().mono)),
+            news: watch::Sender::new(()),
+        }))
+    }
+
+    /// Follows another limit from now on.
+    pub fn set_limit(&self, limit: DialLimit) {
+        self.0.gate().set_limit(limit);
+    }
+
+    /// One more stream.
+    pub(super) fn join(&self) -> GatePlace {
+        GatePlace {
+            standing: self.0.gate().join(),
+            news: self.0.news.subscribe(),
+            shared: Arc::clone(&self.0),
+            wait: None,
+        }
+    }
+}
+
+/// A stream's place at the gate.
+#[derive(Debug)]
+pub(super) struct GatePlace {
+    shared: Arc<Shared>,
+    standing: Standing,
+    news: watch::Receiver<()>,
+    wait: Option<Wait>,
+}
+
+/// The stream wants to dial, and may not yet.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    /// When to ask again.
+    due: Instant,
+    asked: Instant,
+}
+
+impl GatePlace {
+    /// When to ask again, if it waits.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.wait.map(|wait| wait.due)
+    }
+
+    /// Asks for a dial. Beside the answer: how long the stream has waited since it asked last.
+    pub(super) fn ask(&mut self, dial: Dial, now: Instant) -> (Turn, Duration) {
+        // Before the gate is asked: what changes afterwards is news.
+        self.news.mark_unchanged();
+        let turn = self.shared.gate().ask(&mut self.standing, dial, now);
+        let due = match turn {
+            Turn::Now => None,
+            Turn::At(due) => Some(due),
+        };
+        (turn, self.go_on_waiting(due, now))
+    }
+
+    /// No longer wants to dial. Returns how long it has waited since it asked last.
+    pub(super) fn give_up(&mut self, now: Instant) -> Duration {
+        self.shared.gate().give_up(&mut self.standing, now);
+        self.go_on_waiting(None, now)
+    }
+
+    /// Shuts the gate for every stream of the host.
+    pub(super) fn close(&self, until: Instant, now: Instant) {
+        self.shared.gate().close(until, now);
+    }
+
+    fn go_on_waiting(&mut self, due: Option<Instant>, now: Instant) -> Duration {
+        let last = self.wait.take();
+        self.wait = due.map(|due| Wait { due, asked: now });
+        last.map_or(Duration::ZERO, |wait| now.saturating_duration_since(wait.asked))
+    }
+
+    /// Tells the gate what happened to the stream.
+    pub(super) fn take_note(&mut self, notice: &Notice, now: Instant) {
+        let is_news = self.shared.gate().take_note(&mut self.standing, notice, now);
+        self.shared.tell(is_news);
+    }
+
+    /// Resolves when it is held and should ask again. Cancel-safe.
+    pub(super) async fn news(&mut self) {
+        // The sender lives as long as this place does.
+        if !self.standing.is_held() || self.news.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for GatePlace {
+    fn drop(&mut self) {
+        let is_news = self.shared.gate().leave(&mut self.standing, Moment::now().mono);
+        self.shared.tell(is_news);
+    }
+}

@@ -1,0 +1,199 @@
+//! How a dial of this stream gets its turn at the gate of the host.
+//!
+//! The gate is asked before the supervisor is told what makes it dial: so an attempt is still one dial, and what it waited is
+//! neither the attempt's time nor in its span.
+
+use super::{Fact, GatePlace, MarketDataStream, Moment, Observer, ReconnectingDataStream, TransportFact};
+use crate::market::{Cause, Failure};
+use crate::stream::DialGate;
+use crate::supervise::{Action, BreakerState, Dial, Input, Notice, RETRY_AFTER_CAP, State, Turn, later};
+use std::time::{Duration, Instant};
+
+/// A probe has so much time beyond its own limits before the others of its host no longer wait for it.
+const VERDICT_SLACK: Duration = Duration::from_secs(5);
+
+/// What was asked for by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Reconnect,
+    ResetBreaker,
+}
+
+impl Wish {
+    const fn input(self) -> Input {
+        match self {
+            Self::Reconnect => Input::Reconnect,
+            Self::ResetBreaker => Input::ResetBreaker,
+        }
+    }
+}
+
+impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
+    /// Dials only when the gate lets it: the dial rate is then one for all streams that share it.
+    ///
+    /// ```
+    /// use feedwatch::ReconnectionConfig;
+    /// use feedwatch::stream::{DialGate, MarketDataStream, ReconnectingDataStream};
+    /// use feedwatch::supervise::DialLimit;
+    ///
+    /// fn gated<S: MarketDataStream + 'static>(streams: Vec<S>) -> Vec<ReconnectingDataStream<S>> {
+    ///     let gate = DialGate::new(DialLimit { per_second: 5.0, burst: 1 });
+    ///     let gated = |inner| ReconnectingDataStream::new(inner, ReconnectionConfig::default()).with_gate(&gate);
+    ///     streams.into_iter().map(gated).collect()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_gate(mut self, gate: &DialGate) -> Self {
+        self.gate = Some(gate.join());
+        self
+    }
+
+    /// Reconnects now, or as soon as the gate of the host lets it. No effect unless the breaker is closed.
+    pub fn reconnect(&mut self) {
+        // A dial is announced already, and waits only for the last connection to be closed: one attempt is one dial.
+        if self.state() == State::Connecting && self.slot.is_closing() {
+            return;
+        }
+        self.fulfil(Wish::Reconnect, Moment::now());
+    }
+
+    /// Closes the breaker and clears the failure count; if it was open, dials, and all that as soon as the gate of the host
+    /// lets it.
+    pub fn reset_breaker(&mut self) {
+        self.fulfil(Wish::ResetBreaker, Moment::now());
+    }
+
+    /// Begins to watch: at once, or after the wait that was under way when there was nothing left to subscribe to.
+    pub(super) fn start(&mut self, now: Moment) {
+        if self.supervisor.not_before().is_some_and(|due| due > now.mono) {
+            self.apply(Input::Start, now);
+        } else {
+            self.dial(Input::Start, now);
+        }
+    }
+
+    /// Says what makes the supervisor dial, if it is this stream's turn.
+    pub(super) fn dial(&mut self, input: Input, now: Moment) {
+        if self.has_turn(self.kind_of_dial(), now) {
+            self.apply(input, now);
+        }
+    }
+
+    /// Does what was asked for by hand, when it is this stream's turn.
+    pub(super) fn fulfil(&mut self, wish: Wish, now: Moment) {
+        let has_turn = !self.would_dial(wish) || self.has_turn(Dial::Plain, now);
+        self.wish = (!has_turn).then_some(wish);
+        if has_turn {
+            self.apply(wish.input(), now);
+        }
+    }
+
+    /// Looks after what was asked for by hand. Returns whether nothing else is to be done: a dial waits for one turn only.
+    pub(super) fn minds_wish(&mut self, action: Action, now: Moment) -> bool {
+        let Some(wish) = self.wish else { return false };
+        if !self.would_dial(wish) {
+            // What it was asked for has come about, or can no longer be done.
+            self.wish = None;
+            self.give_up_turn(now);
+            return false;
+        }
+        let is_due = self.turn_due().is_none_or(|due| due <= now.mono);
+        if is_due {
+            self.fulfil(wish, now);
+        }
+        is_due || matches!(action, Action::Wait { .. })
+    }
+
+    /// When to ask the gate again, if a dial waits there.
+    pub(super) fn turn_due(&self) -> Option<Instant> {
+        self.gate.as_ref().and_then(GatePlace::due)
+    }
+
+    /// Tells the gate of the host what happened here.
+    pub(super) fn tell_gate(&mut self, notice: &Notice, now: Moment) {
+        if matches!(notice, Notice::Idle | Notice::Stopped) {
+            self.wish = None;
+            self.give_up_turn(now);
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.take_note(notice, now.mono);
+        }
+    }
+
+    /// A venue that asks for rest means all streams of the host.
+    pub(super) fn leave_host_alone(&self, failure: &Failure, now: Moment) {
+        let Some(gate) = &self.gate else { return };
+        let rest = match (failure.retry_after, self.supervisor.action()) {
+            (Some(asked), _) => asked.min(RETRY_AFTER_CAP),
+            // It does not say for how long: as long as this stream waits, but not for a whole cooldown.
+            (None, Action::Wait { due }) if failure.cause == Cause::RateLimited => {
+                let own = due.saturating_duration_since(now.mono);
+                own.min(self.supervisor.policy().max_delay)
+            }
+            _ => return,
+        };
+        gate.close(later(now.mono, rest), now.mono);
+    }
+
+    fn has_turn(&mut self, dial: Dial, now: Moment) -> bool {
+        let Some(gate) = &mut self.gate else { return true };
+        let due_before = gate.due();
+        let (turn, waited) = gate.ask(dial, now.mono);
+        self.tell_waited(waited, now);
+        match turn {
+            Turn::Now => true,
+            Turn::At(due) => {
+                if due_before != Some(due) {
+                    self.apply(Input::Held { due }, now);
+                }
+                false
+            }
+        }
+    }
+
+    fn give_up_turn(&mut self, now: Moment) {
+        if let Some(gate) = &mut self.gate {
+            let waited = gate.give_up(now.mono);
+            self.tell_waited(waited, now);
+        }
+    }
+
+    fn tell_waited(&self, waited: Duration, now: Moment) {
+        if !waited.is_zero() {
+            let fact = TransportFact::WaitedAtGate(waited);
+            self.observer.observe(now, &Fact::Transport(fact));
+        }
+    }
+
+    fn kind_of_dial(&self) -> Dial {
+        if self.breaker() == BreakerState::Closed {
+            return Dial::Plain;
+        }
+        let policy = self.supervisor.policy();
+        Dial::Probe {
+            cooldown: policy.circuit_breaker_cooldown,
+            verdict_within: policy
+                .connect_timeout
+                .saturating_add(policy.subscribe_timeout)
+                .saturating_add(VERDICT_SLACK),
+        }
+    }
+
+    fn would_dial(&self, wish: Wish) -> bool {
+        let is_closed = self.breaker() == BreakerState::Closed;
+        match (wish, self.state()) {
+            (Wish::Reconnect, State::Idle | State::Stopped) => false,
+            (Wish::Reconnect, _) => is_closed,
+            (Wish::ResetBreaker, State::BackingOff | State::CoolingDown) => !is_closed,
+            (Wish::ResetBreaker, _) => false,
+        }
+    }
+}
+
+/// Resolves when a dial that is held should ask the gate again. Cancel-safe.
+pub(super) async fn news(gate: &mut Option<GatePlace>) {
+    match gate {
+        Some(gate) => gate.news().await,
+        None => std::future::pending().await,
+    }
+}
