@@ -73,7 +73,8 @@ impl Memory {
                 self.open = None;
                 self.phases.push((*phase, *took));
             }
-            // The phases of an attempt stand in the entry of its end; the others say nothing about the stream's fate.
+            // The phases of an attempt stand in the entry of its end, and a panic is its cause; the others say nothing about
+            // the stream's fate.
             TransportFact::PhaseEnded { .. }
             | TransportFact::Peer(_)
             | TransportFact::Answered { .. }
@@ -83,6 +84,7 @@ impl Memory {
     }
 }
 
+            | TransportFact::Panicked { .. }
 fn of_notice(notice: &Notice) -> Told {
     match notice {
         Notice::Attempt { number, kind } => Told::new("attempt")

@@ -61,6 +61,14 @@ pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: 
         }
         Fact::Transport(TransportFact::Certificate { not_after }) => line!(debug, about, not_after, "certificate"),
         Fact::Transport(TransportFact::RoundTrip(took)) => line!(debug, about, took_ms = took.as_millis(), "pong"),
+        Fact::Transport(TransportFact::Panicked { message }) => {
+            line!(
+                error,
+                about,
+                message,
+                "panic: the connection is given up, the stream goes on"
+            );
+        }
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
             line!(debug, about, desired, active, "subscriptions");
         }

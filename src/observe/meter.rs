@@ -30,6 +30,7 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
         Fact::Transport(TransportFact::Certificate { not_after }) => {
             cells.venue().set_certificate_not_after(*not_after);
         }
+        Fact::Transport(TransportFact::Panicked { .. }) => cells.venue().task_restarted(),
         Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
             cells.update(at.mono, |writer| writer.subscriptions(*desired, *active));

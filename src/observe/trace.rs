@@ -200,7 +200,7 @@ impl Spans {
                 }
             }
             // Figures of the venue, and of a live connection.
-            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) => {}
+            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) | TransportFact::Panicked { .. } => {}
         }
     }
 

@@ -46,6 +46,12 @@ pub enum TransportFact {
     RoundTrip(Duration),
 }
 
+    /// The venue's adapter or the transport panicked. The attempt or the connection ends for it, with the cause `internal`, and
+    /// the stream goes on by its policy. Told once for each connection.
+    Panicked {
+        /// What the panic said; cut where it is long.
+        message: String,
+    },
 /// What changed in the data, or in what is subscribed to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DataFact {

@@ -7,6 +7,7 @@ mod dial;
 mod endpoint;
 mod fact;
 mod failure;
+mod isolation;
 mod reconnecting;
 mod slot;
 mod subscriptions;

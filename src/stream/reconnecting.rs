@@ -143,7 +143,15 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
-    fn tell(&self, now: Moment, fact: DataFact) {
+    /// What panicked has failed already, with the cause `internal`.
+    fn tell_panic(&mut self) {
+        if let Some(message) = self.slot.take_panic() {
+            let fact = Fact::Transport(TransportFact::Panicked { message });
+            self.observer.observe(Moment::now(), &fact);
+        }
+    }
+
+    pub(super) fn tell(&self, now: Moment, fact: DataFact) {
         self.observer.observe(now, &Fact::Data(fact));
     }
 
@@ -360,14 +368,17 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             // waits in the socket is not taken for silence.
             tokio::select! {
                 biased;
-                step = self.slot.next(receiving) => match step {
-                    Step::Outcome(outcome) => self.on_outcome(outcome),
-                    Step::Event(event) => {
-                        if let Some(event) = self.on_event(event) {
-                            return Some(event);
+                step = self.slot.next(receiving) => {
+                    self.tell_panic();
+                    match step {
+                        Step::Outcome(outcome) => self.on_outcome(outcome),
+                        Step::Event(event) => {
+                            if let Some(event) = self.on_event(event) {
+                                return Some(event);
+                            }
                         }
                     }
-                },
+                }
                 () = self.timer.elapsed(), if due.is_some() => self.on_due(action),
             }
         }
@@ -382,6 +393,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
         self.apply(Input::Stop, Moment::now());
         while self.slot.is_busy() {
             self.slot.next(false).await;
+            self.tell_panic();
         }
     }
 }

@@ -10,7 +10,7 @@ use feedwatch::stream::{
     WebSocketStream,
 };
 use feedwatch::supervise::Policy;
-use feedwatch::venue::Polymarket;
+use feedwatch::venue::{Polymarket, Venue};
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
@@ -33,6 +33,18 @@ pub(crate) struct Rig<D: Dialler = TcpDialler> {
 
 impl<D: Dialler> Rig<D> {
     pub(crate) async fn new(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
+        Self::of(&Polymarket, url, policy, options, trust, dialler).await
+    }
+
+    /// The same of another venue, which shows itself as Polymarket.
+    pub(crate) async fn of(
+        venue: &'static dyn Venue,
+        url: &str,
+        policy: Policy,
+        options: TransportOptions,
+        trust: TlsTrust,
+        dialler: D,
+    ) -> Self {
         let endpoint = Endpoint::parse(url).unwrap();
         let shown = Arc::new(Streams::new());
         let info = StreamInfo {
@@ -47,7 +59,7 @@ impl<D: Dialler> Rig<D> {
         let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
         let tracer = Arc::new(BoxedTracer::new(Box::new(provider.tracer("feedwatch"))));
         let observer = Arc::new(StreamObserver::new(cells.clone(), &policy).with_tracer(tracer, &endpoint));
-        let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+        let socket = WebSocketStream::new(venue, endpoint, options, trust, cells, observer.clone());
         let mut stream = ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer);
         stream
             .subscribe(&[Instrument::new("11"), Instrument::new("12")])
