@@ -19,6 +19,7 @@ mod labels;
 mod own;
 #[cfg(all(feature = "service", target_os = "linux"))]
 mod process;
+mod queue;
 mod scrape;
 mod seqlock;
 mod snapshot;
@@ -32,6 +33,7 @@ pub use exposition::{Format, openmetrics, text};
 pub use histogram::Histogram;
 #[cfg(feature = "service")]
 pub use own::{BuildInfo, Handler, OwnMetrics};
+pub use queue::QueueCells;
 pub use snapshot::StreamSnapshot;
 pub use stream::{StreamCells, StreamInfo};
 pub use streams::Streams;

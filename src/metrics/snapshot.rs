@@ -1,6 +1,7 @@
 //! A stream's figures at one moment, for all who show them.
 
 use super::figures::Figures;
+use super::queue::QueueSnapshot;
 use super::stream::Traffic;
 use crate::clock::Moment;
 use crate::market::Cause;
@@ -17,6 +18,8 @@ pub struct StreamSnapshot {
     pub(super) origin: Instant,
     pub(super) figures: Figures,
     pub(super) traffic: Traffic,
+    /// `None` where no consumer is attached.
+    pub(super) queue: Option<QueueSnapshot>,
 }
 
 impl StreamSnapshot {

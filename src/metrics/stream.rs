@@ -5,6 +5,7 @@
 
 use super::figures::Figures;
 use super::labels::LabelSet;
+use super::queue::{AttachedQueue, QueueCells};
 use super::seqlock::{Plain, SeqLock, cells};
 use super::snapshot::StreamSnapshot;
 use super::venue::{Direction, Opcode, VenueCells};
@@ -66,6 +67,7 @@ pub struct StreamCells {
     shown: AtomicU64,
     traffic: TrafficCells,
     history: History,
+    queue: AttachedQueue,
 }
 
 impl StreamCells {
@@ -86,6 +88,7 @@ impl StreamCells {
             shown: AtomicU64::new(0),
             traffic: Traffic::ZERO.to_atomic(),
             history: History::default(),
+            queue: AttachedQueue::default(),
         }
     }
 
@@ -102,6 +105,11 @@ impl StreamCells {
     /// What happened to the stream last.
     pub const fn history(&self) -> &History {
         &self.history
+    }
+
+    /// A consumer is attached, whose queue holds so many events. Its series are shown for as long as its figures are held.
+    pub fn attach_queue(&self, capacity: usize) -> Arc<QueueCells> {
+        self.queue.attach(capacity)
     }
 
     /// What the stream is doing.
@@ -133,6 +141,7 @@ impl StreamCells {
             origin: self.origin,
             figures,
             traffic: Traffic::load(&self.traffic),
+            queue: self.queue.snapshot(),
         }
     }
 
