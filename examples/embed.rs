@@ -171,6 +171,13 @@ impl<W: Write> Bot<W> {
             // The books come in the frames that follow.
             MarketEvent::Reconnected => self.say(format_args!("live again")),
             MarketEvent::Ended { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
+            MarketEvent::Missed { frames } => {
+                self.say(format_args!(
+                    "missed {frames} frames, books thrown away: {}",
+                    self.books.len()
+                ));
+                self.books.clear();
+            }
             MarketEvent::Subscribed(_) => {}
         }
     }

@@ -14,7 +14,7 @@ mod support;
 
 use feedwatch::market::{Cause, DecodeError, Envelope, EventKind, Instrument, MarketEvent, Value, ValueError};
 use feedwatch::sim::{SimOptions, SimulatedVenue, Traffic};
-use feedwatch::stream::{MarketDataStream, TcpDialler, TlsTrust};
+use feedwatch::stream::{HandOff, MarketDataStream, TcpDialler, TlsTrust};
 use feedwatch::supervise::Policy;
 use feedwatch::venue::{Answer, Heartbeat, Limits, Polymarket, Session, Venue};
 use std::io::{self, Write};
@@ -24,7 +24,10 @@ use std::time::Duration;
 use support::aftermath::leaves_nothing_behind;
 use support::rig::Rig;
 use support::rows::{dial, options, policy, venue};
-use support::Scrape;
+use support::{Scrape, rig};
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Where an adapter panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +56,8 @@ impl Faulty {
 
     fn pass(&self, place: Place) {
         let is_left = |left: usize| left.checked_sub(1);
-        if place == self.place && self.left.fetch_update(SeqCst, SeqCst, is_left).is_ok() {
-            panic!("the adapter's defect: {place:?}");
-        }
+        let is_due = place == self.place && self.left.fetch_update(SeqCst, SeqCst, is_left).is_ok();
+        assert!(!is_due, "the adapter's defect: {place:?}");
     }
 }
 
@@ -245,6 +247,41 @@ async fn an_adapter_that_always_panics_trips_its_breaker_and_its_neighbour_does_
         for rig in [&mut good, &mut bad] {
             rig.stream.close().await;
         }
+        venue.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_on_a_task_of_its_own_survives_as_well() {
+    leaves_nothing_behind(async || {
+        let venue = busy_venue();
+        let rig::Rig { stream, shown, .. } = watch(Faulty::new(Place::DecodeChange, 1), &venue.url(), policy()).await;
+        let mut events = stream.spawn(HandOff::default());
+        let mut story = Vec::new();
+        while story.len() < 2 {
+            match timeout(LIMIT, events.next_event()).await.expect("in time") {
+                Some(MarketEvent::Frame(_)) => {}
+                Some(event) => story.push(event),
+                None => panic!("the task has ended: {story:?}"),
+            }
+        }
+        assert!(
+            matches!(
+                story[..],
+                [
+                    MarketEvent::Disconnected {
+                        cause: Cause::Internal,
+                        ..
+                    },
+                    MarketEvent::Reconnected
+                ]
+            ),
+            "{story:?}"
+        );
+        let text = feedwatch::metrics::text::render(&shown, feedwatch::clock::Moment::now());
+        assert_eq!(restarts(&Scrape::read(&text)), 1.0);
+        events.close().await;
         venue.shutdown().await;
     })
     .await;

@@ -42,6 +42,14 @@ pub(super) fn keep(history: &History, memory: &mut Memory, at: Moment, fact: &Fa
             let is_news = !std::mem::replace(&mut memory.told_parse_error, true);
             is_news.then(|| Told::new("parse_error").with("reason", Figure::Word(reason.as_str())))
         }
+        Fact::Data(DataFact::QueueFull(when_full)) => {
+            Some(Told::new("queue_full").with("policy", Figure::Word(when_full.as_str())))
+        }
+        Fact::Data(DataFact::CaughtUp { dropped, after }) => Some(
+            Told::new("caught_up")
+                .with("dropped", Figure::Count(*dropped))
+                .with("after_seconds", Figure::Time(*after)),
+        ),
         // Each change of what is in effect has a reason, which is told.
         Fact::Data(DataFact::Subscriptions { .. }) => None,
     };
@@ -76,6 +84,7 @@ impl Memory {
             // The phases of an attempt stand in the entry of its end, and a panic is its cause; the others say nothing about
             // the stream's fate.
             TransportFact::PhaseEnded { .. }
+            | TransportFact::Panicked { .. }
             | TransportFact::Peer(_)
             | TransportFact::Answered { .. }
             | TransportFact::Certificate { .. }
@@ -84,7 +93,6 @@ impl Memory {
     }
 }
 
-            | TransportFact::Panicked { .. }
 fn of_notice(notice: &Notice) -> Told {
     match notice {
         Notice::Attempt { number, kind } => Told::new("attempt")

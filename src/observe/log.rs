@@ -3,7 +3,7 @@
 use crate::clock::Moment;
 use crate::market::TraceId;
 use crate::metrics::StreamCells;
-use crate::stream::{DataFact, Fact, TransportFact};
+use crate::stream::{DataFact, Fact, TransportFact, WhenFull};
 use crate::supervise::{BreakerState, Notice, Transition};
 use tracing::{debug, error, info, warn};
 
@@ -67,6 +67,25 @@ pub(super) fn write(cells: &StreamCells, memory: &mut Memory, at: Moment, fact: 
                 about,
                 message,
                 "panic: the connection is given up, the stream goes on"
+            );
+        }
+        Fact::Data(DataFact::QueueFull(WhenFull::DropOldest)) => {
+            line!(warn, about, "the consumer is too slow: the oldest events are dropped");
+        }
+        Fact::Data(DataFact::QueueFull(WhenFull::Block)) => {
+            line!(
+                warn,
+                about,
+                "the consumer is too slow: nothing is read, and no ping is sent or answered"
+            );
+        }
+        Fact::Data(DataFact::CaughtUp { dropped, after }) => {
+            line!(
+                info,
+                about,
+                dropped,
+                after_ms = after.as_millis(),
+                "the consumer has caught up"
             );
         }
         Fact::Data(DataFact::Subscriptions { desired, active }) => {

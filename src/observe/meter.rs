@@ -23,9 +23,9 @@ pub(super) fn record(cells: &StreamCells, memory: &mut Memory, at: Moment, fact:
             cells.update(at.mono, |writer| write_notice(writer, memory, at, notice, trace));
         }
         // An address and a status are nothing for a label, a phase is counted at its end; what has ended is told by the
-        // subscriptions that are left.
+        // subscriptions that are left, and a queue counts by itself, frame by frame.
         Fact::Transport(TransportFact::Peer(_) | TransportFact::PhaseBegan(_) | TransportFact::Answered { .. })
-        | Fact::Data(DataFact::Ended { .. }) => {}
+        | Fact::Data(DataFact::Ended { .. } | DataFact::QueueFull(_) | DataFact::CaughtUp { .. }) => {}
         Fact::Transport(TransportFact::PhaseEnded { phase, took }) => cells.venue().connect_phase(*phase, *took),
         Fact::Transport(TransportFact::Certificate { not_after }) => {
             cells.venue().set_certificate_not_after(*not_after);

@@ -11,7 +11,7 @@ mod trace;
 pub use trace::same_outage;
 
 use crate::clock::Moment;
-use crate::metrics::StreamCells;
+use crate::metrics::{QueueCells, StreamCells};
 use crate::stream::{Endpoint, Fact, Observer};
 use crate::supervise::Policy;
 use opentelemetry::global::BoxedTracer;
@@ -71,5 +71,9 @@ impl Observer for StreamObserver {
         meter::record(&self.cells, &mut memory.meter, at, fact, trace);
         log::write(&self.cells, &mut memory.log, at, fact, trace);
         history::keep(self.cells.history(), &mut memory.history, at, fact, trace);
+    }
+
+    fn attach_queue(&self, capacity: usize) -> Option<Arc<QueueCells>> {
+        Some(self.cells.attach_queue(capacity))
     }
 }

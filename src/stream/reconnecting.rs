@@ -101,6 +101,15 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         self.apply(Input::Policy(Box::new(policy)), Moment::now());
     }
 
+    /// Whether it was closed, and has told all that there is to tell.
+    pub(super) fn is_over(&self) -> bool {
+        self.state() == State::Stopped && self.events.is_empty()
+    }
+
+    pub(super) const fn observer(&self) -> &O {
+        &self.observer
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> State {
         self.supervisor.state()
@@ -242,7 +251,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 // A flood must not keep the verdict back: where there is always more to read, this is the second look.
                 self.judge(frame.received);
             }
-            Some(MarketEvent::Reconnected) => {}
+            Some(MarketEvent::Reconnected | MarketEvent::Missed { .. }) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
             Some(MarketEvent::Disconnected { cause, detail }) => {
