@@ -80,6 +80,16 @@ struct Queue {
 }
 
 impl Queue {
+    fn has_room(&self) -> bool {
+        self.is_abandoned || self.backlog.has_room()
+    }
+
+    fn wake_at_news(&mut self, cx: &Context<'_>) {
+        if self.consumer.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            self.consumer = Some(cx.waker().clone());
+        }
+    }
+
     fn show_depth(&self) {
         if let Some(cells) = &self.cells {
             cells.set_depth(self.backlog.waiting().0);
@@ -139,12 +149,6 @@ impl Producer {
     }
 }
 
-impl Queue {
-    fn has_room(&self) -> bool {
-        self.is_abandoned || self.backlog.has_room()
-    }
-}
-
 impl Drop for Producer {
     fn drop(&mut self) {
         let mut queue = lock(&self.queue);
@@ -168,9 +172,7 @@ impl Consumer {
         let mut queue = lock(&self.queue);
         let event = queue.backlog.pop();
         if event.is_none() && !queue.is_over {
-            if queue.consumer.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-                queue.consumer = Some(cx.waker().clone());
-            }
+            queue.wake_at_news(cx);
             return Poll::Pending;
         }
         queue.show_depth();
@@ -179,6 +181,16 @@ impl Consumer {
         wake(producer);
         turn.made_progress();
         Poll::Ready(event)
+    }
+
+    /// Waits until nothing more will come.
+    pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = lock(&self.queue);
+        if queue.is_over {
+            return Poll::Ready(());
+        }
+        queue.wake_at_news(cx);
+        Poll::Pending
     }
 
     /// Events that wait, and what they cost in bytes.

@@ -20,6 +20,7 @@ use std::time::Instant;
 ///
 /// `next_event` is cancel-safe in every phase: a wait or an attempt belongs to the stream and not to the call, so it may be
 /// polled in a `select!` with a tick however short. Nothing happens while nobody polls it: no pong is sent and no redial made.
+/// [`ReconnectingDataStream::spawn`] has a task of its own poll it.
 ///
 /// ```
 /// use feedwatch::ReconnectionConfig;

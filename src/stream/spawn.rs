@@ -57,7 +57,10 @@ impl<S: MarketDataStream + 'static, O: Observer + 'static> ReconnectingDataStrea
             venue,
             events: consumer,
             commands: Some(commands),
-            task: tokio::spawn(run(self, received, producer)),
+            _task: tokio::spawn(async {
+                let stream = run(self, received, producer).await;
+                Box::new(stream) as Box<dyn Send>
+            }),
         }
     }
 }
@@ -70,7 +73,8 @@ pub struct StreamHandle {
     events: Consumer,
     /// `None` = closed. Without it the task ends.
     commands: Option<mpsc::Sender<Command>>,
-    task: JoinHandle<()>,
+    /// Once it has ended, it holds the stream, and so its figures, for as long as the handle lives.
+    _task: JoinHandle<Box<dyn Send>>,
 }
 
 impl StreamHandle {
@@ -130,10 +134,7 @@ impl MarketDataStream for StreamHandle {
     /// be taken, and then comes `None`.
     async fn close(&mut self) {
         self.commands = None;
-        if !self.task.is_finished() {
-            // An error is a panic, which has been told already.
-            let _ = (&mut self.task).await;
-        }
+        poll_fn(|cx| self.events.poll_over(cx)).await;
     }
 }
 
@@ -189,12 +190,12 @@ enum Command {
     Policy(Box<Policy>),
 }
 
-/// Receives until the handle is closed or dropped.
+/// Receives until the handle is closed or dropped. The queue is over when this is.
 async fn run<S: MarketDataStream + 'static, O: Observer>(
     mut stream: ReconnectingDataStream<S, O>,
     mut commands: mpsc::Receiver<Command>,
     events: Producer,
-) {
+) -> ReconnectingDataStream<S, O> {
     // Spawning it is asking for a connection. This and the other wishes never fail.
     let _ = stream.connect().await;
     let mut lag = Lag::default();
@@ -227,6 +228,7 @@ async fn run<S: MarketDataStream + 'static, O: Observer>(
     while let Some(event) = stream.next_event().await {
         events.push(event);
     }
+    stream
 }
 
 fn hand_over<S: MarketDataStream + 'static, O: Observer>(
