@@ -264,19 +264,27 @@ async fn the_bot_runs_through_a_loss_and_its_figures_are_in_its_registry() {
     );
     assert!(!lines[lost..whole].iter().any(is_trade), "{:?}", &lines[lost..whole]);
 
+    shows_for_as_long_as_it_lives(
+        &registry,
+        stream,
+        &[
+            r#"feedwatch_connect_attempts_total{venue="polymarket",stream="bot"} 2"#,
+            r#"feedwatch_disconnects_total{venue="polymarket",stream="bot",cause="eof"} 1"#,
+            r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
+            r#"feedwatch_breaker_failure_threshold{venue="polymarket",stream="bot"} 10"#,
+            r#"feedwatch_stale_after_seconds{venue="polymarket",stream="bot"} 20"#,
+        ],
+    );
+    venue.shutdown().await;
+}
+
+fn shows_for_as_long_as_it_lives(registry: &Registry, stream: impl MarketDataStream, lines: &[&str]) {
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    for line in [
-        r#"feedwatch_connect_attempts_total{venue="polymarket",stream="bot"} 2"#,
-        r#"feedwatch_disconnects_total{venue="polymarket",stream="bot",cause="eof"} 1"#,
-        r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
-        r#"feedwatch_breaker_failure_threshold{venue="polymarket",stream="bot"} 10"#,
-        r#"feedwatch_stale_after_seconds{venue="polymarket",stream="bot"} 20"#,
-    ] {
+    for line in lines {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     drop(stream);
     assert!(registry.gather().is_empty(), "its series go with the stream");
-    venue.shutdown().await;
 }
 
 #[tokio::test]
@@ -290,16 +298,15 @@ async fn the_bot_runs_as_well_where_the_stream_has_a_task_of_its_own() {
     timeout(LIMIT, run).await.expect("the frames come").unwrap();
     assert_eq!((bot.frames, bot.losses), (400, 1));
 
-    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    for line in [
-        r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
-        r#"feedwatch_queue_capacity{venue="polymarket",stream="bot"} 4096"#,
-        r#"feedwatch_queue_dropped_total{venue="polymarket",stream="bot"} 0"#,
-    ] {
-        assert!(text.contains(line), "{line} is not in\n{text}");
-    }
-    drop(stream);
-    assert!(registry.gather().is_empty(), "its series go with the stream");
+    shows_for_as_long_as_it_lives(
+        &registry,
+        stream,
+        &[
+            r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
+            r#"feedwatch_queue_capacity{venue="polymarket",stream="bot"} 4096"#,
+            r#"feedwatch_queue_dropped_total{venue="polymarket",stream="bot"} 0"#,
+        ],
+    );
     venue.shutdown().await;
 }
 

@@ -59,6 +59,16 @@ fn scrape(shown: &Streams) -> Scrape {
     Scrape::read(&text::render(shown, Moment::now()))
 }
 
+/// What the history of the stream says of its queue, the oldest first.
+fn told(shown: &Streams) -> Vec<&'static str> {
+    let mut entries = shown.all()[0].history().newest_first();
+    entries.reverse();
+    let words = entries.into_iter().map(|entry| entry.what);
+    words
+        .filter(|what| ["queue_full", "caught_up"].contains(what))
+        .collect()
+}
+
 /// What a consumer has received.
 #[derive(Debug, Default)]
 struct Received {
@@ -152,6 +162,7 @@ async fn a_consumer_that_stops_reading_for_ten_minutes_costs_no_memory_and_no_po
     );
     assert!((59..=60).contains(&done.kept_alive), "{done:?}");
 
+    assert_eq!(told(&shown), ["queue_full"], "once for all of them");
     let (waiting, bytes) = events.waiting();
     assert!(bytes <= 50_000, "{bytes}");
     assert!((30..50).contains(&waiting), "a kilobyte each: {waiting}");
@@ -216,6 +227,7 @@ async fn a_queue_that_blocks_loses_nothing_and_takes_no_silence_of_its_own_for_t
     assert!(received.news.is_empty() && received.missed == 0, "{received:?}");
     let (done, _socket) = serving.await.unwrap();
     assert_eq!(done.sent, 1001);
+    assert_eq!(told(&shown), ["queue_full", "caught_up"].repeat(5), "once a hold");
     let figures = scrape(&shown);
     assert_eq!(figures.sum("feedwatch_disconnects_total", &[]), 0.0);
     assert_eq!(figures.sum("feedwatch_queue_dropped_total", &[]), 0.0);
@@ -366,21 +378,28 @@ async fn end_of_first(venue: &SimulatedVenue) -> What {
 #[tokio::test]
 async fn a_handle_that_is_dropped_closes_its_connection_in_good_order_and_takes_its_series_along() {
     leaves_nothing_behind(async || {
-        let venue = venue(vec![]);
-        let (mut events, shown) = spawned(&venue.url(), HandOff::default(), options(), TcpDialler::default()).await;
-        timeout(LIMIT, events.next_event())
-            .await
-            .expect("the answer comes")
-            .unwrap();
-        assert_eq!(scrape(&shown).sum("feedwatch_queue_capacity", &[]), 4096.0);
-        drop(events);
-        assert_eq!(end_of_first(&venue).await, What::ClosedByClient { code: Some(1000) });
-        let begun = Instant::now();
-        while !text::render(&shown, Moment::now()).is_empty() {
-            assert!(begun.elapsed() < LIMIT, "the series stay");
-            sleep(millis(5)).await;
+        for hand_off in [HandOff::default(), blocking(1)] {
+            let venue = venue(vec![]);
+            let (mut events, shown) = spawned(&venue.url(), hand_off, options(), TcpDialler::default()).await;
+            timeout(LIMIT, events.next_event())
+                .await
+                .expect("the answer comes")
+                .unwrap();
+            let begun = Instant::now();
+            while events.waiting().0 == 0 {
+                assert!(begun.elapsed() < LIMIT, "nothing waits to be taken");
+                sleep(millis(5)).await;
+            }
+            let capacity = scrape(&shown).sum("feedwatch_queue_capacity", &[]);
+            assert_eq!(capacity, hand_off.max_events as f64);
+            drop(events);
+            assert_eq!(end_of_first(&venue).await, What::ClosedByClient { code: Some(1000) });
+            while !text::render(&shown, Moment::now()).is_empty() {
+                assert!(begun.elapsed() < LIMIT, "the series stay");
+                sleep(millis(5)).await;
+            }
+            venue.shutdown().await;
         }
-        venue.shutdown().await;
     })
     .await;
 }
