@@ -5,7 +5,8 @@
 //! the bot begins anew. There is no flag that could be forgotten: every book that it holds is whole, and it cannot trade on
 //! one that it does not hold.
 //!
-//! The stream's figures are in a registry of the bot's own.
+//! The stream runs on a task of its own, so that it is kept alive while the bot thinks, and its figures are in a registry of the
+//! bot's own.
 //!
 //! ```sh
 //! cargo run -- simulate
@@ -18,7 +19,7 @@ use feedwatch::market::{Book, Instrument, Level, MarketEvent, OrderBook, PriceCh
 use feedwatch::metrics::{StreamCells, StreamCollector, StreamInfo, Streams};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
-    Endpoint, MarketDataStream, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream,
+    Endpoint, HandOff, MarketDataStream, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream,
 };
 use feedwatch::venue::{Polymarket, Venue};
 use prometheus::{Registry, TextEncoder};
@@ -51,7 +52,8 @@ async fn main() -> Result<(), Error> {
     };
 
     let registry = Registry::new();
-    let mut stream = build(url, policy, &registry)?;
+    // A task of its own: redials, pings and pongs do not wait for the bot.
+    let mut stream = build(url, policy, &registry)?.spawn(HandOff::default());
     let mut bot = Bot::new(instruments, io::stdout());
     run(&mut stream, &mut bot, frames.parse()?, Duration::from_secs(1), stop).await?;
 
@@ -100,14 +102,14 @@ pub(crate) fn build(url: &str, policy: ReconnectionConfig, registry: &Registry) 
 }
 
 /// Follows the stream, and trades every `pause`, until `frames` frames of data have come or `stop` is over; then closes it.
-pub(crate) async fn run<W: Write>(
-    stream: &mut Stream,
+pub(crate) async fn run<S: MarketDataStream, W: Write>(
+    stream: &mut S,
     bot: &mut Bot<W>,
     frames: u64,
     pause: Duration,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    // Both record the wish; `next_event` dials.
+    // Both record the wish; the stream dials.
     let instruments: Vec<_> = bot.instruments.iter().cloned().collect();
     stream.subscribe(&instruments).await?;
     stream.connect().await?;
@@ -175,6 +177,14 @@ impl<W: Write> Bot<W> {
             // The books come in the frames that follow.
             MarketEvent::Reconnected { .. } => self.say(format_args!("live again")),
             MarketEvent::Ended { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
+            MarketEvent::Missed { frames } => {
+                // The bot itself was too slow; changes were missed all the same.
+                self.say(format_args!(
+                    "missed {frames} frames, books thrown away: {}",
+                    self.books.len()
+                ));
+                self.books.clear();
+            }
             MarketEvent::Subscribed(_) => {}
         }
     }

@@ -1,7 +1,8 @@
 //! Keeps market-data WebSocket streams connected, and shows when, why and for how long they were not.
 //!
 //! For programs that embed a stream: [`stream::ReconnectingDataStream`] wraps a [`stream::WebSocketStream`] (or any other
-//! [`stream::MarketDataStream`]), redials it as its [`ReconnectionConfig`] says, and never hides a gap. Give it an
+//! [`stream::MarketDataStream`]), redials it as its [`ReconnectionConfig`] says, and never hides a gap. Read it directly, or
+//! [spawn](stream::ReconnectingDataStream::spawn) it, so that it is kept alive whatever its consumer does. Give it an
 //! [`observe::StreamObserver`], and register a [`metrics::StreamCollector`] to have its figures in a `prometheus::Registry`.
 //! What a frame says is read by [`venue::Venue::values`] when asked for, and a [`market::OrderBook`] is kept of it.
 //! `examples/embed.rs` is a whole bot.

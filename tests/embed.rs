@@ -16,7 +16,7 @@ use embed::Bot;
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, Frame, Instrument, Level, MarketEvent, OrderBook};
 use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};
-use feedwatch::stream::MarketDataStream;
+use feedwatch::stream::{HandOff, MarketDataStream};
 use feedwatch::supervise::Policy;
 use prometheus::{Registry, TextEncoder};
 use serde_json::Value as Json;
@@ -264,18 +264,49 @@ async fn the_bot_runs_through_a_loss_and_its_figures_are_in_its_registry() {
     );
     assert!(!lines[lost..whole].iter().any(is_trade), "{:?}", &lines[lost..whole]);
 
+    shows_for_as_long_as_it_lives(
+        &registry,
+        stream,
+        &[
+            r#"feedwatch_connect_attempts_total{venue="polymarket",stream="bot"} 2"#,
+            r#"feedwatch_disconnects_total{venue="polymarket",stream="bot",cause="eof"} 1"#,
+            r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
+            r#"feedwatch_breaker_failure_threshold{venue="polymarket",stream="bot"} 10"#,
+            r#"feedwatch_stale_after_seconds{venue="polymarket",stream="bot"} 20"#,
+        ],
+    );
+    venue.shutdown().await;
+}
+
+fn shows_for_as_long_as_it_lives(registry: &Registry, stream: impl MarketDataStream, lines: &[&str]) {
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    for line in [
-        r#"feedwatch_connect_attempts_total{venue="polymarket",stream="bot"} 2"#,
-        r#"feedwatch_disconnects_total{venue="polymarket",stream="bot",cause="eof"} 1"#,
-        r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
-        r#"feedwatch_breaker_failure_threshold{venue="polymarket",stream="bot"} 10"#,
-        r#"feedwatch_stale_after_seconds{venue="polymarket",stream="bot"} 20"#,
-    ] {
+    for line in lines {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     drop(stream);
     assert!(registry.gather().is_empty(), "its series go with the stream");
+}
+
+#[tokio::test]
+async fn the_bot_runs_as_well_where_the_stream_has_a_task_of_its_own() {
+    let venue = cutting();
+    let registry = Registry::new();
+    let stream = embed::build(&venue.url(), policy(), &registry).unwrap();
+    let mut stream = stream.spawn(HandOff::default());
+    let mut bot = bot();
+    let run = embed::run(&mut stream, &mut bot, 400, LIMIT, std::future::pending());
+    timeout(LIMIT, run).await.expect("the frames come").unwrap();
+    assert_eq!((bot.frames, bot.losses), (400, 1));
+
+    shows_for_as_long_as_it_lives(
+        &registry,
+        stream,
+        &[
+            r#"feedwatch_stream_state{venue="polymarket",stream="bot",state="stopped"} 1"#,
+            r#"feedwatch_queue_capacity{venue="polymarket",stream="bot"} 4096"#,
+            r#"feedwatch_queue_dropped_total{venue="polymarket",stream="bot"} 0"#,
+        ],
+    );
     venue.shutdown().await;
 }
 
@@ -356,6 +387,16 @@ fn a_frame_that_cannot_be_read_at_all_costs_every_book() {
         said(&mut bot),
         ["11: whole", &format!("{reason}, books thrown away: 1"), "not ready"]
     );
+}
+
+#[test]
+fn frames_that_the_bot_was_too_slow_for_cost_every_book() {
+    let mut bot = bot();
+    bot.on_event(&frame(&format!("[{},{}]", book("11"), book("22"))));
+    said(&mut bot);
+    bot.on_event(&MarketEvent::Missed { frames: 7 });
+    bot.trade();
+    assert_eq!(said(&mut bot), ["missed 7 frames, books thrown away: 2", "not ready"]);
 }
 
 #[test]

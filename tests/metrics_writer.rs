@@ -196,7 +196,26 @@ fn a_registry_accepts_the_collector_and_shows_every_metric() {
     let declared = catalogue::all()
         .filter(|metric| metric.scope() != Scope::Process)
         .count();
+    let queue = cells.attach_queue(7);
     assert_eq!(registry.gather().len(), declared);
+    drop(queue);
+    let left: BTreeSet<_> = registry
+        .gather()
+        .iter()
+        .map(|family| family.name().to_owned())
+        .collect();
+    let gone = catalogue::all()
+        .filter(|metric| metric.scope() != Scope::Process && !left.contains(metric.name))
+        .map(|metric| metric.name);
+    assert_eq!(
+        gone.collect::<Vec<_>>(),
+        [
+            "feedwatch_queue_depth",
+            "feedwatch_queue_capacity",
+            "feedwatch_queue_dropped_total"
+        ],
+        "a queue takes its own series along, and no others"
+    );
     drop(cells);
     assert!(registry.gather().is_empty(), "a dropped stream leaves nothing behind");
     assert_eq!(text::render(&streams, Moment::now()), "");
@@ -206,7 +225,9 @@ fn a_registry_accepts_the_collector_and_shows_every_metric() {
 fn every_series_of_the_table_is_there_from_the_start_and_at_0() {
     let start = Moment::now();
     let streams = Streams::new();
-    let _cells = add_stream(&streams, "v", "s", "host", start);
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    // One for which nobody has a place, so that it is at 0 as well.
+    let _queue = cells.attach_queue(0);
     let families = parse(&text::render(&streams, start));
     let identity = [
         ("venue", "v"),
@@ -268,6 +289,22 @@ fn label_values_are_those_of_the_types_that_report_them() {
         .map(|cause| cause.as_str())
         .collect();
     assert_eq!(values("feedwatch_connect_failures_total"), causes);
+}
+
+#[test]
+fn the_figures_of_a_queue_are_those_of_its_own_stream() {
+    let (streams, start) = (Streams::new(), Moment::now());
+    let [with, _without] = ["with", "without"].map(|name| add_stream(&streams, "v", name, "host", start));
+    let queue = with.attach_queue(100);
+    queue.set_depth(40);
+    queue.dropped(3);
+    queue.dropped(4);
+    let families = parse(&text::render(&streams, start));
+    for (name, figure) in [("depth", 40.0), ("capacity", 100.0), ("dropped_total", 7.0)] {
+        let name = format!("feedwatch_queue_{name}");
+        assert_eq!(families.family(&name).samples.len(), 1, "{name}");
+        assert_eq!(value(&families, &name, Some(("stream", "with"))), figure, "{name}");
+    }
 }
 
 /// A registry that hashes label values without a separator takes these for one series.

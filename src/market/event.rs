@@ -111,4 +111,10 @@ pub enum MarketEvent {
         /// Which.
         instruments: Vec<Instrument>,
     },
+    /// In the place of frames that the consumer did not take in time, and that are lost to it: any book may be wrong, and must
+    /// be thrown away. Only a queue that drops tells it.
+    Missed {
+        /// How many frames.
+        frames: u64,
+    },
 }

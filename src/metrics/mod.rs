@@ -21,6 +21,7 @@ mod labels;
 mod own;
 #[cfg(all(feature = "service", target_os = "linux"))]
 mod process;
+mod queue;
 mod scrape;
 mod seqlock;
 mod snapshot;
@@ -36,6 +37,7 @@ pub use instruments::InstrumentClocks;
 pub(crate) use instruments::SocketInstruments;
 #[cfg(feature = "service")]
 pub use own::{BuildInfo, Handler, OwnMetrics};
+pub use queue::QueueCells;
 pub use snapshot::{SilentInstrument, StreamSnapshot};
 pub use stream::{StreamCells, StreamInfo};
 pub use streams::Streams;

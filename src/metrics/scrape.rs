@@ -4,6 +4,7 @@ use super::catalogue::{self, Exemplars, Labels, Metric, Source, Value};
 use super::exemplar::Exemplar;
 use super::histogram::HistogramSnapshot;
 use super::labels::LabelSet;
+use super::queue::QueueSnapshot;
 use super::snapshot::StreamSnapshot;
 use super::stream::StreamCells;
 use super::streams::Streams;
@@ -75,6 +76,7 @@ impl Scrape {
         for family in FAMILIES.iter() {
             match family.metric.source {
                 Source::Stream(read) => self.walk_streams(family, read, sink),
+                Source::Queue(read) => self.walk_queues(family, read, sink),
                 Source::Venue(read) => {
                     sink.family(family.metric);
                     for venue in &self.venues {
@@ -94,6 +96,23 @@ impl Scrape {
                     }
                 }
                 Source::Process => {}
+            }
+        }
+    }
+
+    /// Streams without a queue have no sample.
+    fn walk_queues(&self, family: &Family, read: fn(&QueueSnapshot) -> Value, sink: &mut impl Sink) {
+        let mut queues = self
+            .streams
+            .iter()
+            .filter_map(|(cells, snapshot)| Some((cells, snapshot.queue.as_ref()?)))
+            .peekable();
+        if queues.peek().is_some() {
+            sink.family(family.metric);
+        }
+        for (cells, queue) in queues {
+            for series in &family.series {
+                sink.value(&cells.identity, series, read(queue), None);
             }
         }
     }

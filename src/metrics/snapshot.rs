@@ -2,6 +2,7 @@
 
 use super::figures::Figures;
 use super::instruments::{Silence, Silent};
+use super::queue::QueueSnapshot;
 use super::stream::Traffic;
 use crate::clock::Moment;
 use crate::market::{Cause, Instrument};
@@ -19,6 +20,8 @@ pub struct StreamSnapshot {
     pub(super) figures: Figures,
     pub(super) traffic: Traffic,
     pub(super) silence: Silence,
+    /// `None` where no consumer is attached.
+    pub(super) queue: Option<QueueSnapshot>,
 }
 
 /// An instrument in effect, and for how long nothing has come of it.

@@ -7,6 +7,7 @@ use super::connections::Connections;
 use super::figures::Figures;
 use super::instruments::{InstrumentClocks, StreamInstruments};
 use super::labels::LabelSet;
+use super::queue::{AttachedQueue, QueueCells};
 use super::seqlock::{Plain, SeqLock, cells};
 use super::snapshot::{SilentInstrument, StreamSnapshot};
 use super::venue::{Direction, Opcode, VenueCells};
@@ -71,6 +72,7 @@ pub struct StreamCells {
     traffic: TrafficCells,
     instruments: StreamInstruments,
     history: History,
+    queue: AttachedQueue,
 }
 
 impl StreamCells {
@@ -94,6 +96,7 @@ impl StreamCells {
             traffic: Traffic::ZERO.to_atomic(),
             instruments: StreamInstruments::default(),
             history: History::default(),
+            queue: AttachedQueue::default(),
         }
     }
 
@@ -124,6 +127,11 @@ impl StreamCells {
     /// What happened to the stream last.
     pub const fn history(&self) -> &History {
         &self.history
+    }
+
+    /// A consumer is attached, whose queue holds so many events. Its series are shown for as long as its figures are held.
+    pub fn attach_queue(&self, capacity: usize) -> Arc<QueueCells> {
+        self.queue.attach(capacity)
     }
 
     /// What the stream is doing.
@@ -162,6 +170,7 @@ impl StreamCells {
             silence: self.instruments.silence(until, figures.instrument_stale_after),
             figures,
             traffic: Traffic::load(&self.traffic),
+            queue: self.queue.snapshot(),
         }
     }
 

@@ -44,6 +44,7 @@ pub struct VenueCells {
     /// The venue's time of an event to its receipt. Fed by [`super::StreamCells::latency`].
     pub(super) message_latency: Histogram,
     pub(super) clock_skew: AtomicU64,
+    pub(super) task_restarts: AtomicU64,
     pub(super) connect_duration: [Histogram; DialPhase::COUNT],
     pub(super) control_frames: [AtomicU64; CONTROL_FRAMES.len()],
     pub(super) certificate_not_after: AtomicU64,
@@ -63,6 +64,7 @@ impl VenueCells {
             ping_rtt: Histogram::new(buckets::PING_RTT),
             message_latency: Histogram::new(buckets::MESSAGE_LATENCY),
             clock_skew: AtomicU64::new(0),
+            task_restarts: AtomicU64::new(0),
             connect_duration: std::array::from_fn(|_| Histogram::new(buckets::CONNECT_DURATION)),
             control_frames: [const { AtomicU64::new(0) }; CONTROL_FRAMES.len()],
             certificate_not_after: AtomicU64::new(0),
@@ -86,6 +88,11 @@ impl VenueCells {
     pub fn waited_at_gate(&self, waited: Duration) {
         let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         self.dial_limiter_wait.fetch_add(nanos, Relaxed);
+    }
+
+    /// Something of a stream panicked, and is begun anew.
+    pub fn task_restarted(&self) {
+        self.task_restarts.fetch_add(1, Relaxed);
     }
 
     /// The end of the certificate seen last: seconds since the Unix epoch.

@@ -42,6 +42,14 @@ pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
             let is_news = !std::mem::replace(&mut memory.told_parse_error, true);
             is_news.then(|| Told::new("parse_error").with("reason", Figure::Word(reason.as_str())))
         }
+        Fact::Data(DataFact::QueueFull(when_full)) => {
+            Some(Told::new("queue_full").with("policy", Figure::Word(when_full.as_str())))
+        }
+        Fact::Data(DataFact::CaughtUp { dropped, after }) => Some(
+            Told::new("caught_up")
+                .with("dropped", Figure::Count(*dropped))
+                .with("after_seconds", Figure::Time(*after)),
+        ),
         // Each change of what is in effect has a reason, which is told.
         Fact::Data(DataFact::Subscriptions { .. }) => None,
     };
@@ -76,8 +84,10 @@ impl Memory {
                 self.open = None;
                 self.phases.push((*phase, *took));
             }
-            // The phases of an attempt stand in the entry of its end; the others say nothing about the stream's fate.
+            // The phases of an attempt stand in the entry of its end, and a panic is its cause; the others say nothing about
+            // the stream's fate.
             TransportFact::PhaseEnded { .. }
+            | TransportFact::Panicked { .. }
             | TransportFact::Peer(_)
             | TransportFact::Answered { .. }
             | TransportFact::Certificate { .. }

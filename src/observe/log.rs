@@ -1,7 +1,7 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
 use super::About;
-use crate::stream::{DataFact, Fact, TransportFact};
+use crate::stream::{DataFact, Fact, TransportFact, WhenFull};
 use crate::supervise::{BreakerState, Notice, Transition};
 use tracing::{debug, error, info, warn};
 
@@ -53,6 +53,33 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
                 about,
                 waited_ms = waited.as_millis(),
                 "waited at the gate of the host"
+            );
+        }
+        Fact::Transport(TransportFact::Panicked { message }) => {
+            line!(
+                error,
+                about,
+                message,
+                "panic: the connection is given up, the stream goes on"
+            );
+        }
+        Fact::Data(DataFact::QueueFull(WhenFull::DropOldest)) => {
+            line!(warn, about, "the consumer is too slow: the oldest events are dropped");
+        }
+        Fact::Data(DataFact::QueueFull(WhenFull::Block)) => {
+            line!(
+                warn,
+                about,
+                "the consumer is too slow: nothing is read, and no ping is sent or answered"
+            );
+        }
+        Fact::Data(DataFact::CaughtUp { dropped, after }) => {
+            line!(
+                info,
+                about,
+                dropped,
+                after_ms = after.as_millis(),
+                "the consumer has caught up"
             );
         }
         Fact::Data(DataFact::Subscriptions { desired, active }) => {

@@ -31,13 +31,14 @@ pub(super) fn record(about: About<'_>, memory: &mut Memory, connection: &mut OfC
             settle_outage(about, memory);
         }
         // An address and a status are nothing for a label, a phase is counted at its end; what has ended is told by the
-        // subscriptions that are left.
+        // subscriptions that are left, and a queue counts by itself, frame by frame.
         Fact::Transport(TransportFact::Peer(_) | TransportFact::PhaseBegan(_) | TransportFact::Answered { .. })
-        | Fact::Data(DataFact::Ended { .. }) => {}
+        | Fact::Data(DataFact::Ended { .. } | DataFact::QueueFull(_) | DataFact::CaughtUp { .. }) => {}
         Fact::Transport(TransportFact::PhaseEnded { phase, took }) => cells.venue().connect_phase(*phase, *took),
         Fact::Transport(TransportFact::Certificate { not_after }) => {
             cells.venue().set_certificate_not_after(*not_after);
         }
+        Fact::Transport(TransportFact::Panicked { .. }) => cells.venue().task_restarted(),
         Fact::Transport(TransportFact::RoundTrip(took)) => cells.venue().ping_rtt.observe(*took),
         Fact::Transport(TransportFact::WaitedAtGate(waited)) => cells.venue().waited_at_gate(*waited),
         Fact::Data(DataFact::Subscriptions { desired, active }) => {

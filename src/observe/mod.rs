@@ -12,7 +12,7 @@ pub use trace::same_outage;
 
 use crate::clock::Moment;
 use crate::market::TraceId;
-use crate::metrics::StreamCells;
+use crate::metrics::{QueueCells, StreamCells};
 use crate::stream::{Endpoint, Fact, Observer};
 use crate::supervise::{Policy, State};
 use opentelemetry::global::BoxedTracer;
@@ -135,6 +135,10 @@ impl Observer for StreamObserver {
     fn observe(&self, at: Moment, fact: &Fact) {
         self.observe_connection(0, at, fact);
     }
+
+    fn attach_queue(&self, capacity: usize) -> Option<Arc<QueueCells>> {
+        Some(self.cells.attach_queue(capacity))
+    }
 }
 
 /// Observes one connection of a stream. When the last handle is dropped, the stream is the sum of the others.
@@ -146,6 +150,10 @@ pub struct ConnectionObserver {
 impl Observer for ConnectionObserver {
     fn observe(&self, at: Moment, fact: &Fact) {
         self.stream.observe_connection(self.number, at, fact);
+    }
+
+    fn attach_queue(&self, capacity: usize) -> Option<Arc<QueueCells>> {
+        Some(self.stream.cells.attach_queue(capacity))
     }
 }
 

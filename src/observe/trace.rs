@@ -253,7 +253,10 @@ impl OfConnection {
                 }
             }
             // Figures of the venue, and of a live connection; and what was before the attempt.
-            TransportFact::Certificate { .. } | TransportFact::RoundTrip(_) | TransportFact::WaitedAtGate(_) => {}
+            TransportFact::Certificate { .. }
+            | TransportFact::RoundTrip(_)
+            | TransportFact::WaitedAtGate(_)
+            | TransportFact::Panicked { .. } => {}
         }
     }
 

@@ -1,7 +1,9 @@
 //! What happened to a stream, reported once.
 
+use super::WhenFull;
 use crate::clock::Moment;
 use crate::market::{DecodeError, DialPhase, SubscriptionFailure};
+use crate::metrics::QueueCells;
 use crate::supervise::Notice;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +48,12 @@ pub enum TransportFact {
     },
     /// A ping was answered.
     RoundTrip(Duration),
+    /// The venue's adapter or the transport panicked. The attempt or the connection ends for it, with the cause `internal`, and
+    /// the stream goes on by its policy. Told once for each connection.
+    Panicked {
+        /// What the panic said; cut where it is long.
+        message: String,
+    },
 }
 
 /// What changed in the data, or in what is subscribed to.
@@ -72,12 +80,26 @@ pub enum DataFact {
     },
     /// A frame could not be decoded; the connection is kept.
     ParseError(DecodeError),
+    /// The consumer is too slow: its queue is full. Told once until it has caught up.
+    QueueFull(WhenFull),
+    /// The consumer has caught up.
+    CaughtUp {
+        /// Frames that it lost meanwhile.
+        dropped: u64,
+        /// How long it was too slow.
+        after: Duration,
+    },
 }
 
 /// Is told every fact, at once and in order.
 pub trait Observer: Send + Sync {
     /// `fact` happened at `at`.
     fn observe(&self, at: Moment, fact: &Fact);
+
+    /// A consumer is attached, whose queue holds so many events: where its figures are kept, if anywhere.
+    fn attach_queue(&self, _capacity: usize) -> Option<Arc<QueueCells>> {
+        None
+    }
 }
 
 /// Does nothing.
@@ -91,5 +113,9 @@ impl Observer for NoObserver {
 impl<O: Observer + ?Sized> Observer for Arc<O> {
     fn observe(&self, at: Moment, fact: &Fact) {
         (**self).observe(at, fact);
+    }
+
+    fn attach_queue(&self, capacity: usize) -> Option<Arc<QueueCells>> {
+        (**self).attach_queue(capacity)
     }
 }

@@ -24,6 +24,7 @@ use turn::Wish;
 ///
 /// `next_event` is cancel-safe in every phase: a wait or an attempt belongs to the stream and not to the call, so it may be
 /// polled in a `select!` with a tick however short. Nothing happens while nobody polls it: no pong is sent and no redial made.
+/// [`ReconnectingDataStream::spawn`] has a task of its own poll it.
 ///
 /// ```
 /// use feedwatch::ReconnectionConfig;
@@ -108,6 +109,15 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         self.end(Input::Retire).await;
     }
 
+    /// Whether it was closed, and has told all that there is to tell.
+    pub(super) fn is_over(&self) -> bool {
+        self.state() == State::Stopped && self.events.is_empty()
+    }
+
+    pub(super) const fn observer(&self) -> &O {
+        &self.observer
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> State {
         self.supervisor.state()
@@ -126,6 +136,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         self.apply(input, Moment::now());
         while self.slot.is_busy() {
             self.slot.next(false).await;
+            self.tell_panic();
         }
     }
 
@@ -166,7 +177,15 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
-    fn tell(&self, now: Moment, fact: DataFact) {
+    /// What panicked has failed already, with the cause `internal`.
+    fn tell_panic(&mut self) {
+        if let Some(message) = self.slot.take_panic() {
+            let fact = Fact::Transport(TransportFact::Panicked { message });
+            self.observer.observe(Moment::now(), &fact);
+        }
+    }
+
+    pub(super) fn tell(&self, now: Moment, fact: DataFact) {
         self.observer.observe(now, &Fact::Data(fact));
     }
 
@@ -260,7 +279,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 // A flood must not keep the verdict back: where there is always more to read, this is the second look.
                 self.judge(frame.received);
             }
-            Some(MarketEvent::Reconnected { .. }) => {}
+            Some(MarketEvent::Reconnected { .. } | MarketEvent::Missed { .. }) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
             Some(MarketEvent::Disconnected { cause, detail, .. }) => {
@@ -389,14 +408,17 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             // waits in the socket is not taken for silence.
             tokio::select! {
                 biased;
-                step = self.slot.next(receiving) => match step {
-                    Step::Outcome(outcome) => self.on_outcome(outcome),
-                    Step::Event(event) => {
-                        if let Some(event) = self.on_event(event) {
-                            return Some(event);
+                step = self.slot.next(receiving) => {
+                    self.tell_panic();
+                    match step {
+                        Step::Outcome(outcome) => self.on_outcome(outcome),
+                        Step::Event(event) => {
+                            if let Some(event) = self.on_event(event) {
+                                return Some(event);
+                            }
                         }
                     }
-                },
+                }
                 () = turn::news(&mut self.gate), if waiting => self.on_due(action),
                 () = self.timer.elapsed(), if due.is_some() => self.on_due(action),
             }

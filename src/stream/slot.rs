@@ -1,10 +1,12 @@
 //! Where the driver keeps its stream: at hand, or inside the operation that is under way.
 //!
 //! The operation owns the stream, and the slot owns the operation. A consumer that drops its call loses nothing: the next
-//! call goes on where the last one was.
+//! call goes on where the last one was. What panics here has failed, and nothing more: the stream is closed then, and connected
+//! anew.
 
 use super::MarketDataStream;
 use super::deadline::by;
+use super::isolation::caught;
 use super::subscriptions::Change;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use std::pin::Pin;
@@ -40,7 +42,15 @@ pub(super) enum Step {
     Event(Option<MarketEvent>),
 }
 
-type Operation<S> = Pin<Box<dyn Future<Output = (S, Outcome)> + Send>>;
+/// The stream is back from an operation.
+struct Ended<S> {
+    stream: S,
+    outcome: Outcome,
+    /// What a panic in it said.
+    panic: Option<String>,
+}
+
+type Operation<S> = Pin<Box<dyn Future<Output = Ended<S>> + Send>>;
 
 enum Place<S> {
     AtHand(S),
@@ -50,20 +60,30 @@ enum Place<S> {
     Moving,
 }
 
-pub(super) struct Slot<S>(Place<S>);
+pub(super) struct Slot<S> {
+    place: Place<S>,
+    /// What a panic said, until it has been told.
+    panic: Option<String>,
+    /// One panic ends a connection. Others while it is closed are no news.
+    has_panicked: bool,
+}
 
 impl<S: MarketDataStream + 'static> Slot<S> {
     pub(super) const fn new(stream: S) -> Self {
-        Self(Place::AtHand(stream))
+        Self {
+            place: Place::AtHand(stream),
+            panic: None,
+            has_panicked: false,
+        }
     }
 
     pub(super) const fn is_busy(&self) -> bool {
-        !matches!(self.0, Place::AtHand(_))
+        !matches!(self.place, Place::AtHand(_))
     }
 
     /// Whether the last connection is still being closed.
     pub(super) const fn is_closing(&self) -> bool {
-        matches!(self.0, Place::Closing(_))
+        matches!(self.place, Place::Closing(_))
     }
 
     /// Starts an operation on the stream at hand; it ends by the deadline.
@@ -71,29 +91,42 @@ impl<S: MarketDataStream + 'static> Slot<S> {
         if self.is_busy() {
             return;
         }
-        let Place::AtHand(mut stream) = std::mem::replace(&mut self.0, Place::Moving) else {
+        let Place::AtHand(mut stream) = std::mem::replace(&mut self.place, Place::Moving) else {
             return;
         };
+        if matches!(task, Task::Connect) {
+            self.has_panicked = false;
+        }
         let cancel = CancellationToken::new();
         let cancelled = cancel.clone();
         let operation = async move {
-            let outcome = tokio::select! {
-                biased; // what is given up must not win over a result that came at the same moment
-                () = cancelled.cancelled() => Outcome::Released,
-                outcome = run(&mut stream, task, deadline) => outcome,
+            let failed = task.panicked();
+            let running = async {
+                tokio::select! {
+                    biased; // what is given up must not win over a result that came at the same moment
+                    () = cancelled.cancelled() => Outcome::Released,
+                    outcome = run(&mut stream, task, deadline) => outcome,
+                }
             };
-            (stream, outcome)
+            let (outcome, panic) = match caught(running).await {
+                Ok(outcome) => (outcome, None),
+                Err(panic) => (failed, Some(panic)),
+            };
+            Ended { stream, outcome, panic }
         };
-        self.0 = Place::Busy(Box::pin(operation), cancel);
+        self.place = Place::Busy(Box::pin(operation), cancel);
     }
 
     /// Gives up what is under way and closes the connection.
     pub(super) fn release(&mut self) {
-        self.0 = match std::mem::replace(&mut self.0, Place::Moving) {
-            Place::AtHand(stream) => Place::Closing(Box::pin(close(stream))),
+        self.place = match std::mem::replace(&mut self.place, Place::Moving) {
+            Place::AtHand(stream) => Place::Closing(Box::pin(close(stream, None))),
             Place::Busy(operation, cancel) => {
                 cancel.cancel();
-                Place::Closing(Box::pin(async move { close(operation.await.0).await }))
+                Place::Closing(Box::pin(async move {
+                    let ended = operation.await;
+                    close(ended.stream, ended.panic).await
+                }))
             }
             place @ (Place::Closing(_) | Place::Moving) => place,
         };
@@ -103,15 +136,55 @@ impl<S: MarketDataStream + 'static> Slot<S> {
     ///
     /// Cancel-safe: the operation stays in the slot, and [`MarketDataStream::next_event`] loses nothing.
     pub(super) async fn next(&mut self, receiving: bool) -> Step {
-        match &mut self.0 {
+        match &mut self.place {
             Place::Busy(operation, _) | Place::Closing(operation) => {
-                let (stream, outcome) = operation.await;
-                self.0 = Place::AtHand(stream);
+                let Ended { stream, outcome, panic } = operation.await;
+                self.place = Place::AtHand(stream);
+                self.note(panic);
                 Step::Outcome(outcome)
             }
-            Place::AtHand(stream) if receiving => Step::Event(stream.next_event().await),
+            Place::AtHand(stream) if receiving => match caught(stream.next_event()).await {
+                Ok(event) => Step::Event(event),
+                Err(panic) => {
+                    self.note(Some(panic));
+                    let Failure { cause, detail, .. } = panicked();
+                    Step::Event(Some(MarketEvent::Disconnected {
+                        cause,
+                        detail,
+                        instruments: Vec::new(),
+                    }))
+                }
+            },
             Place::AtHand(_) | Place::Moving => std::future::pending().await,
         }
+    }
+
+    /// What a panic said of which nobody has been told: at most one for each connection.
+    pub(super) fn take_panic(&mut self) -> Option<String> {
+        self.panic.take()
+    }
+
+    fn note(&mut self, panic: Option<String>) {
+        if panic.is_some() && !std::mem::replace(&mut self.has_panicked, true) {
+            self.panic = panic;
+        }
+    }
+}
+
+impl Task {
+    /// What it comes to where it panics.
+    fn panicked(&self) -> Outcome {
+        match self {
+            Self::Connect => Outcome::Connected(Err(panicked())),
+            Self::Subscribe(_) => Outcome::Subscribed(Err(panicked())),
+            Self::Change(change) => Outcome::Changed(change.instruments(), Err(panicked())),
+        }
+    }
+}
+
+impl Change {
+    const fn instruments(&self) -> usize {
+        self.added.len() + self.removed.len()
     }
 }
 
@@ -125,7 +198,9 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
             let result = by(deadline, stream.subscribe(&instruments)).await;
             Outcome::Subscribed(result.unwrap_or_else(|| Err(too_late(DialPhase::Subscribe))))
         }
-        Task::Change(Change { added, removed }) => {
+        Task::Change(change) => {
+            let instruments = change.instruments();
+            let Change { added, removed } = change;
             let change = async {
                 if !removed.is_empty() {
                     stream.unsubscribe(&removed).await?;
@@ -138,17 +213,25 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
             };
             let result = by(deadline, change).await;
             Outcome::Changed(
-                added.len() + removed.len(),
+                instruments,
                 result.unwrap_or_else(|| Err(Failure::new(Cause::SendTimeout))),
             )
         }
     }
 }
 
-async fn close<S: MarketDataStream>(mut stream: S) -> (S, Outcome) {
-    // Either way the connection is no longer of interest.
-    let _ = timeout(CLOSE_LIMIT, stream.close()).await;
-    (stream, Outcome::Released)
+async fn close<S: MarketDataStream>(mut stream: S, panic: Option<String>) -> Ended<S> {
+    // However that ends, the connection is no longer of interest.
+    let closed = caught(timeout(CLOSE_LIMIT, stream.close())).await;
+    Ended {
+        stream,
+        outcome: Outcome::Released,
+        panic: panic.or(closed.err()),
+    }
+}
+
+fn panicked() -> Failure {
+    Failure::new(Cause::Internal).with_detail("the venue's adapter or the transport panicked")
 }
 
 fn too_late(phase: DialPhase) -> Failure {

@@ -10,7 +10,7 @@ use feedwatch::stream::{
     TransportOptions, WebSocketStream,
 };
 use feedwatch::supervise::Policy;
-use feedwatch::venue::Polymarket;
+use feedwatch::venue::{Polymarket, Venue};
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
@@ -36,9 +36,21 @@ pub(crate) type Rig<D = TcpDialler> = RigOf<ReconnectingDataStream<WebSocketStre
 
 impl<D: Dialler> Rig<D> {
     pub(crate) async fn new(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
+        Self::of(&Polymarket, url, policy, options, trust, dialler).await
+    }
+
+    /// The same of another venue, which shows itself as Polymarket.
+    pub(crate) async fn of(
+        venue: &'static dyn Venue,
+        url: &str,
+        policy: Policy,
+        options: TransportOptions,
+        trust: TlsTrust,
+        dialler: D,
+    ) -> Self {
         let (instruments, of_policy) = (["11", "12"].map(Instrument::new), policy.clone());
         Self::over(url, &of_policy, &instruments, |endpoint, cells, observer| {
-            let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+            let socket = WebSocketStream::new(venue, endpoint, options, trust, cells, observer.clone());
             ReconnectingDataStream::with_observer(socket.with_dialler(dialler), policy, 1, observer)
         })
         .await

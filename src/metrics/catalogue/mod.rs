@@ -11,6 +11,7 @@ pub(super) use process::{CODES, HANDLERS, LEVELS};
 
 use super::exemplar::Exemplar;
 use super::histogram::Histogram;
+use super::queue::QueueSnapshot;
 use super::snapshot::StreamSnapshot;
 use super::venue::VenueCells;
 use crate::market::Cause;
@@ -47,7 +48,7 @@ impl Metric {
     /// Of what there is one each.
     pub const fn scope(&self) -> Scope {
         match self.source {
-            Source::Stream(_) => Scope::Stream,
+            Source::Stream(_) | Source::Queue(_) => Scope::Stream,
             Source::Venue(_) | Source::Histogram(_) => Scope::Venue,
             Source::Process => Scope::Process,
         }
@@ -179,6 +180,8 @@ impl Value {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
     Stream(fn(&StreamSnapshot, usize) -> Value),
+    /// Only of streams with a queue.
+    Queue(fn(&QueueSnapshot) -> Value),
     Venue(fn(&VenueCells, usize) -> Value),
     Histogram(fn(&VenueCells, usize) -> Option<&Histogram>),
     /// In a `prometheus::Registry`.

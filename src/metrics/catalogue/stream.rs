@@ -6,6 +6,7 @@ use super::{Exemplars, Kind, Labels, Metric, Source, TRANSITIONS};
 use super::{TRIP_TRIGGERS, Value, attempt_causes, loss_causes, one, two};
 use crate::market::{Cause, DecodeError, EventKind, SubscriptionFailure};
 use crate::metrics::exemplar::ExemplarWords;
+use crate::metrics::queue::QueueSnapshot;
 use crate::metrics::snapshot::StreamSnapshot;
 use crate::supervise::{AttemptKind, BreakerState, State};
 use std::sync::LazyLock;
@@ -332,7 +333,36 @@ pub(super) const METRICS: &[Metric] = &[
         Labels::None,
         |stream, _| Float(stream.lag()),
     ),
+    of_queue(
+        "feedwatch_queue_depth",
+        Gauge,
+        "Events that wait for the consumer; only where one is attached",
+        |queue| Int(queue.depth),
+    ),
+    of_queue(
+        "feedwatch_queue_capacity",
+        Gauge,
+        "Events that may wait for the consumer; only where one is attached",
+        |queue| Int(queue.capacity),
+    ),
+    of_queue(
+        "feedwatch_queue_dropped_total",
+        Counter,
+        "Frames that the consumer did not take in time, and that it has lost; only where one is attached",
+        |queue| Int(queue.dropped),
+    ),
 ];
+
+const fn of_queue(name: &'static str, kind: Kind, help: &'static str, read: fn(&QueueSnapshot) -> Value) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels: Labels::None,
+        help,
+        source: Source::Queue(read),
+        exemplars: Exemplars::None,
+    }
+}
 
 const fn metric(
     name: &'static str,

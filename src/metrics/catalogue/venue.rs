@@ -49,6 +49,13 @@ pub(super) const METRICS: &[Metric] = &[
         },
         |venue, i| Int(venue.control_frames.get(i).map_or(0, |cell| cell.load(Relaxed))),
     ),
+    metric(
+        "feedwatch_task_restarts_total",
+        Kind::Counter,
+        "Panics of the venue's adapter or of the transport: the stream goes on, with another connection",
+        Labels::None,
+        |venue, _| Int(venue.task_restarts.load(Relaxed)),
+    ),
     histogram(
         "feedwatch_connect_duration_seconds",
         buckets::CONNECT_DURATION,
