@@ -1,0 +1,243 @@
+//! The hosts, and the way to them.
+
+use super::chance;
+use super::journal::Journal;
+use super::ledger::Ledger;
+use super::promise::Promise;
+use super::stream;
+use super::venue::{self, Visit};
+use super::weather::{Encounter, Weather};
+use super::wire::{self, Latency, Link, Ticket, Wire};
+use fastrand::Rng;
+use feedwatch::stream::Dialler;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+/// `EMFILE`.
+const OUT_OF_DESCRIPTORS: i32 = 24;
+
+/// One machine with a venue on it.
+pub(crate) struct Host {
+    pub(crate) name: String,
+    address: SocketAddr,
+    weather: Mutex<Weather>,
+    /// Wakes in the order of waiting, which tokio's `watch` does not.
+    changed: Notify,
+    /// Nothing bad happens any more.
+    calm: Mutex<bool>,
+    latency: Arc<Latency>,
+    usual_latency: u64,
+    rng: Mutex<Rng>,
+    links: Mutex<Vec<Link>>,
+    servers: Mutex<Vec<AbortHandle>>,
+    /// Sockets on the venue's side.
+    pub(crate) sockets: Arc<AtomicUsize>,
+    /// By connection: of which stream, and what it is subscribed to.
+    pub(crate) sessions: Mutex<BTreeMap<u64, (usize, BTreeSet<String>)>>,
+    arrivals: Mutex<u64>,
+    /// When each dial began, since the world did.
+    dials: Mutex<Vec<Duration>>,
+    pub(crate) journal: Arc<Journal>,
+}
+
+impl Host {
+    pub(crate) fn new(seed: u64, number: u8, journal: Arc<Journal>) -> Self {
+        let name = format!("venue{number}.sim");
+        let mut rng = chance::of(seed, &name);
+        let usual_latency = rng.u64(1..80);
+        let latency = Latency::default();
+        latency.least.store(usual_latency, Relaxed);
+        latency.spread.store(20, Relaxed);
+        Self {
+            name,
+            address: ([192, 0, 2, number], 80).into(),
+            weather: Mutex::new(Weather::Fine),
+            changed: Notify::new(),
+            calm: Mutex::new(false),
+            latency: Arc::new(latency),
+            usual_latency,
+            rng: Mutex::new(rng),
+            links: Mutex::default(),
+            servers: Mutex::default(),
+            sockets: Arc::default(),
+            sessions: Mutex::default(),
+            arrivals: Mutex::default(),
+            dials: Mutex::default(),
+            journal,
+        }
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        *self.calm.lock().unwrap()
+    }
+
+    /// From now on the weather is fine, and no connection meets anything.
+    pub(crate) fn calm_down(&self) {
+        *self.calm.lock().unwrap() = true;
+        self.turn(Weather::Fine);
+    }
+
+    /// The weather changes.
+    pub(crate) fn turn(&self, weather: Weather) {
+        self.journal.note(&self.name, format_args!("weather: {weather:?}"));
+        let (least, spread) = if weather == Weather::Laggy {
+            (self.usual_latency + 300, 2_500)
+        } else {
+            (self.usual_latency, 20)
+        };
+        self.latency.least.store(least, Relaxed);
+        self.latency.spread.store(spread, Relaxed);
+        let mut links = self.links.lock().unwrap();
+        links.retain(Link::is_alive);
+        for link in links.iter() {
+            match weather {
+                Weather::Down => link.reset(),
+                Weather::Gone => link.lose(),
+                _ => {}
+            }
+            link.block(weather == Weather::Parted);
+        }
+        drop(links);
+        let mut servers = self.servers.lock().unwrap();
+        servers.retain(|server| !server.is_finished());
+        if weather == Weather::Gone {
+            for server in servers.drain(..) {
+                server.abort();
+            }
+        }
+        drop(servers);
+        *self.weather.lock().unwrap() = weather;
+        self.changed.notify_waiters();
+    }
+
+    /// What is the matter right now.
+    pub(crate) fn now(&self) -> Weather {
+        *self.weather.lock().unwrap()
+    }
+
+    async fn until_it_changes(&self) {
+        self.changed.notified().await;
+    }
+
+    async fn one_way(&self) {
+        let latency = self.latency.draw(&mut self.rng.lock().unwrap());
+        sleep(latency).await;
+    }
+
+    /// The most dials that began within one second.
+    pub(crate) fn busiest_second(&self) -> usize {
+        let dials = self.dials.lock().unwrap();
+        let mut busiest = 0;
+        let mut first = 0;
+        for (last, at) in dials.iter().enumerate() {
+            while at.saturating_sub(dials[first]) >= Duration::from_secs(1) {
+                first += 1;
+            }
+            busiest = busiest.max(last - first + 1);
+        }
+        busiest
+    }
+
+    /// Lays a connection to a new session, and returns the near end.
+    fn accept(self: &Arc<Self>, stream: usize, ticket: Ticket) -> Wire {
+        let mut rng = self.rng.lock().unwrap();
+        let encounter = if self.is_calm() {
+            Encounter::NOTHING
+        } else {
+            Encounter::draw(&mut rng, self.now())
+        };
+        let (near, far, link) = wire::lay(&self.latency, &mut rng, [ticket, Ticket::new(&self.sockets)]);
+        let own = Rng::with_seed(rng.u64(..));
+        drop(rng);
+        self.links.lock().unwrap().push(link);
+        let mut arrivals = self.arrivals.lock().unwrap();
+        *arrivals += 1;
+        let number = *arrivals;
+        drop(arrivals);
+        self.journal.note(
+            &self.name,
+            format_args!("connection {number}, of {}, meets {encounter:?}", stream::name(stream)),
+        );
+        let visit = Visit {
+            host: self.clone(),
+            stream,
+            number,
+            encounter,
+            rng: own,
+        };
+        let server = tokio::spawn(venue::serve(visit, far));
+        self.servers.lock().unwrap().push(server.abort_handle());
+        near
+    }
+}
+
+/// The way of one stream to its host.
+pub(crate) struct Way {
+    pub(crate) host: Arc<Host>,
+    pub(crate) stream: usize,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    /// Its dials under way and its sockets.
+    pub(crate) open: Arc<AtomicUsize>,
+}
+
+impl Way {
+    fn begin(&self) {
+        let journal = &self.host.journal;
+        journal.note(&self.host.name, format_args!("{} dials", stream::name(self.stream)));
+        self.host.dials.lock().unwrap().push(journal.elapsed());
+        let who = stream::name(self.stream);
+        let open = self.open.load(Relaxed);
+        journal.expect(Promise::OneSocket, open == 0, &who, || {
+            format!("it dials with {open} open")
+        });
+        self.ledger.lock().unwrap().dial_begins(journal, &who);
+    }
+}
+
+impl Dialler for Way {
+    type Io = Wire;
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        assert_eq!((host, port), (self.host.name.as_str(), self.host.address.port()));
+        self.begin();
+        let _open = Ticket::new(&self.open);
+        loop {
+            match self.host.now() {
+                Weather::NoName => return Err(io::Error::other("no such name")),
+                Weather::NoDescriptors => return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS)),
+                Weather::MuteResolver => self.host.until_it_changes().await,
+                _ => break,
+            }
+        }
+        self.host.one_way().await;
+        Ok(vec![self.host.address])
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Wire> {
+        assert_eq!(address, self.host.address);
+        let ticket = Ticket::new(&self.open);
+        loop {
+            self.host.one_way().await;
+            match self.host.now() {
+                Weather::Down => return Err(io::ErrorKind::ConnectionRefused.into()),
+                Weather::NoRoute => return Err(io::ErrorKind::HostUnreachable.into()),
+                // What was sent is lost, and sent again.
+                Weather::Gone | Weather::Parted => self.host.until_it_changes().await,
+                Weather::SlowAccept => {
+                    let wait = chance::millis(&mut self.host.rng.lock().unwrap(), 500..9_000);
+                    sleep(wait).await;
+                    return Ok(self.host.accept(self.stream, ticket));
+                }
+                _ => return Ok(self.host.accept(self.stream, ticket)),
+            }
+        }
+    }
+}
