@@ -19,6 +19,8 @@ mod labels;
 mod own;
 #[cfg(all(feature = "service", target_os = "linux"))]
 mod process;
+#[cfg(feature = "service")]
+mod reading;
 mod scrape;
 mod seqlock;
 mod snapshot;
