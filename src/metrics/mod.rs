@@ -21,6 +21,8 @@ mod own;
 mod process;
 #[cfg(feature = "service")]
 mod reading;
+#[cfg(feature = "service")]
+mod runtime;
 mod scrape;
 mod seqlock;
 mod snapshot;
@@ -34,6 +36,8 @@ pub use exposition::{Format, openmetrics, text};
 pub use histogram::Histogram;
 #[cfg(feature = "service")]
 pub use own::{BuildInfo, Handler, OwnMetrics};
+#[cfg(feature = "service")]
+pub use runtime::RuntimeFigures;
 pub use snapshot::StreamSnapshot;
 pub use stream::{StreamCells, StreamInfo};
 pub use streams::Streams;

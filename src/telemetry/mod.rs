@@ -1,8 +1,9 @@
-//! What the program says of itself while it runs: log lines to stderr, and spans to a tracing backend.
+//! What the program says of itself while it runs: log lines to stderr, spans to a tracing backend, and how its runtime is.
 
 mod export;
 mod log;
 mod post;
+mod runtime;
 mod traces;
 
 pub use log::finish;
@@ -15,15 +16,20 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// Starts logging for the process, and the traces of what the service does itself. Once; a second call is an error.
+/// Starts logging for the process, the traces of what the service does itself, and the watch over the runtime. Once; a second
+/// call is an error.
 ///
 /// The outages of streams are traced by their observers, with [`Traces::tracer`].
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
 pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> Result<(), TryInitError> {
     let (lines, guard) = log::layer(log, &own);
     // Each layer is filtered for itself: a global filter would switch off spans that another layer wants.
     tracing_subscriber::registry()
         .with(lines)
-        .with(log::counter(log, own))
+        .with(log::counter(log, own.clone()))
         // Ours alone: what the HTTP client does while it exports would feed itself.
         .with(traces.map(|traces| {
             traces
@@ -32,5 +38,6 @@ pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> R
         }))
         .try_init()?;
     log::keep(guard);
+    runtime::watch(own);
     Ok(())
 }

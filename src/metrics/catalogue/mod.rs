@@ -210,6 +210,7 @@ pub(super) mod buckets {
     pub(in crate::metrics) const CONNECTION_DURATION: &[f64] =
         &[1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
     pub(in crate::metrics) const PING_RTT: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+    pub(in crate::metrics) const TICK_LAG: &[f64] = &[0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
     pub(in crate::metrics) const HTTP_REQUEST: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 }
 
