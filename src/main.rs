@@ -78,9 +78,14 @@ fn run(path: &Path, listen: Option<SocketAddr>) -> Result<ExitCode, Failure> {
 }
 
 fn check(path: &Path) -> Result<ExitCode, Failure> {
-    let streams = load(path)?.streams.len();
+    let config = load(path)?;
+    let (streams, series) = (config.streams.len(), config.series());
     let plural = if streams == 1 { "" } else { "s" };
-    writeln!(io::stdout(), "{}: valid, {streams} stream{plural}", path.display())?;
+    writeln!(
+        io::stdout(),
+        "{}: valid, {streams} stream{plural}, {series} series",
+        path.display()
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

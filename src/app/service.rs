@@ -126,7 +126,7 @@ impl Service {
         }
         streams.close();
         readiness.set_ready();
-        info!(%address, streams = config.streams.len(), "ready");
+        info!(%address, streams = config.streams.len(), series = config.series(), "ready");
         Ok(Self {
             address,
             readiness,

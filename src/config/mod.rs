@@ -20,10 +20,12 @@ pub use service::{ExporterConfig, LogConfig, LogFormat, MetricsConfig, Transport
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint};
 
+use crate::metrics::catalogue;
 use environment::Environment;
 use error::{Place, Problems, position};
 use reconnection::Reconnection;
 use section::Section;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -81,6 +83,12 @@ impl Config {
         let environment = Environment::read(environment, &mut problems);
         on_a_deep_stack(|| Self::read(file, text, &environment, problems))
             .unwrap_or_else(|error| Err(ConfigErrors::of_file(file, format!("cannot be parsed: {error}"))))
+    }
+
+    /// The series that `/metrics` will have: each is a series of Prometheus' database.
+    pub fn series(&self) -> usize {
+        let venues: HashSet<_> = self.streams.iter().map(|stream| stream.venue.name()).collect();
+        catalogue::series(self.streams.len(), venues.len())
     }
 
     fn read(file: &str, text: &str, environment: &Environment, mut problems: Problems) -> Result<Self, ConfigErrors> {

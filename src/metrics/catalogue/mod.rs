@@ -28,6 +28,17 @@ pub fn find(name: &str) -> Option<&'static Metric> {
     all().find(|metric| metric.name == name)
 }
 
+/// The series that a scrape has of so many streams on so many venues, those of the program included.
+pub fn series(streams: usize, venues: usize) -> usize {
+    let shown = |metric: &&Metric| cfg!(target_os = "linux") || !metric.name.starts_with("process_");
+    let of = |metric: &Metric| match metric.scope() {
+        Scope::Stream => metric.samples() * streams,
+        Scope::Venue => metric.samples() * venues,
+        Scope::Process => metric.samples(),
+    };
+    all().filter(shown).map(of).sum()
+}
+
 /// An entry of the table.
 #[derive(Debug)]
 pub struct Metric {
@@ -51,6 +62,16 @@ impl Metric {
             Source::Venue(_) | Source::Histogram(_) => Scope::Venue,
             Source::Process => Scope::Process,
         }
+    }
+
+    /// The series that there are of it, for each that it is of.
+    fn samples(&self) -> usize {
+        let of_each = match self.kind {
+            Kind::Counter | Kind::Gauge => 1,
+            // Besides the bounds there are the bucket that has none, the sum and the count.
+            Kind::Histogram(bounds) => bounds.len() + 3,
+        };
+        self.labels.series().len() * of_each
     }
 
     /// Whether its samples carry exemplars, in a format that knows them.
