@@ -20,22 +20,26 @@ pub use simulate::simulate;
 
 use crate::config::Config;
 use crate::metrics::{BuildInfo, OwnMetrics};
-use crate::telemetry::{self, Traces, TracesError};
+use crate::telemetry::{self, Table, TableMode, Traces, TracesError};
 use manager::ServiceManager;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span};
 
-/// Runs the service until a signal ends it.
-pub async fn run(config: Config, build: BuildInfo) -> Result<(), StartError> {
+/// Runs the service until a signal ends it; with a table of the streams where `table` says so.
+pub async fn run(config: Config, build: BuildInfo, table: TableMode) -> Result<(), StartError> {
     let own = Arc::new(OwnMetrics::new(&build)?);
     let traces = start_traces(&config, &own)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let service = start(&config, build, own, traces.as_ref()).await?;
     let (streams, address) = (config.streams.len(), service.address());
     let manager = ServiceManager::ready(&format!("streams: {streams}, http://{address}"));
+    let table = Table::show(table, config.log.format, service.streams());
     let signal = signals.next().await;
+    if let Some(table) = table {
+        table.leave().await;
+    }
     info!(signal, "shutting down");
     let end = async {
         manager.stopping().await;

@@ -50,6 +50,7 @@ pub enum StartError {
 /// A running service.
 pub struct Service {
     address: SocketAddr,
+    shown: Arc<Streams>,
     readiness: Arc<Readiness>,
     streams: TaskTracker,
     stop_streams: CancellationToken,
@@ -129,6 +130,7 @@ impl Service {
         info!(%address, streams = config.streams.len(), series = config.series(), "ready");
         Ok(Self {
             address,
+            shown,
             readiness,
             streams,
             stop_streams,
@@ -140,6 +142,11 @@ impl Service {
     /// Where the HTTP server listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The streams that are shown.
+    pub fn streams(&self) -> Arc<Streams> {
+        self.shown.clone()
     }
 
     /// Closes every stream, then the HTTP server, so that the end can still be scraped; gives up after `grace`.

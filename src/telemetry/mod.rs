@@ -4,9 +4,12 @@ mod export;
 mod log;
 mod post;
 mod runtime;
+mod screen;
+mod table;
 mod traces;
 
 pub use log::finish;
+pub use table::{Table, TableMode};
 pub use traces::{Traces, TracesError};
 
 use crate::config::LogConfig;
@@ -25,7 +28,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 ///
 /// Outside a tokio runtime.
 pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> Result<(), TryInitError> {
-    let (lines, guard) = log::layer(log, &own);
+    let (lines, writing) = log::layer(log, &own);
     // Each layer is filtered for itself: a global filter would switch off spans that another layer wants.
     tracing_subscriber::registry()
         .with(lines)
@@ -37,7 +40,7 @@ pub fn init(log: &LogConfig, own: Arc<OwnMetrics>, traces: Option<&Traces>) -> R
                 .with_filter(Targets::new().with_target("feedwatch", tracing::Level::INFO))
         }))
         .try_init()?;
-    log::keep(guard);
+    log::keep(writing);
     runtime::watch(own);
     Ok(())
 }

@@ -43,6 +43,7 @@ mod simulate;
 #[path = "../support/mod.rs"]
 mod support;
 mod telemetry;
+mod terminal;
 mod time;
 
 /// Takes a minute. Tests start in the order of their names: from here it starts first, and runs beside the others.
