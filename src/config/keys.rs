@@ -146,7 +146,11 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     bare(
         "telemetry.endpoint",
-        "where traces go, as OTLP over HTTP: an http:// or https:// address, to which /v1/traces is added; by default no traces",
+        "where traces go: an http:// or https:// address, to which /v1/traces is added for OTLP over HTTP; by default no traces",
+    ),
+    bare(
+        "telemetry.protocol",
+        "how they go there, as OTLP: http/protobuf, or grpc in a build with the feature otlp-grpc; by default http/protobuf",
     ),
     bare(
         "telemetry.service_name",

@@ -18,7 +18,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
 pub use service::{ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
-pub use telemetry::{TracesConfig, TracesEndpoint};
+pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};
 
 use crate::metrics::catalogue;
 use environment::Environment;

@@ -1,6 +1,8 @@
 //! What the program says of itself while it runs: log lines to stderr, spans to a tracing backend, and how its runtime is.
 
 mod export;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 mod log;
 mod post;
 mod runtime;

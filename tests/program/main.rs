@@ -15,6 +15,8 @@ mod demo;
 mod exporter;
 #[path = "../support/exposition.rs"]
 mod exposition;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 #[path = "../support/harness.rs"]
 mod harness;
 mod healthcheck;
