@@ -127,11 +127,8 @@ mod tests {
         })
     }
 
-    fn refused(status: u16, detail: &str) -> Result<Answer, String> {
-        Ok(Answer::Refused(
-            StatusCode::from_u16(status).unwrap(),
-            detail.to_owned(),
-        ))
+    fn refused(status: u16, detail: &str) -> Answer {
+        Answer::Refused(StatusCode::from_u16(status).unwrap(), detail.to_owned())
     }
 
     #[test]
@@ -167,19 +164,22 @@ mod tests {
         );
         assert_eq!(answered(200, &[], &[0; 5], &ok), Ok(Answer::Ok(Bytes::new())));
         let told = [("grpc-status", "16"), ("grpc-message", "no%20token%0a")];
-        assert_eq!(answered(200, &told, &[], &[]), refused(400, "gRPC status 16: no token"));
+        assert_eq!(
+            answered(200, &told, &[], &[]),
+            Ok(refused(400, "gRPC status 16: no token"))
+        );
         assert_eq!(
             answered(200, &[], &whole, &told),
-            refused(400, "gRPC status 16: no token"),
+            Ok(refused(400, "gRPC status 16: no token")),
             "behind a message"
         );
         assert_eq!(
             answered(200, &[("grpc-status", "14")], &[], &[]),
-            refused(503, "gRPC status 14: ")
+            Ok(refused(503, "gRPC status 14: "))
         );
         assert_eq!(
             answered(502, &ok, &whole, &ok),
-            refused(502, "answered with 502 Bad Gateway")
+            Ok(refused(502, "answered with 502 Bad Gateway"))
         );
     }
 
