@@ -5,6 +5,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use feedwatch::app::Scenario;
+use feedwatch::telemetry::TableMode;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub(crate) enum Command {
         /// Serve HTTP here instead of [exporter] listen
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Below the log, show a table of the streams that is drawn anew each second; auto = where stderr is a terminal
+        #[arg(long, value_enum, value_name = "WHEN", default_value_t = ShowTable::Auto)]
+        table: ShowTable,
     },
     /// Check a configuration; prints every error as file:line:column, and exits with 2 if there is one
     #[command(after_help = "Example:\n  feedwatch check --config config/feedwatch.toml")]
@@ -125,6 +129,23 @@ pub(crate) enum PagerFormat {
     Json,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ShowTable {
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<ShowTable> for TableMode {
+    fn from(when: ShowTable) -> Self {
+        match when {
+            ShowTable::Auto => Self::Auto,
+            ShowTable::Always => Self::Always,
+            ShowTable::Never => Self::Never,
+        }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct Simulate {
     /// Where it listens
@@ -176,6 +197,9 @@ pub(crate) struct Demo {
     /// At the end compare /metrics with what the simulated venues did; exit with 1 on a difference
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Below the log, show a table of the streams that is drawn anew each second; auto = where stderr is a terminal
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ShowTable::Auto)]
+    pub(crate) table: ShowTable,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

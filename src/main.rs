@@ -8,7 +8,7 @@ use feedwatch::app::{self, ConfigSource, DemoOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
 use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
-use feedwatch::telemetry;
+use feedwatch::telemetry::{self, TableMode};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ impl<E: Into<Error>> From<E> for Failure {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { config, listen } => run(&config.path, listen),
+        Command::Run { config, listen, table } => run(&config.path, listen, table.into()),
         Command::Check { config } => check(&config.path),
         Command::Metrics { format } => list_metrics(format),
         Command::Simulate(simulate) => run_simulation(simulate),
@@ -70,16 +70,21 @@ fn load(path: &Path) -> Result<Config, Failure> {
     Config::load(path, std::env::vars_os()).map_err(|errors| Failure::Usage(errors.into()))
 }
 
-fn run(path: &Path, listen: Option<SocketAddr>) -> Result<ExitCode, Failure> {
+fn run(path: &Path, listen: Option<SocketAddr>, table: TableMode) -> Result<ExitCode, Failure> {
     let (source, config) = ConfigSource::open(path, listen).map_err(|errors| Failure::Usage(errors.into()))?;
-    block_on(app::run(source, config, build_info()))??;
+    block_on(app::run(source, config, build_info(), table))??;
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(path: &Path) -> Result<ExitCode, Failure> {
-    let streams = load(path)?.streams.len();
+    let config = load(path)?;
+    let (streams, series) = (config.streams.len(), config.series());
     let plural = if streams == 1 { "" } else { "s" };
-    writeln!(io::stdout(), "{}: valid, {streams} stream{plural}", path.display())?;
+    writeln!(
+        io::stdout(),
+        "{}: valid, {streams} stream{plural}, {series} series",
+        path.display()
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -150,6 +155,7 @@ fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {
         listen: demo.listen,
         duration: demo.duration,
         verify: demo.verify,
+        table: demo.table.into(),
     };
     let outcome = block_on(app::demo(options, build_info()))?;
     let differences = match outcome {

@@ -198,8 +198,12 @@ fn what_is_wrong_names_the_variable_and_what_would_be_right() {
     for (name, value, expected) in [
         (
             "OTEL_EXPORTER_OTLP_PROTOCOL",
-            "grpc",
-            r#""grpc" is unknown; valid: http/protobuf"#,
+            "thrift",
+            if cfg!(feature = "otlp-grpc") {
+                r#""thrift" is unknown; valid: http/protobuf, grpc"#
+            } else {
+                r#""thrift" is unknown; valid: http/protobuf"#
+            },
         ),
         (
             "OTEL_TRACES_EXPORTER",
@@ -282,5 +286,59 @@ fn no_message_repeats_a_secret() {
     assert!(
         missing.starts_with("f.toml:2:16: telemetry.headers_file: \"/nowhere/headers\": "),
         "{missing}"
+    );
+}
+
+#[test]
+fn without_grpc_in_the_build_it_is_an_error_that_names_the_feature() {
+    let variable = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
+    #[cfg(not(feature = "otlp-grpc"))]
+    {
+        let problem = r#""grpc" is not in this build, which lacks the feature otlp-grpc; valid: http/protobuf"#;
+        assert_eq!(told(&variable), format!("OTEL_EXPORTER_OTLP_PROTOCOL: {problem}"));
+        assert_eq!(
+            read("protocol = 'grpc'", &[]).unwrap_err().to_string(),
+            format!("f.toml:2:12: telemetry.protocol: {problem}")
+        );
+    }
+    #[cfg(feature = "otlp-grpc")]
+    {
+        use feedwatch::config::TracesProtocol;
+        const CALL: &str = "opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        assert_eq!(traces("", &[SET, variable[0]]).protocol, TracesProtocol::Grpc);
+        let over = traces("protocol = 'http/protobuf'", &[SET, variable[0]]).protocol;
+        assert_eq!(over, TracesProtocol::Http, "the file wins");
+        let endpoint = |section: &str, variables: &[(&str, &str)]| {
+            let section = format!("protocol = 'grpc'\n{section}");
+            traces(&section, variables).endpoint.uri().to_string()
+        };
+        assert_eq!(endpoint("", &[SET]), format!("http://collector.example:4318/{CALL}"));
+        let below = endpoint("endpoint = 'https://a.example/base/'", &[SET]);
+        assert_eq!(below, format!("https://a.example/base/{CALL}"));
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://a.example:4317");
+        assert_eq!(endpoint("", &[own]), format!("https://a.example:4317/{CALL}"));
+        let query = [("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://a.example/?token=s3cret")];
+        assert_eq!(
+            read("protocol = 'grpc'", &query).unwrap_err().to_string(),
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: has a query (?...), which no call of gRPC has"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_protocol_and_an_endpoint_without_end_are_told_with_their_place() {
+    let valid = if cfg!(feature = "otlp-grpc") {
+        "http/protobuf, grpc"
+    } else {
+        "http/protobuf"
+    };
+    assert_eq!(
+        read("protocol = 'udp'", &[]).unwrap_err().to_string(),
+        format!("f.toml:2:12: telemetry.protocol: \"udp\" is unknown; valid: {valid}")
+    );
+    let long = format!("endpoint = 'http://a.example/{}'", "x".repeat(8192));
+    assert_eq!(
+        read(&long, &[]).unwrap_err().to_string(),
+        "f.toml:2:12: telemetry.endpoint: is longer than 8192 bytes"
     );
 }

@@ -24,20 +24,27 @@ pub use simulate::simulate;
 
 use crate::config::Config;
 use crate::metrics::{BuildInfo, OwnMetrics};
-use crate::telemetry::{self, LogLevel, Traces, TracesError};
+use crate::telemetry::{self, LogLevel, Table, TableMode, Traces, TracesError};
 use manager::ServiceManager;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span};
 
-/// Runs the service until a signal ends it. `config` is what `source` was read for the first time.
-pub async fn run(mut source: ConfigSource, config: Config, build: BuildInfo) -> Result<(), StartError> {
+/// Runs the service until a signal ends it; with a table of the streams where `table` says so. `config` is what `source` was
+/// read for the first time.
+pub async fn run(
+    mut source: ConfigSource,
+    config: Config,
+    build: BuildInfo,
+    table: TableMode,
+) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let own = Arc::new(OwnMetrics::new(&build)?);
     let traces = start_traces(&config, &own)?;
     let (mut service, level) = start(&config, build, own.clone(), traces.as_ref()).await?;
     let manager = ServiceManager::ready(&status(&service));
+    let table = Table::show(table, config.log.format, service.streams());
     let signal = loop {
         let wish = tokio::select! {
             biased; // a signal comes before a look at the file
@@ -57,6 +64,9 @@ pub async fn run(mut source: ConfigSource, config: Config, build: BuildInfo) -> 
         let refused = if is_taken { "" } else { ", last configuration refused" };
         manager.reloaded(&(status(&service) + refused)).await;
     };
+    if let Some(table) = table {
+        table.leave().await;
+    }
     info!(signal, "shutting down");
     let grace = service.config().shutdown_grace;
     let end = async {

@@ -59,6 +59,7 @@ pub struct Service {
     address: SocketAddr,
     config: Config,
     own: Arc<OwnMetrics>,
+    shown: Arc<Streams>,
     readiness: Arc<Readiness>,
     streams: RunningStreams,
     server: tokio::task::JoinHandle<()>,
@@ -98,18 +99,19 @@ impl Service {
 
         let trust = trust_for(config)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
-        let mut streams = RunningStreams::new(shown, trust, tracer, places, config.dial.clone());
+        let mut streams = RunningStreams::new(shown.clone(), trust, tracer, places, config.dial.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
         }
         streams.warn_of_scarcity(config.streams.iter().map(StreamConfig::connections).sum());
         own.config_in_force(config.hash, Moment::now().wall);
         readiness.set_ready();
-        info!(%address, streams = streams.count(), "ready");
+        info!(%address, streams = streams.count(), series = config.series(), "ready");
         Ok(Self {
             address,
             config: config.clone(),
             own,
+            shown,
             readiness,
             streams,
             server,
@@ -143,6 +145,11 @@ impl Service {
         self.own.config_in_force(next.hash, Moment::now().wall);
         self.config = next;
         Ok(())
+    }
+
+    /// The streams that are shown.
+    pub fn streams(&self) -> Arc<Streams> {
+        self.shown.clone()
     }
 
     /// Closes every stream, then the HTTP server, so that the end can still be scraped; gives up after `grace`.

@@ -283,6 +283,7 @@ fn of_traces(before: Option<&TracesConfig>, next: Option<&TracesConfig>) -> Vec<
     };
     let TracesConfig {
         endpoint,
+        protocol,
         headers,
         timeout,
         gzip,
@@ -300,6 +301,7 @@ fn of_traces(before: Option<&TracesConfig>, next: Option<&TracesConfig>) -> Vec<
         || *max_batch != next.max_batch;
     differing([
         ("telemetry.endpoint", *endpoint != next.endpoint),
+        ("telemetry.protocol", *protocol != next.protocol),
         ("telemetry.service_name", *resource != next.resource),
         (
             "telemetry.sample_ratio",
@@ -482,12 +484,15 @@ mod tests {
         let headers = std::env::temp_dir().join(format!("feedwatch-difference-{}", std::process::id()));
         std::fs::write(&headers, "authorization: secret").unwrap();
         for key in crate::config::KEYS {
-            if key.path.starts_with("streams[]") || key.path.starts_with("reconnection.") {
+            // Another protocol is not in every build, and changes the endpoint as well.
+            let is_left_out = key.path.starts_with("streams[]") || key.path == "telemetry.protocol";
+            if is_left_out || key.path.starts_with("reconnection.") {
                 continue;
             }
             let headers = format!("{headers:?}");
             let value = match key.path {
                 "exporter.listen" => "\"127.0.0.1:1\"",
+                "dial.per_second" | "dial.burst" => "7",
                 "log.format" => "\"json\"",
                 "log.level" => "\"debug\"",
                 "telemetry.endpoint" => "\"http://127.0.0.1:1\"",

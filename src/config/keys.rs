@@ -159,7 +159,11 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     bare(
         "telemetry.endpoint",
-        "where traces go, as OTLP over HTTP: an http:// or https:// address, to which /v1/traces is added; by default no traces",
+        "where traces go: an http:// or https:// address, to which /v1/traces is added for OTLP over HTTP; by default no traces",
+    ),
+    bare(
+        "telemetry.protocol",
+        "how they go there, as OTLP: http/protobuf, or grpc in a build with the feature otlp-grpc; by default http/protobuf",
     ),
     bare(
         "telemetry.service_name",
@@ -182,7 +186,7 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "metrics.max_streams",
         "2000",
-        "more streams than this are refused: 1 to 100000; each is about 100 series",
+        "more streams than this are refused: 1 to 100000; each is about 120 series",
     ),
     key(
         "reload.watch_interval_ms",
@@ -255,6 +259,7 @@ pub(super) fn instead_of(name: &str, valid: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::catalogue;
 
     #[test]
     fn every_path_stands_once_and_has_help() {
@@ -266,6 +271,14 @@ mod tests {
                 key.path
             );
         }
+    }
+
+    #[test]
+    fn how_much_a_stream_is_told_to_be_is_what_it_is() {
+        let help = KEYS.iter().find(|key| key.path == "metrics.max_streams").unwrap().help;
+        let about = help.split("about ").nth(1).unwrap().split(' ').next().unwrap();
+        let is = catalogue::series(2, 1) - catalogue::series(1, 1);
+        assert!(about.parse::<usize>().unwrap().abs_diff(is) <= 10, "{is}: {help}");
     }
 
     #[test]

@@ -20,12 +20,14 @@ pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
-pub use telemetry::{TracesConfig, TracesEndpoint};
+pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};
 
+use crate::metrics::catalogue;
 use environment::Environment;
 use error::{Place, Problems, position};
 use reconnection::Reconnection;
 use section::Section;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -91,6 +93,12 @@ impl Config {
         let environment = Environment::read(environment, &mut problems);
         on_a_deep_stack(|| Self::read(file, text, &environment, problems))
             .unwrap_or_else(|error| Err(ConfigErrors::of_file(file, format!("cannot be parsed: {error}"))))
+    }
+
+    /// The series that `/metrics` will have: each is a series of Prometheus' database.
+    pub fn series(&self) -> usize {
+        let venues: HashSet<_> = self.streams.iter().map(|stream| stream.venue.name()).collect();
+        catalogue::series(self.streams.len(), venues.len())
     }
 
     fn read(file: &str, text: &str, environment: &Environment, mut problems: Problems) -> Result<Self, ConfigErrors> {

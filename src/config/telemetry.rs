@@ -44,14 +44,29 @@ const BATCH: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
 
 /// What is added to an endpoint that is not for traces alone.
 const TRACES_PATH: &str = "/v1/traces";
+/// What is called at any endpoint, over gRPC.
+#[cfg(feature = "otlp-grpc")]
+const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// As good as no time limit.
 const NO_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How spans are handed over: always as protobuf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TracesProtocol {
+    /// OTLP over HTTP.
+    Http,
+    /// OTLP over gRPC. Only with the feature `otlp-grpc`.
+    #[cfg(feature = "otlp-grpc")]
+    Grpc,
+}
+
 /// Where traces go, and how.
 #[derive(Clone, Debug)]
 pub struct TracesConfig {
-    /// Where spans are posted to, as OTLP over HTTP.
+    /// How they are handed over.
+    pub protocol: TracesProtocol,
+    /// Where spans are posted to, with the whole path.
     pub endpoint: TracesEndpoint,
     /// Sent along; their values are secrets, which `Debug` hides.
     pub headers: HeaderMap,
@@ -95,6 +110,7 @@ impl fmt::Debug for TracesEndpoint {
 impl TracesConfig {
     /// `None` = no traces: there is no endpoint, or a variable switches them off.
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let protocol = section.take("protocol", protocol_of);
         let endpoint = section.take("endpoint", |raw| base_endpoint(raw.text()?));
         let service_name = section.take("service_name", |raw| Ok(raw.text()?.to_owned()));
         let sample_ratio = section.take("sample_ratio", ratio);
@@ -108,10 +124,20 @@ impl TracesConfig {
             return None;
         }
         let endpoint = endpoint
-            .or_else(|| section.standard(&[TRACES_ENDPOINT], |raw| parse_endpoint(raw.text()?)))
+            .or_else(|| {
+                section.standard(&[TRACES_ENDPOINT], |raw| {
+                    parse_endpoint(raw.text()?).map(Endpoint::OfTraces)
+                })
+            })
             .or_else(|| section.standard(&[ENDPOINT], |raw| base_endpoint(raw.text()?)))?;
         section.standard(&[EXPORTER], |raw| word(raw, &[("otlp", ()), ("none", ())]));
-        section.standard(&PROTOCOL, |raw| word(raw, &[("http/protobuf", ())]));
+        let protocol = protocol
+            .or_else(|| section.standard(&PROTOCOL, protocol_of))
+            .unwrap_or(TracesProtocol::Http);
+        let endpoint = endpoint
+            .of(protocol)
+            .map_err(|wrong| section.standard::<()>(&[TRACES_ENDPOINT], |_| Err(wrong)))
+            .ok()?;
         section.standard::<()>(&CLIENT_CERTIFICATE, |_| {
             Err("client certificates are not supported here; unset it, and send headers instead".into())
         });
@@ -121,6 +147,7 @@ impl TracesConfig {
         let max_queue = max_queue.unwrap_or(2048);
         let max_batch = section.standard(&[BATCH], |raw| raw.whole(1..=1_000_000));
         Some(Self {
+            protocol,
             endpoint: TracesEndpoint(endpoint),
             headers: headers
                 .or_else(|| section.standard(&HEADERS, |raw| header_pairs(raw.text()?)))
@@ -165,13 +192,56 @@ fn limit_of(raw: Raw<'_>) -> Result<Duration, Wrong> {
     Ok(if limit.is_zero() { NO_LIMIT } else { limit })
 }
 
-/// An endpoint for all signals: that of the traces lies below it.
-fn base_endpoint(text: &str) -> Result<Uri, Wrong> {
+/// Without the feature, gRPC is a word that is known and cannot be had.
+fn protocol_of(raw: Raw<'_>) -> Result<TracesProtocol, Wrong> {
+    #[cfg(not(feature = "otlp-grpc"))]
+    if raw.text()?.eq_ignore_ascii_case("grpc") {
+        return Err(r#""grpc" is not in this build, which lacks the feature otlp-grpc; valid: http/protobuf"#.into());
+    }
+    word(
+        raw,
+        &[
+            ("http/protobuf", TracesProtocol::Http),
+            #[cfg(feature = "otlp-grpc")]
+            ("grpc", TracesProtocol::Grpc),
+        ],
+    )
+}
+
+/// An endpoint as it is written.
+enum Endpoint {
+    /// For traces alone.
+    OfTraces(Uri),
+    /// For all signals: that of the traces lies below it.
+    OfAll(Uri),
+}
+
+impl Endpoint {
+    /// Where spans are posted to.
+    fn of(self, protocol: TracesProtocol) -> Result<Uri, Wrong> {
+        match (protocol, self) {
+            (TracesProtocol::Http, Self::OfTraces(whole)) => Ok(whole),
+            (TracesProtocol::Http, Self::OfAll(base)) => below(base, TRACES_PATH),
+            #[cfg(feature = "otlp-grpc")]
+            (TracesProtocol::Grpc, Self::OfTraces(base)) if base.query().is_some() => {
+                Err("has a query (?...), which no call of gRPC has".into())
+            }
+            #[cfg(feature = "otlp-grpc")]
+            (TracesProtocol::Grpc, Self::OfTraces(base) | Self::OfAll(base)) => below(base, GRPC_PATH),
+        }
+    }
+}
+
+fn base_endpoint(text: &str) -> Result<Endpoint, Wrong> {
     let base = parse_endpoint(text)?;
     if base.query().is_some() {
         return Err(format!("has a query (?...), which only {TRACES_ENDPOINT} may have"));
     }
-    let path = format!("{}{TRACES_PATH}", base.path().trim_end_matches('/'));
+    Ok(Endpoint::OfAll(base))
+}
+
+fn below(base: Uri, path: &str) -> Result<Uri, Wrong> {
+    let path = format!("{}{path}", base.path().trim_end_matches('/'));
     let mut parts = base.into_parts();
     parts.path_and_query = PathAndQuery::try_from(path).ok();
     Uri::from_parts(parts).map_err(|error| error.to_string())
@@ -179,6 +249,11 @@ fn base_endpoint(text: &str) -> Result<Uri, Wrong> {
 
 fn parse_endpoint(text: &str) -> Result<Uri, Wrong> {
     const FORM: &str = r#"as in "http://127.0.0.1:4318""#;
+    // So much is left for the path that is added.
+    const LONGEST: usize = 8192;
+    if text.len() > LONGEST {
+        return Err(format!("is longer than {LONGEST} bytes"));
+    }
     let Ok(uri) = text.parse::<Uri>() else {
         return Err(format!(
             "is no valid address; write http:// or https://, a host and a port, {FORM}"

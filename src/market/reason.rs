@@ -68,6 +68,8 @@ closed_set! {
         Timeout => "timeout",
         /// It answered with an HTTP status that is no success.
         HttpStatus => "http_status",
+        /// It answered with a gRPC status that is no success.
+        GrpcStatus => "grpc_status",
         /// It broke off, or answered with something else.
         Protocol => "protocol",
         /// It answered with success, and took not all of them.

@@ -22,6 +22,10 @@ mod own;
 #[cfg(all(feature = "service", target_os = "linux"))]
 mod process;
 mod queue;
+#[cfg(feature = "service")]
+mod reading;
+#[cfg(feature = "service")]
+mod runtime;
 mod scrape;
 mod seqlock;
 mod snapshot;
@@ -38,6 +42,8 @@ pub(crate) use instruments::SocketInstruments;
 #[cfg(feature = "service")]
 pub use own::{BuildInfo, Handler, OwnMetrics};
 pub use queue::QueueCells;
+#[cfg(feature = "service")]
+pub use runtime::RuntimeFigures;
 pub use snapshot::{SilentInstrument, StreamSnapshot};
 pub use stream::{StreamCells, StreamInfo};
 pub use streams::Streams;

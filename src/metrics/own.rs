@@ -1,6 +1,7 @@
 //! The figures of the program itself, in a `prometheus::Registry`.
 
 use super::catalogue::{self, CODES, HANDLERS, Kind, LEVELS, Metric};
+use super::runtime::{RuntimeCollector, RuntimeFigures};
 use crate::clock::unix_seconds;
 use crate::market::ExportError;
 use prometheus::core::Collector;
@@ -59,6 +60,8 @@ pub struct OwnMetrics {
     spans_dropped: IntCounter,
     http: Vec<HandlerCells>,
     scrapes_in_flight: IntGauge,
+    runtime: RuntimeCollector,
+    tick_lag: Histogram,
 }
 
 /// Who knows how many log lines have been dropped.
@@ -126,6 +129,11 @@ impl OwnMetrics {
                 &registry,
                 IntGauge::with_opts(options(find("feedwatch_scrapes_in_flight")?))?,
             )?,
+            runtime: register(&registry, RuntimeCollector::new()?)?,
+            tick_lag: register(
+                &registry,
+                Histogram::with_opts(histogram_options(find("feedwatch_runtime_tick_lag_seconds")?))?,
+            )?,
             registry,
         })
     }
@@ -139,6 +147,16 @@ impl OwnMetrics {
     pub fn count_dropped_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
         // A second one would count the same lines again.
         let _ = self.dropped_lines.count.set(Box::new(count));
+    }
+
+    /// Asks `read` at each scrape how the runtime is. Once.
+    pub fn show_runtime(&self, read: impl Fn() -> RuntimeFigures + Send + Sync + 'static) {
+        self.runtime.read_with(Box::new(read));
+    }
+
+    /// A timer of the runtime fired so late.
+    pub fn tick_lagged(&self, lag: Duration) {
+        self.tick_lag.observe(lag.as_secs_f64());
     }
 
     /// What the registry holds now.
@@ -220,6 +238,14 @@ fn options(metric: &Metric) -> Opts {
     Opts::new(metric.name, metric.help)
 }
 
+fn histogram_options(metric: &Metric) -> HistogramOpts {
+    let options = HistogramOpts::new(metric.name, metric.help);
+    match metric.kind {
+        Kind::Histogram(bounds) => options.buckets(bounds.to_vec()),
+        Kind::Counter | Kind::Gauge => options,
+    }
+}
+
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
@@ -232,11 +258,10 @@ fn http(registry: &Registry) -> Result<Vec<HandlerCells>, Error> {
         IntCounterVec::new(options(requests), requests.labels.names())?,
     )?;
     let duration = find("feedwatch_http_request_duration_seconds")?;
-    let mut duration_options = HistogramOpts::new(duration.name, duration.help);
-    if let Kind::Histogram(bounds) = duration.kind {
-        duration_options = duration_options.buckets(bounds.to_vec());
-    }
-    let duration = register(registry, HistogramVec::new(duration_options, duration.labels.names())?)?;
+    let duration = register(
+        registry,
+        HistogramVec::new(histogram_options(duration), duration.labels.names())?,
+    )?;
     let cells = |handler: &&str| {
         let counter = |code: &&str| requests.get_metric_with_label_values(&[handler, code]);
         Ok(HandlerCells {

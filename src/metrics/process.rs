@@ -1,16 +1,11 @@
 //! The figures of the process, read from `/proc` at each scrape.
 
-use super::catalogue::{Kind, Metric};
-use super::own::find;
+use super::reading::Readings;
 use procfs::process::{LimitValue, Process};
 use procfs::{ProcResult, WithCurrentSystemInfo};
 use prometheus::Error;
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{self, MetricFamily, MetricType};
-use std::collections::HashMap;
-
-/// A metric, and where its value is read.
-type Entry = (&'static Metric, fn(&Reading) -> f64);
+use prometheus::proto::MetricFamily;
 
 /// One reading of `/proc/self`.
 struct Reading {
@@ -25,34 +20,23 @@ struct Reading {
 
 /// Shows `process_*`. Unlike that of the `prometheus` crate it does not cut CPU time to whole seconds.
 pub(super) struct ProcessCollector {
-    entries: Vec<Entry>,
-    descriptions: Vec<Desc>,
+    readings: Readings<Reading>,
     /// Read once: it does not change, and must not seem to.
     boot_time: Option<u64>,
 }
 
 impl ProcessCollector {
     pub(super) fn new() -> Result<Self, Error> {
-        let entries: Vec<Entry> = vec![
-            (find("process_cpu_seconds_total")?, |reading| reading.cpu_seconds),
-            (find("process_open_fds")?, |reading| reading.open_fds),
-            (find("process_max_fds")?, |reading| reading.max_fds),
-            (find("process_virtual_memory_bytes")?, |reading| reading.virtual_bytes),
-            (find("process_resident_memory_bytes")?, |reading| reading.resident_bytes),
-            (find("process_threads")?, |reading| reading.threads),
-            (find("process_start_time_seconds")?, |reading| reading.start_time),
-        ];
-        let describe = |(metric, _): &Entry| {
-            Desc::new(
-                metric.name.to_owned(),
-                metric.help.to_owned(),
-                Vec::new(),
-                HashMap::new(),
-            )
-        };
         Ok(Self {
-            descriptions: entries.iter().map(describe).collect::<Result<_, _>>()?,
-            entries,
+            readings: Readings::<Reading>::new(&[
+                ("process_cpu_seconds_total", |reading| reading.cpu_seconds),
+                ("process_open_fds", |reading| reading.open_fds),
+                ("process_max_fds", |reading| reading.max_fds),
+                ("process_virtual_memory_bytes", |reading| reading.virtual_bytes),
+                ("process_resident_memory_bytes", |reading| reading.resident_bytes),
+                ("process_threads", |reading| reading.threads),
+                ("process_start_time_seconds", |reading| reading.start_time),
+            ])?,
             boot_time: procfs::boot_time_secs().ok(),
         })
     }
@@ -79,34 +63,13 @@ impl ProcessCollector {
 
 impl Collector for ProcessCollector {
     fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
+        self.readings.descriptions()
     }
 
     /// Nothing where `/proc` cannot be read.
     fn collect(&self) -> Vec<MetricFamily> {
-        let Ok(reading) = self.read() else {
-            return Vec::new();
-        };
-        let family = |(metric, value): &Entry| {
-            let mut sample = proto::Metric::default();
-            let mut family = MetricFamily::default();
-            if metric.kind == Kind::Counter {
-                let mut counter = proto::Counter::default();
-                counter.set_value(value(&reading));
-                sample.set_counter(counter);
-                family.set_field_type(MetricType::COUNTER);
-            } else {
-                let mut gauge = proto::Gauge::default();
-                gauge.set_value(value(&reading));
-                sample.set_gauge(gauge);
-                family.set_field_type(MetricType::GAUGE);
-            }
-            family.set_name(metric.name.to_owned());
-            family.set_help(metric.help.to_owned());
-            family.set_metric(vec![sample]);
-            family
-        };
-        self.entries.iter().map(family).collect()
+        self.read()
+            .map_or_else(|_| Vec::new(), |reading| self.readings.show(&reading))
     }
 }
 

@@ -129,6 +129,16 @@ impl StreamSnapshot {
         self.unix_if_any(self.traffic.last_data)
     }
 
+    /// Dials started.
+    pub const fn attempts(&self) -> u64 {
+        self.figures.attempts
+    }
+
+    /// Messages of every kind.
+    pub fn messages(&self) -> u64 {
+        self.traffic.messages.iter().sum()
+    }
+
     /// How long ago the last market data came, by the monotonic clock.
     pub fn data_age(&self) -> Option<Duration> {
         let stamp = Some(self.traffic.last_data).filter(|stamp| *stamp != 0)?;

@@ -1,14 +1,15 @@
-//! Hands encoded spans over: an HTTP client on the service's own runtime.
+//! Hands encoded spans over: an HTTP client on the service's own runtime, for OTLP over HTTP and over gRPC.
 //!
 //! The SDK exports from a thread of its own that has no reactor, where a client of hyper's panics: so the request runs on the
 //! runtime, and the thread waits for it. How a post failed is kept here, since the SDK passes on a sentence only.
 
-use crate::config::TracesConfig;
+use crate::config::{TracesConfig, TracesProtocol};
 use crate::market::ExportError;
 use crate::stream::TlsTrust;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap};
+use hyper::http::response::Parts;
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -44,6 +45,7 @@ pub(super) struct Verdict {
 #[derive(Clone)]
 pub(super) struct Post {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    protocol: TracesProtocol,
     headers: HeaderMap,
     limit: Duration,
     runtime: Handle,
@@ -61,14 +63,17 @@ impl Post {
         };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(trust.into_config())
-            .https_or_http()
-            .enable_http1()
-            .build();
+            .https_or_http();
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        let client = match config.protocol {
+            TracesProtocol::Http => client.build(connector.enable_http1().build()),
+            #[cfg(feature = "otlp-grpc")]
+            TracesProtocol::Grpc => client.http2_only(true).build(connector.enable_http2().build()),
+        };
         Ok(Self {
-            client: Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                .build(connector),
+            client,
+            protocol: config.protocol,
             headers: config.headers.clone(),
             limit: config.timeout,
             runtime,
@@ -85,7 +90,41 @@ impl Post {
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
     }
 
-    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, Failed> {
+    async fn exchange(&self, request: Request<Bytes>) -> Result<(Response<Bytes>, Verdict), Failed> {
+        let request = self.addressed(request);
+        match self.protocol {
+            TracesProtocol::Http => {
+                let (head, body) = self.ask(request).await?;
+                let answer = Response::from_parts(head, body.to_bytes());
+                let verdict = verdict(&answer);
+                Ok((answer, verdict))
+            }
+            #[cfg(feature = "otlp-grpc")]
+            TracesProtocol::Grpc => {
+                use super::grpc::{Answer, answer, call};
+                let (mut head, body) = self.ask(call(request, self.limit)?).await?;
+                let trailers = body.trailers().cloned();
+                match answer(&head, body.to_bytes(), trailers.as_ref())? {
+                    Answer::Ok(message) => {
+                        let verdict = of_message(&message);
+                        Ok((Response::from_parts(head, message), verdict))
+                    }
+                    Answer::Refused(status, detail) => {
+                        head.status = status;
+                        let verdict = Verdict {
+                            error: Some(ExportError::GrpcStatus),
+                            detail,
+                            rejected: 0,
+                        };
+                        Ok((Response::from_parts(head, Bytes::new()), verdict))
+                    }
+                }
+            }
+        }
+    }
+
+    /// With the headers that are to be sent, and no others.
+    fn addressed(&self, mut request: Request<Bytes>) -> Request<Bytes> {
         // The exporter adds the headers of its own reading of the environment: those of another backend, where a file says what
         // is to be sent.
         let own = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::USER_AGENT].map(|name| {
@@ -99,8 +138,12 @@ impl Post {
         for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
         }
-        let request = request.map(Full::new);
-        let answer = self.client.request(request).await.map_err(|error| {
+        request
+    }
+
+    /// The answer, its body read to the end.
+    async fn ask(&self, request: Request<Bytes>) -> Result<(Parts, Collected<Bytes>), Failed> {
+        let answer = self.client.request(request.map(Full::new)).await.map_err(|error| {
             let kind = if error.is_connect() {
                 ExportError::Connect
             } else {
@@ -111,7 +154,7 @@ impl Post {
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await;
         let body = body.map_err(|error| Failed(ExportError::Protocol, error.to_string()))?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+        Ok((head, body))
     }
 }
 
@@ -133,8 +176,8 @@ impl HttpClient for Post {
             Err(ended) => Err(Failed(ExportError::Internal, ended.to_string())),
         };
         match outcome {
-            Ok(answer) => {
-                self.judge(verdict(&answer));
+            Ok((answer, verdict)) => {
+                self.judge(verdict);
                 Ok(answer)
             }
             Err(failed) => {
@@ -159,7 +202,7 @@ impl fmt::Debug for Post {
 /// A post without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{1}")]
-struct Failed(ExportError, String);
+pub(super) struct Failed(pub(super) ExportError, pub(super) String);
 
 fn verdict(answer: &Response<Bytes>) -> Verdict {
     let status = answer.status();
@@ -170,8 +213,12 @@ fn verdict(answer: &Response<Bytes>) -> Verdict {
             rejected: 0,
         };
     }
-    // An answer that is none of OTLP's rejects nothing.
-    let partial = ExportTraceServiceResponse::decode(answer.body().clone())
+    of_message(answer.body())
+}
+
+/// What the backend says of what it took. An answer that is none of OTLP's rejects nothing.
+fn of_message(message: &Bytes) -> Verdict {
+    let partial = ExportTraceServiceResponse::decode(message.clone())
         .ok()
         .and_then(|answer| answer.partial_success)
         .filter(|partial| partial.rejected_spans > 0);

@@ -128,6 +128,38 @@ async fn what_is_scraped_is_what_is_listed() {
 }
 
 #[tokio::test]
+async fn so_many_series_are_scraped_as_were_told_before() {
+    let venue = closed_venue();
+    let url = venue.url();
+    for count in [1, 3] {
+        let names = ["a", "b", "c"];
+        let streams: Vec<_> = names[..count]
+            .iter()
+            .map(|name| (*name, url.as_str(), PATIENT))
+            .collect();
+        let text = config("", &streams);
+        let file = TempFile::new("toml", &text);
+        let checked = run_to_end(&["check", "--config", file.name()]).await.stdout();
+        let service = Service::run(&text).await;
+        let scraped: usize = {
+            let families = service.scrape().await.families;
+            families.values().map(|family| family.samples.len()).sum()
+        };
+        assert!(
+            checked.ends_with(&format!(", {scraped} series\n")),
+            "{scraped}: {checked}"
+        );
+        let ended = service.stop("TERM").await;
+        let ready = ended
+            .err
+            .iter()
+            .map(|line| json(line))
+            .find(|line| line["message"] == "ready");
+        assert_eq!(ready.unwrap()["series"], scraped);
+    }
+}
+
+#[tokio::test]
 async fn the_api_says_what_each_stream_does() {
     let (up, down) = (venue(Vec::new()), closed_venue());
     let streams = [("up", up.url(), ""), ("down", down.url(), PATIENT)];

@@ -15,6 +15,8 @@ mod demo;
 mod exporter;
 #[path = "../support/exposition.rs"]
 mod exposition;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 #[path = "../support/harness.rs"]
 mod harness;
 mod healthcheck;
@@ -44,6 +46,7 @@ mod simulate;
 #[path = "../support/mod.rs"]
 mod support;
 mod telemetry;
+mod terminal;
 mod time;
 
 /// Takes a minute. Tests start in the order of their names: from here it starts first, and runs beside the others.

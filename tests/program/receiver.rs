@@ -1,6 +1,7 @@
-//! A tracing backend: takes spans over OTLP/HTTP, or does what backends do instead.
+//! A tracing backend: takes spans over OTLP, by HTTP or by gRPC, or does what backends do instead.
 
 use flate2::read::GzDecoder;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
@@ -23,6 +24,34 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+/// How spans come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Http,
+    #[cfg(feature = "otlp-grpc")]
+    Grpc,
+}
+
+impl Wire {
+    /// The protocol's name, for its variable.
+    pub(crate) const fn protocol(self) -> &'static str {
+        match self {
+            Self::Http => "http/protobuf",
+            #[cfg(feature = "otlp-grpc")]
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// Where spans are posted to.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Http => "/v1/traces",
+            #[cfg(feature = "otlp-grpc")]
+            Self::Grpc => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        }
+    }
+}
+
 /// What it does with a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -30,7 +59,7 @@ pub(crate) enum Mood {
     Take,
     /// Never answers.
     Hang,
-    /// Answers with this status.
+    /// Answers with this status: of HTTP, or of gRPC.
     Refuse(u16),
     /// Takes all but so many spans of each post.
     Reject(i64),
@@ -46,6 +75,7 @@ pub(crate) struct Received {
 
 #[derive(Debug)]
 struct State {
+    wire: Wire,
     mood: Mood,
     posts: Vec<(String, HeaderMap)>,
     spans: Vec<Received>,
@@ -61,13 +91,14 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Away: the port refuses.
-    pub(crate) fn away() -> Self {
+    pub(crate) fn away(wire: Wire) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         Self {
             address: socket.local_addr().unwrap(),
             state: Arc::new(Mutex::new(State {
+                wire,
                 mood: Mood::Take,
                 posts: Vec::new(),
                 spans: Vec::new(),
@@ -78,15 +109,19 @@ impl Receiver {
     }
 
     pub(crate) fn start(mood: Mood) -> Self {
-        let mut receiver = Self::away();
+        Self::start_as(Wire::Http, mood)
+    }
+
+    pub(crate) fn start_as(wire: Wire, mood: Mood) -> Self {
+        let mut receiver = Self::away(wire);
         receiver.set(mood);
         receiver.come();
         receiver
     }
 
     /// The same over TLS.
-    pub(crate) fn start_tls(acceptor: TlsAcceptor) -> Self {
-        let mut receiver = Self::away();
+    pub(crate) fn start_tls(wire: Wire, acceptor: TlsAcceptor) -> Self {
+        let mut receiver = Self::away(wire);
         let listener = receiver.listen();
         let state = receiver.state.clone();
         receiver.tasks.spawn(async move {
@@ -152,15 +187,25 @@ impl Receiver {
     }
 }
 
-async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>) {
-    let service = service_fn(move |request| answer(request, state.clone()));
+async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, state: Arc<Mutex<State>>) {
+    let wire = state.lock().unwrap().wire;
+    let service = service_fn(move |request| answer(request, wire, state.clone()));
+    let socket = TokioIo::new(socket);
     // A client that goes away in the middle is none of its business.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(socket), service)
-        .await;
+    match wire {
+        Wire::Http => drop(http1::Builder::new().serve_connection(socket, service).await),
+        #[cfg(feature = "otlp-grpc")]
+        Wire::Grpc => {
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let builder = hyper::server::conn::http2::Builder::new(executor);
+            drop(builder.serve_connection(socket, service).await);
+        }
+    }
 }
 
-async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Full<Bytes>>, Infallible> {
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+async fn answer(request: Request<Incoming>, wire: Wire, state: Arc<Mutex<State>>) -> Result<Answer, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let mood = {
@@ -170,14 +215,25 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     };
     let rejected = match mood {
         Mood::Hang => return std::future::pending().await,
-        Mood::Refuse(status) => {
-            let answer = Response::builder().status(status).body(Full::default());
-            return Ok(answer.unwrap());
-        }
+        Mood::Refuse(status) => return Ok(refusal(wire, status)),
         Mood::Take => 0,
         Mood::Reject(spans) => spans,
     };
-    let body = match head.headers.get("content-encoding") {
+    let (body, encoding) = match wire {
+        Wire::Http => (body, head.headers.get("content-encoding")),
+        #[cfg(feature = "otlp-grpc")]
+        Wire::Grpc => {
+            let encoding = head.headers.get("grpc-encoding");
+            assert_eq!(body[0], u8::from(encoding.is_some()));
+            assert_eq!(body[1..5], u32::try_from(body.len() - 5).unwrap().to_be_bytes());
+            assert_eq!(
+                (&head.headers["content-type"], &head.headers["te"]),
+                (&"application/grpc".parse().unwrap(), &"trailers".parse().unwrap())
+            );
+            (body.slice(5..), encoding)
+        }
+    };
+    let body = match encoding {
         Some(encoding) => {
             assert_eq!(encoding, "gzip");
             let mut plain = Vec::new();
@@ -205,8 +261,33 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
         rejected_spans: rejected,
         error_message: "too many".into(),
     });
-    let answer = ExportTraceServiceResponse { partial_success }.encode_to_vec();
-    Ok(Response::new(Full::from(answer)))
+    let message = ExportTraceServiceResponse { partial_success }.encode_to_vec();
+    Ok(success(wire, message))
+}
+
+fn refusal(wire: Wire, status: u16) -> Answer {
+    let answer = Response::builder();
+    let answer = match wire {
+        Wire::Http => answer.status(status),
+        // Without a message the status stands in the head.
+        #[cfg(feature = "otlp-grpc")]
+        Wire::Grpc => answer.header("grpc-status", status).header("grpc-message", "not%20now"),
+    };
+    answer.body(Full::default().boxed()).unwrap()
+}
+
+fn success(wire: Wire, message: Vec<u8>) -> Answer {
+    match wire {
+        Wire::Http => Response::new(Full::from(message).boxed()),
+        #[cfg(feature = "otlp-grpc")]
+        Wire::Grpc => {
+            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+            let body = [&[0], &length[..], &message].concat();
+            let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+            let body = Full::from(body).with_trailers(std::future::ready(Some(Ok(trailers))));
+            Response::new(body.boxed())
+        }
+    }
 }
 
 /// An attribute as text.

@@ -2,7 +2,7 @@
 
 use crate::harness::{Service, TempFile, busy, closed_venue, config, eventually, json, venue};
 use crate::oteltap;
-use crate::receiver::{Mood, Receiver, attribute};
+use crate::receiver::{Mood, Receiver, Wire, attribute};
 use feedwatch::market::TraceId;
 use feedwatch::sim::{Fault, Rule, SimulatedVenue};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -20,9 +20,9 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// Redials without a pause to speak of, and never trips.
 const RESTLESS: &str = "initial_delay_ms = 5, max_delay_ms = 5, max_consecutive_failures = 1000000";
 /// Loses its connection, fails twice, and is back.
-const STUMBLING: &str = "initial_delay_ms = 20, max_delay_ms = 20";
+pub(super) const STUMBLING: &str = "initial_delay_ms = 20, max_delay_ms = 20";
 
-fn stumbling() -> SimulatedVenue {
+pub(super) fn stumbling() -> SimulatedVenue {
     let cut = Fault::Cut {
         after: Duration::from_millis(50),
     };
@@ -37,11 +37,18 @@ fn to(endpoint: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-async fn figure(service: &Service, name: &str) -> f64 {
+/// The same, over this.
+fn over(wire: Wire, endpoint: &str) -> Vec<(&str, &str)> {
+    let mut variables = to(endpoint);
+    variables.push(("OTEL_EXPORTER_OTLP_PROTOCOL", wire.protocol()));
+    variables
+}
+
+pub(super) async fn figure(service: &Service, name: &str) -> f64 {
     service.scrape().await.sum(&format!("feedwatch_otel_{name}"), &[])
 }
 
-async fn failures(service: &Service, error: &str) -> f64 {
+pub(super) async fn failures(service: &Service, error: &str) -> f64 {
     let labels = [("error", error)];
     let scrape = service.scrape().await;
     scrape.value("feedwatch_otel_span_export_failures_total", &labels)
@@ -64,9 +71,13 @@ fn is_error(span: &Span) -> bool {
 
 #[tokio::test]
 async fn an_outage_arrives_as_a_tree() {
-    let (venue, receiver) = (stumbling(), Receiver::start(Mood::Take));
+    an_outage_arrives(Wire::Http).await;
+}
+
+pub(super) async fn an_outage_arrives(wire: Wire) {
+    let (venue, receiver) = (stumbling(), Receiver::start_as(wire, Mood::Take));
     let endpoint = receiver.endpoint();
-    let mut variables = to(&endpoint);
+    let mut variables = over(wire, &endpoint);
     variables.push(("OTEL_RESOURCE_ATTRIBUTES", "host.name=here"));
     let config = config("telemetry.service_name = 'bots'", &[("s", &venue.url(), STUMBLING)]);
     let service = Service::run_with(&config, &[], &variables).await;
@@ -144,7 +155,7 @@ async fn an_outage_arrives_as_a_tree() {
         assert_eq!(received.scope, "feedwatch");
         assert!(received.span.end_time_unix_nano >= received.span.start_time_unix_nano);
     }
-    assert!(receiver.posts().iter().all(|(path, _)| path == "/v1/traces"));
+    assert!(receiver.posts().iter().all(|(path, _)| path == wire.path()));
 
     assert_eq!(service.stop("TERM").await.code, Some(0));
 }
@@ -225,20 +236,20 @@ async fn what_waits_is_exported_before_the_end() {
 
 #[tokio::test]
 async fn a_backend_that_is_away_costs_spans_and_no_more_and_is_found_when_it_is_back() {
-    a_backend_that_is_away_for(Duration::ZERO).await;
+    a_backend_that_is_away_for(Wire::Http, Duration::ZERO).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a minute"]
 async fn a_backend_that_is_away_for_a_minute_costs_spans_and_no_more_and_is_found_when_it_is_back() {
-    a_backend_that_is_away_for(Duration::from_secs(60)).await;
+    a_backend_that_is_away_for(Wire::Http, Duration::from_secs(60)).await;
 }
 
 /// For so long at least, and until something was lost.
-async fn a_backend_that_is_away_for(time: Duration) {
-    let (closed, mut receiver) = (closed_venue(), Receiver::away());
+pub(super) async fn a_backend_that_is_away_for(wire: Wire, time: Duration) {
+    let (closed, mut receiver) = (closed_venue(), Receiver::away(wire));
     let endpoint = receiver.endpoint();
-    let mut variables = to(&endpoint);
+    let mut variables = over(wire, &endpoint);
     variables.extend([
         ("OTEL_BSP_MAX_QUEUE_SIZE", "8"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8"),
@@ -277,10 +288,15 @@ async fn a_backend_that_is_away_for(time: Duration) {
 
 #[tokio::test]
 async fn a_backend_that_hangs_delays_neither_stream_nor_shutdown() {
-    let (venue, receiver) = (stumbling(), Receiver::start(Mood::Hang));
+    a_backend_that_hangs(Wire::Http).await;
+}
+
+pub(super) async fn a_backend_that_hangs(wire: Wire) {
+    let (venue, receiver) = (stumbling(), Receiver::start_as(wire, Mood::Hang));
     let endpoint = receiver.endpoint();
     let head = "telemetry.timeout_ms = 300\nshutdown.grace_ms = 2000";
-    let service = Service::run_with(&config(head, &[("s", &venue.url(), STUMBLING)]), &[], &to(&endpoint)).await;
+    let text = config(head, &[("s", &venue.url(), STUMBLING)]);
+    let service = Service::run_with(&text, &[], &over(wire, &endpoint)).await;
     until_live_again(&service, 4.0).await;
     eventually("timed out", async || failures(&service, "timeout").await >= 1.0).await;
     let dropped = figure(&service, "spans_dropped_total").await;
@@ -293,14 +309,20 @@ async fn a_backend_that_hangs_delays_neither_stream_nor_shutdown() {
 
 #[tokio::test]
 async fn every_span_is_either_exported_or_dropped_and_why_is_counted() {
+    every_span_is_settled(Wire::Http, Mood::Refuse(400), "http_status").await;
+}
+
+/// Where all are refused with this error, a part is, or none.
+pub(super) async fn every_span_is_settled(wire: Wire, refusal: Mood, error: &str) {
     for (mood, error, lost) in [
-        (Mood::Refuse(400), Some("http_status"), true),
+        (refusal, Some(error), true),
         (Mood::Reject(2), Some("rejected"), true),
         (Mood::Take, None, false),
     ] {
-        let (venue, receiver) = (stumbling(), Receiver::start(mood));
+        let (venue, receiver) = (stumbling(), Receiver::start_as(wire, mood));
         let endpoint = receiver.endpoint();
-        let service = Service::run_with(&config("", &[("s", &venue.url(), STUMBLING)]), &[], &to(&endpoint)).await;
+        let text = config("", &[("s", &venue.url(), STUMBLING)]);
+        let service = Service::run_with(&text, &[], &over(wire, &endpoint)).await;
         until_live_again(&service, 4.0).await;
         // Two roots, four attempts, three waits, four look-ups, dials and upgrades, two subscriptions, and the start.
         let spans = 24.0;
@@ -329,9 +351,14 @@ async fn every_span_is_either_exported_or_dropped_and_why_is_counted() {
 
 #[tokio::test]
 async fn a_passing_fault_of_the_backend_loses_nothing() {
-    let (venue, receiver) = (venue(Vec::new()), Receiver::start(Mood::Refuse(503)));
+    a_passing_fault(Wire::Http, Mood::Refuse(503)).await;
+}
+
+pub(super) async fn a_passing_fault(wire: Wire, fault: Mood) {
+    let (venue, receiver) = (venue(Vec::new()), Receiver::start_as(wire, fault));
     let endpoint = receiver.endpoint();
-    let service = Service::run_with(&config("", &[("s", &venue.url(), "")]), &[], &to(&endpoint)).await;
+    let text = config("", &[("s", &venue.url(), "")]);
+    let service = Service::run_with(&text, &[], &over(wire, &endpoint)).await;
     eventually("refused", async || !receiver.posts().is_empty()).await;
     receiver.set(Mood::Take);
     eventually("exported", async || {
@@ -344,6 +371,11 @@ async fn a_passing_fault_of_the_backend_loses_nothing() {
 
 #[tokio::test]
 async fn secret_headers_arrive_compressed_and_encrypted_and_are_told_nobody() {
+    secret_headers(Wire::Http, "content-encoding").await;
+}
+
+/// `encoding` is the header that says how a post is compressed.
+pub(super) async fn secret_headers(wire: Wire, encoding: &str) {
     let authority = {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -355,7 +387,7 @@ async fn secret_headers_arrive_compressed_and_encrypted_and_are_told_nobody() {
         .unwrap()
         .signed_by(&key, &authority)
         .unwrap();
-    let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -364,13 +396,14 @@ async fn secret_headers_arrive_compressed_and_encrypted_and_are_told_nobody() {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-    let receiver = Receiver::start_tls(TlsAcceptor::from(Arc::new(server)));
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let receiver = Receiver::start_tls(wire, TlsAcceptor::from(Arc::new(server)));
     let endpoint = format!("https://localhost:{}", receiver.port());
     let trusted = TempFile::new("pem", &authority.pem());
     let headers = TempFile::new("headers", "Authorization: Bearer s3cret\n");
     let venue = venue(Vec::new());
     let head = format!("log.level = 'trace'\ntelemetry.headers_file = '{}'", headers.name());
-    let mut variables = to(&endpoint);
+    let mut variables = over(wire, &endpoint);
     variables.extend([
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-of-another-backend=s3cret"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", trusted.name()),
@@ -380,7 +413,7 @@ async fn secret_headers_arrive_compressed_and_encrypted_and_are_told_nobody() {
     eventually("exported", async || !receiver.named("stream.outage").is_empty()).await;
     let (_, sent) = receiver.posts().remove(0);
     assert_eq!(sent["authorization"], "Bearer s3cret");
-    assert_eq!(sent["content-encoding"], "gzip");
+    assert_eq!(sent[encoding], "gzip");
     assert!(!sent.contains_key("x-of-another-backend"), "the file says what is sent");
     let shown = [
         service.get("/metrics").await.body,

@@ -129,7 +129,7 @@ impl Consumer {
                 self.gap = true;
                 *self.losses_told.entry(cause.as_str()).or_default() += 1;
             }
-            MarketEvent::Reconnected => {
+            MarketEvent::Reconnected { .. } => {
                 journal.note(&who, format_args!("is told: reconnected"));
                 told(self.gap, "a return without a loss");
                 self.gap = false;

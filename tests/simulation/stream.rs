@@ -70,6 +70,7 @@ pub(crate) fn policy(number: usize) -> Policy {
         } else {
             OnStale::Report
         },
+        instrument_stale_after: None,
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Signals, StartError};
 use crate::config::{Config, ConfigErrors};
 use crate::metrics::{BuildInfo, OwnMetrics};
 use crate::sim::{SimOptions, SimulatedVenue, Traffic};
+use crate::telemetry::{Table, TableMode};
 use scenario::{Feed, RECONNECTION};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -30,6 +31,8 @@ pub struct DemoOptions {
     pub duration: Option<Duration>,
     /// Whether it compares `/metrics` with the venues' logs at its end.
     pub verify: bool,
+    /// Whether there is a table of the streams.
+    pub table: TableMode,
 }
 
 /// A feed whose venue runs.
@@ -81,10 +84,14 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
         Some(_) => "what happens follows, a line for each event",
     })?;
 
+    let table = Table::show(options.table, config.log.format, service.streams());
     // In any order: either ends the demo.
     tokio::select! {
         _ = signals.next() => {}
         () = wait(options.duration) => {}
+    }
+    if let Some(table) = table {
+        table.leave().await;
     }
     let end = async {
         let compared = if options.verify {

@@ -29,6 +29,17 @@ pub fn find(name: &str) -> Option<&'static Metric> {
     all().find(|metric| metric.name == name)
 }
 
+/// The series that a scrape has of so many streams on so many venues, those of the program included.
+pub fn series(streams: usize, venues: usize) -> usize {
+    let shown = |metric: &&Metric| cfg!(target_os = "linux") || !metric.name.starts_with("process_");
+    let of = |metric: &Metric| match metric.scope() {
+        Scope::Stream => metric.samples() * streams,
+        Scope::Venue => metric.samples() * venues,
+        Scope::Process => metric.samples(),
+    };
+    all().filter(shown).map(of).sum()
+}
+
 /// An entry of the table.
 #[derive(Debug)]
 pub struct Metric {
@@ -52,6 +63,16 @@ impl Metric {
             Source::Venue(_) | Source::Histogram(_) => Scope::Venue,
             Source::Process => Scope::Process,
         }
+    }
+
+    /// The series that there are of it, for each that it is of.
+    fn samples(&self) -> usize {
+        let of_each = match self.kind {
+            Kind::Counter | Kind::Gauge => 1,
+            // Besides the bounds there are the bucket that has none, the sum and the count.
+            Kind::Histogram(bounds) => bounds.len() + 3,
+        };
+        self.labels.series().len() * of_each
     }
 
     /// Whether its samples carry exemplars, in a format that knows them.
@@ -213,6 +234,7 @@ pub(super) mod buckets {
     pub(in crate::metrics) const CONNECTION_DURATION: &[f64] =
         &[1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
     pub(in crate::metrics) const PING_RTT: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+    pub(in crate::metrics) const TICK_LAG: &[f64] = &[0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
     pub(in crate::metrics) const HTTP_REQUEST: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 }
 

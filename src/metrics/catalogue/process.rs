@@ -116,6 +116,36 @@ pub(super) const METRICS: &[Metric] = &[
         Labels::None,
     ),
     metric(
+        "feedwatch_runtime_workers",
+        Gauge,
+        "Threads of the runtime that run tasks",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_runtime_alive_tasks",
+        Gauge,
+        "Tasks that have not ended",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_runtime_global_queue_depth",
+        Gauge,
+        "Tasks that are to run, and wait for any worker that is free",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_runtime_worker_busy_seconds_total",
+        Counter,
+        "Time for which workers were not idle, all of them together",
+        Labels::None,
+    ),
+    metric(
+        "feedwatch_runtime_tick_lag_seconds",
+        Histogram(buckets::TICK_LAG),
+        "How late a timer fires that is set for every tenth of a second; those that were due during a stall count each",
+        Labels::None,
+    ),
+    metric(
         "process_cpu_seconds_total",
         Counter,
         "CPU time of the process, in user and in system mode",
