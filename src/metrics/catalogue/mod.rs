@@ -54,6 +54,11 @@ impl Metric {
         }
     }
 
+    /// Whether all of its scope have it. A stream has a queue only where a program that embeds it has spawned it.
+    pub const fn is_always(&self) -> bool {
+        !matches!(self.source, Source::Queue(_))
+    }
+
     /// Whether its samples carry exemplars, in a format that knows them.
     pub const fn has_exemplars(&self) -> bool {
         !matches!(self.exemplars, Exemplars::None)
