@@ -206,6 +206,7 @@ fn a_registry_accepts_the_collector_and_shows_every_metric() {
         .collect();
     let gone = catalogue::all()
         .filter(|metric| metric.scope() != Scope::Process && !left.contains(metric.name))
+        .inspect(|metric| assert!(!metric.is_always(), "{}", metric.name))
         .map(|metric| metric.name);
     assert_eq!(
         gone.collect::<Vec<_>>(),

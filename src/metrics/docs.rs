@@ -58,6 +58,7 @@ fn entry(metric: &Metric) -> Value {
         "type": metric.kind.as_str(),
         "scope": metric.scope().as_str(),
         "help": metric.help,
+        "always": metric.is_always(),
         "exemplars": metric.has_exemplars(),
         "buckets": if let Kind::Histogram(bounds) = metric.kind { bounds } else { &[] },
         "labels": labels,

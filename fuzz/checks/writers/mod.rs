@@ -46,8 +46,9 @@ pub(crate) fn check(input: &str, format: Format) {
     }
 }
 
+/// No stream of a scene has a queue.
 fn shown_metrics() -> impl Iterator<Item = &'static Metric> {
-    catalogue::all().filter(|metric| metric.scope() != Scope::Process)
+    catalogue::all().filter(|metric| metric.scope() != Scope::Process && metric.is_always())
 }
 
 /// All families, by the table and the model. Without a stream there are none.

@@ -37,7 +37,7 @@ pub fn series(streams: usize, venues: usize) -> usize {
         Scope::Venue => metric.samples() * venues,
         Scope::Process => metric.samples(),
     };
-    all().filter(shown).map(of).sum()
+    all().filter(shown).filter(|metric| metric.is_always()).map(of).sum()
 }
 
 /// An entry of the table.
@@ -73,6 +73,11 @@ impl Metric {
             Kind::Histogram(bounds) => bounds.len() + 3,
         };
         self.labels.series().len() * of_each
+    }
+
+    /// Whether all of its scope have it. A stream has a queue only where a program that embeds it has spawned it.
+    pub const fn is_always(&self) -> bool {
+        !matches!(self.source, Source::Queue(_))
     }
 
     /// Whether its samples carry exemplars, in a format that knows them.
