@@ -255,7 +255,7 @@ async fn a_broken_file_changes_nothing_and_is_told_until_it_is_mended() {
         .collect();
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(
-        problems[0].starts_with(&format!("{path}:9:33: streams[0].reconnection.max_delay_ms: ")),
+        problems[0].starts_with(&format!("{path}:10:33: streams[0].reconnection.max_delay_ms: ")),
         "{problems:?}"
     );
     // Neither TOML, nor there at all.

@@ -455,14 +455,17 @@ async fn traces_that_are_switched_off_are_not_posted() {
 
 #[tokio::test]
 async fn an_outage_is_recorded_with_all_its_traces_or_not_at_all() {
-    // Never recovers: every probe has a root of its own.
-    let closed = closed_venue();
+    // They never recover: every probe has a root of its own. At one gate a single stream would probe for all.
+    let closed: Vec<_> = (0..20).map(|_| closed_venue()).collect();
     let receiver = Receiver::start(Mood::Take);
     let endpoint = receiver.endpoint();
     let policy = "initial_delay_ms = 1, max_consecutive_failures = 1, circuit_breaker_cooldown_ms = 10, jitter = 0";
-    let names: Vec<_> = (0..20).map(|number| format!("s{number}")).collect();
-    let url = closed.url();
-    let streams: Vec<_> = names.iter().map(|name| (name.as_str(), url.as_str(), policy)).collect();
+    let named = |(number, venue): (usize, &SimulatedVenue)| (format!("s{number}"), venue.url());
+    let named: Vec<_> = closed.iter().enumerate().map(named).collect();
+    let streams: Vec<_> = named
+        .iter()
+        .map(|(name, url)| (name.as_str(), url.as_str(), policy))
+        .collect();
     let config = config("telemetry.sample_ratio = 0.5", &streams);
     let service = Service::run_with(&config, &[], &to(&endpoint)).await;
     let fewest_probes = async || {
