@@ -181,8 +181,9 @@ fn busy(reason: &'static str) -> Refusal {
 
 fn encode(state: &ExporterState, format: Format) -> String {
     state.own.set_streams(state.streams.count());
-    let own = state.own.gather();
-    format.render(&state.streams, &own, Moment::now())
+    let now = Moment::now();
+    let own = state.own.gather(now);
+    format.render(&state.streams, &own, now)
 }
 
 /// The place of an answer that fills memory, from the first figure read until the last byte is sent.

@@ -2,14 +2,14 @@
 
 use super::catalogue::{self, CODES, HANDLERS, Kind, LEVELS, Metric};
 use super::runtime::{RuntimeCollector, RuntimeFigures};
-use crate::clock::unix_seconds;
+use crate::clock::Moment;
 use crate::market::ExportError;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use prometheus::{IntGaugeVec, Opts, Registry};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Which build runs.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct OwnMetrics {
     config_hash: Gauge,
     config_successful: IntGauge,
     config_success_time: Gauge,
+    /// When the configuration in force was taken over: a wall clock that is set moves the time that is shown.
+    config_since: Mutex<Option<Instant>>,
     log_messages: Vec<IntCounter>,
     log_lines_dropped: IntCounter,
     dropped_lines: DroppedLines,
@@ -115,6 +117,7 @@ impl OwnMetrics {
                 IntGauge::with_opts(options(find("feedwatch_config_last_reload_successful")?))?,
             )?,
             config_success_time: gauge("feedwatch_config_last_reload_success_timestamp_seconds")?,
+            config_since: Mutex::default(),
             log_messages: counters("feedwatch_log_messages_total", &LEVELS)?,
             log_lines_dropped: counter("feedwatch_log_lines_dropped_total")?,
             spans_exported: counter("feedwatch_otel_spans_exported_total")?,
@@ -159,8 +162,12 @@ impl OwnMetrics {
         self.tick_lag.observe(lag.as_secs_f64());
     }
 
-    /// What the registry holds now.
-    pub fn gather(&self) -> Vec<MetricFamily> {
+    /// What the registry holds at `at`.
+    pub fn gather(&self, at: Moment) -> Vec<MetricFamily> {
+        if let Some(since) = *self.config_since.lock().unwrap_or_else(PoisonError::into_inner) {
+            // By a clock that was set to 1970 it was before then; 0 would say that it never was.
+            self.config_success_time.set(at.unix_seconds_at(since).max(0.001));
+        }
         if let Some(count) = self.dropped_lines.count.get() {
             let _turn = self.dropped_lines.turn.lock().unwrap_or_else(PoisonError::into_inner);
             self.log_lines_dropped
@@ -175,9 +182,9 @@ impl OwnMetrics {
     }
 
     /// The configuration of this hash is in force since `at`. A gauge holds 53 bits exactly.
-    pub fn config_in_force(&self, hash: u64, at: SystemTime) {
+    pub fn config_in_force(&self, hash: u64, at: Instant) {
         self.config_hash.set(hash as f64);
-        self.config_success_time.set(unix_seconds(at));
+        *self.config_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
         self.config_successful.set(1);
     }
 
@@ -290,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_registry_holds_what_the_table_says_from_the_start() {
-        let families = own().gather();
+        let families = own().gather(Moment::now());
         let gathered: BTreeSet<_> = families.iter().map(MetricFamily::name).collect();
         let declared = catalogue::all().filter(|metric| metric.scope() == Scope::Process);
         assert_eq!(gathered, declared.map(|metric| metric.name).collect());
@@ -324,7 +331,7 @@ mod tests {
         own.request(Handler::ApiStreams, 405, Duration::ZERO);
         own.log_message(tracing::Level::WARN);
         let now = crate::clock::Moment::now();
-        let text = Format::Text.render(&Streams::new(), &own.gather(), now);
+        let text = Format::Text.render(&Streams::new(), &own.gather(now), now);
         assert!(
             text.contains("feedwatch_http_requests_total{code=\"405\",handler=\"api_streams\"} 1\n"),
             "{text}"

@@ -77,7 +77,8 @@ mod tests {
 
     /// The value of a series, by its whole name.
     fn figure(own: &OwnMetrics, series: &str) -> f64 {
-        let text = Format::Text.render(&Streams::new(), &own.gather(), Moment::now());
+        let now = Moment::now();
+        let text = Format::Text.render(&Streams::new(), &own.gather(now), now);
         let mut values = text
             .lines()
             .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
