@@ -81,7 +81,11 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Does what was asked for by hand, when it is this stream's turn.
     pub(super) fn fulfil(&mut self, wish: Wish, now: Moment) {
-        let has_turn = !self.would_dial(wish) || self.has_turn(Dial::Plain, now);
+        if !self.would_dial(wish) {
+            // It waits for nothing, and what was asked for before goes on waiting.
+            return self.apply(wish.input(), now);
+        }
+        let has_turn = self.has_turn(Dial::Plain, now);
         self.wish = (!has_turn).then_some(wish);
         if has_turn {
             self.apply(wish.input(), now);
