@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+/// A dial that leaves so long after its turn is another's in the eyes of the gate, whose seconds are by as much longer.
+const KEPT: Duration = Duration::from_millis(20);
+
 /// Spreads the dials of all streams of one host: one for each host and port, given to each of its streams with
 /// [`super::ReconnectingDataStream::with_gate`]. A clone is the same gate.
 ///
@@ -60,6 +63,7 @@ impl DialGate {
             edition: self.0.editions.load(SeqCst),
             shared: Arc::clone(&self.0),
             wait: None,
+            let_through: None,
         }
     }
 }
@@ -72,6 +76,8 @@ pub(super) struct GatePlace {
     /// Knows the news up to this one.
     edition: u64,
     wait: Option<Wait>,
+    /// It was let through then, and has not left yet.
+    let_through: Option<Instant>,
 }
 
 /// The stream wants to dial, and may not yet.
@@ -94,10 +100,24 @@ impl GatePlace {
         self.edition = self.shared.editions.load(SeqCst);
         let turn = self.shared.gate().ask(&mut self.standing, dial, now);
         let due = match turn {
-            Turn::Now => None,
+            Turn::Now => {
+                self.let_through = Some(now);
+                None
+            }
             Turn::At(due) => Some(due),
         };
         (turn, self.go_on_waiting(due, now))
+    }
+
+    /// The dial leaves, unless it was kept too long since it was let through.
+    pub(super) fn leave(&mut self, now: Instant) -> bool {
+        let was_kept = self
+            .let_through
+            .is_some_and(|at| now.saturating_duration_since(at) > KEPT);
+        if !was_kept {
+            self.let_through = None;
+        }
+        !was_kept
     }
 
     /// No longer wants to dial. Returns how long it has waited since it asked last.
