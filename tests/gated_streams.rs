@@ -505,3 +505,51 @@ async fn who_is_not_polled_or_dropped_at_the_gate_holds_nobody_up() {
     assert_eq!((left_alone.state(), last.state()), (State::BackingOff, State::Live));
     assert_eq!(world.dials.lock().unwrap().last(), Some(&(3, millis(3240))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_is_kept_after_its_turn_takes_another() {
+    let world = World::new(Host::Up);
+    let gate = gate(1.0, 1);
+    let mut first = world.stream(0, eager(), &gate).await;
+    poll_for(&mut first, secs(5)).await;
+    first.reconnect();
+    // Its turn is now, and nobody polls it.
+    sleep(millis(1500)).await;
+    let mut second = world.stream(1, eager(), &gate).await;
+    poll_for(&mut second, millis(10)).await;
+    poll_for(&mut first, secs(3)).await;
+    assert_eq!(first.state(), State::Live);
+    assert_eq!(world.dials(secs(1)), [millis(6500), millis(7580)]);
+    assert_eq!(
+        world.notices(is_kind(AttemptKind::Forced)).len(),
+        1,
+        "one attempt is one dial"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_by_hand_is_not_forgotten_over_what_is_asked_for_next() {
+    let world = World::new(Host::Up);
+    let slow = gate(0.1, 1);
+    let mut stream = world.stream(0, eager(), &slow).await;
+    poll_for(&mut stream, secs(1)).await;
+    stream.reconnect();
+    stream.reset_breaker();
+    poll_for(&mut stream, secs(15)).await;
+    assert_eq!(world.dials(secs(1)), [millis(10_800)], "the reconnect");
+
+    let world = World::new(Host::Refuses);
+    let slow = gate(0.1, 2);
+    let mut stream = world.stream(0, tripping(), &slow).await;
+    poll_for(&mut stream, secs(1)).await;
+    world.becomes(Host::Up);
+    stream.reset_breaker();
+    stream.reconnect();
+    poll_for(&mut stream, secs(22)).await;
+    assert_eq!(
+        world.dials(secs(1)),
+        [millis(21_600)],
+        "the reset, long before the cooldown is over"
+    );
+    assert_eq!(stream.breaker(), BreakerState::Closed);
+}

@@ -2,9 +2,14 @@
 
 use crate::clock::Moment;
 use crate::supervise::{Dial, DialLimit, HostGate, Notice, Standing, Turn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::Notify;
+
+/// A dial that leaves so long after its turn is another's in the eyes of the gate, whose seconds are by as much longer.
+const KEPT: Duration = Duration::from_millis(20);
 
 /// Spreads the dials of all streams of one host: one for each host and port, given to each of its streams with
 /// [`super::ReconnectingDataStream::with_gate`]. A clone is the same gate.
@@ -16,8 +21,10 @@ pub struct DialGate(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     gate: Mutex<HostGate>,
-    /// Changes when who is held should ask again.
-    news: watch::Sender<()>,
+    /// Counts the times that who is held should ask again.
+    editions: AtomicU64,
+    /// Wakes them in the order in which they came to wait; tokio's `watch` would wake them in a random one.
+    news: Notify,
 }
 
 impl Shared {
@@ -28,7 +35,8 @@ impl Shared {
 
     fn tell(&self, is_news: bool) {
         if is_news {
-            self.news.send_replace(());
+            self.editions.fetch_add(1, SeqCst);
+            self.news.notify_waiters();
         }
     }
 }
@@ -38,7 +46,8 @@ impl DialGate {
     pub fn new(limit: DialLimit) -> Self {
         Self(Arc::new(Shared {
             gate: Mutex::new(HostGate::new(limit, Moment::now().mono)),
-            news: watch::Sender::new(()),
+            editions: AtomicU64::new(0),
+            news: Notify::new(),
         }))
     }
 
@@ -51,9 +60,10 @@ impl DialGate {
     pub(super) fn join(&self) -> GatePlace {
         GatePlace {
             standing: self.0.gate().join(),
-            news: self.0.news.subscribe(),
+            edition: self.0.editions.load(SeqCst),
             shared: Arc::clone(&self.0),
             wait: None,
+            let_through: None,
         }
     }
 }
@@ -63,8 +73,11 @@ impl DialGate {
 pub(super) struct GatePlace {
     shared: Arc<Shared>,
     standing: Standing,
-    news: watch::Receiver<()>,
+    /// Knows the news up to this one.
+    edition: u64,
     wait: Option<Wait>,
+    /// It was let through then, and has not left yet.
+    let_through: Option<Instant>,
 }
 
 /// The stream wants to dial, and may not yet.
@@ -84,13 +97,27 @@ impl GatePlace {
     /// Asks for a dial. Beside the answer: how long the stream has waited since it asked last.
     pub(super) fn ask(&mut self, dial: Dial, now: Instant) -> (Turn, Duration) {
         // Before the gate is asked: what changes afterwards is news.
-        self.news.mark_unchanged();
+        self.edition = self.shared.editions.load(SeqCst);
         let turn = self.shared.gate().ask(&mut self.standing, dial, now);
         let due = match turn {
-            Turn::Now => None,
+            Turn::Now => {
+                self.let_through = Some(now);
+                None
+            }
             Turn::At(due) => Some(due),
         };
         (turn, self.go_on_waiting(due, now))
+    }
+
+    /// The dial leaves, unless it was kept too long since it was let through.
+    pub(super) fn leave(&mut self, now: Instant) -> bool {
+        let was_kept = self
+            .let_through
+            .is_some_and(|at| now.saturating_duration_since(at) > KEPT);
+        if !was_kept {
+            self.let_through = None;
+        }
+        !was_kept
     }
 
     /// No longer wants to dial. Returns how long it has waited since it asked last.
@@ -118,9 +145,18 @@ impl GatePlace {
 
     /// Resolves when it is held and should ask again. Cancel-safe.
     pub(super) async fn news(&mut self) {
-        // The sender lives as long as this place does.
-        if !self.standing.is_held() || self.news.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        if !self.standing.is_held() {
+            return std::future::pending().await;
+        }
+        loop {
+            let mut news = pin!(self.shared.news.notified());
+            // Before the look at the count, or what is told in between is missed.
+            news.as_mut().enable();
+            let edition = self.shared.editions.load(SeqCst);
+            if std::mem::replace(&mut self.edition, edition) != edition {
+                return;
+            }
+            news.await;
         }
     }
 }

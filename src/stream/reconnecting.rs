@@ -330,6 +330,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             _ if self.minds_wish(action, now) => {}
             Action::Receive { .. } => self.judge(now),
             Action::Wait { due } if due <= now.mono => self.dial(Input::Elapsed, now),
+            // Its turn has come: it is asked for once more when the dial begins.
+            Action::Connect { .. } => {}
             _ => self.apply(Input::Elapsed, now),
         }
     }
@@ -340,10 +342,11 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             _ if self.slot.is_busy() => {}
             // Closing the last connection may have taken a while; that is not the dial's time.
             Action::Connect { .. } => {
-                self.slot.begin(
-                    Task::Connect,
-                    later(Moment::now().mono, self.supervisor.policy().connect_timeout),
-                );
+                let now = Moment::now();
+                if self.may_leave(now) {
+                    let deadline = later(now.mono, self.supervisor.policy().connect_timeout);
+                    self.slot.begin(Task::Connect, deadline);
+                }
             }
             Action::Subscribe { deadline } => {
                 self.slot
@@ -397,7 +400,8 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                 _ if self.slot.is_busy() => None,
                 Action::Receive { deadline } => self.watch(deadline).into_iter().chain(self.turn_due()).min(),
                 Action::Wait { due } => self.turn_due().or(Some(due)),
-                Action::Connect { .. } | Action::Subscribe { .. } | Action::Idle => None,
+                Action::Connect { .. } => self.turn_due(),
+                Action::Subscribe { .. } | Action::Idle => None,
             };
             if let Some(due) = due {
                 self.timer.arm(due);

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,28 @@ use tokio_util::sync::CancellationToken;
 const TOKENS: u64 = 8;
 /// So many looks without news are let pass.
 const SPARED: u32 = 30;
+
+/// More looks at a stream at one instant than any flood of frames here brings about.
+const TOO_MANY: u32 = 10_000;
+
+/// Counts the looks at one instant of virtual time.
+#[derive(Default)]
+pub(crate) struct Looks {
+    at: Option<Instant>,
+    here: u32,
+}
+
+impl Looks {
+    fn is_one_too_many(&mut self) -> bool {
+        let now = Instant::now();
+        self.here = if self.at.replace(now) == Some(now) {
+            self.here + 1
+        } else {
+            1
+        };
+        self.here > TOO_MANY
+    }
+}
 
 /// The moment of a virtual wall clock that runs with the paused one: Unix time 10^9 when the world began.
 pub(crate) fn virtual_moment(begun: Instant) -> Moment {
@@ -49,6 +72,7 @@ pub(crate) struct Consumer {
     pub(crate) losses_told: BTreeMap<&'static str, u64>,
     /// The facts that the last comparison knew of, and the looks since then.
     pub(crate) compared: (u64, u32),
+    pub(crate) looks: Looks,
 }
 
 impl Consumer {
@@ -68,7 +92,10 @@ impl Consumer {
                     next_whim = Instant::now() + millis(&mut self.rng, 1_000..60_000);
                     self.compare();
                 }
-                event = self.step() => self.take(&event.expect("it goes on")),
+                event = self.step() => match event {
+                    Some(event) => self.take(&event),
+                    None => return,
+                },
             }
         }
         self.stream.close().await;
@@ -84,12 +111,24 @@ impl Consumer {
             });
     }
 
-    /// The next event. Every other consumer gives the call up after each look, and calls again; all compare after each look.
+    /// The next event; `None` = it spins. Every other consumer gives the call up after each look, and calls again.
     async fn step(&mut self) -> Option<MarketEvent> {
         let event = if self.number.is_multiple_of(2) {
-            self.stream.next_event().await
+            let mut next = pin!(self.stream.next_event());
+            let looks = &mut self.looks;
+            poll_fn(|cx| {
+                if looks.is_one_too_many() {
+                    Poll::Ready(None)
+                } else {
+                    next.as_mut().poll(cx)
+                }
+            })
+            .await
         } else {
             poll_fn(|cx| {
+                if self.looks.is_one_too_many() {
+                    return Poll::Ready(None);
+                }
                 let event = pin!(self.stream.next_event()).poll(cx);
                 self.compare();
                 event
@@ -97,6 +136,10 @@ impl Consumer {
             .await
         };
         self.compare();
+        let spins = event.is_none();
+        self.journal.expect(Promise::NeverSpins, !spins, &self.who, || {
+            format!("it was woken {} times at one instant", self.looks.here)
+        });
         event
     }
 

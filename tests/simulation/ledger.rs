@@ -15,8 +15,9 @@ pub(crate) struct Times {
     pub(crate) down: Duration,
     pub(crate) stale: Duration,
     pub(crate) open: Duration,
-    /// Waiting for a cooldown to end.
-    pub(crate) cooling: Duration,
+    /// Meant to be live, and without a root in the traces: a cooldown, or a turn at the gate that is waited for after one or
+    /// before the first dial.
+    pub(crate) rootless: Duration,
     /// With nothing to do: idle or stopped.
     pub(crate) unobserved: Duration,
 }
@@ -25,8 +26,8 @@ pub(crate) struct Times {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gap {
     pub(crate) lasted: Duration,
-    /// So much of it in cooldowns.
-    pub(crate) cooling: Duration,
+    /// So much of it without a root.
+    pub(crate) rootless: Duration,
     pub(crate) is_outage: bool,
     /// It ended with the stream live.
     pub(crate) is_over: bool,
@@ -37,8 +38,10 @@ pub(crate) struct Gap {
 /// A gap that is not over.
 struct OpenGap {
     since: Instant,
-    cooling_before: Duration,
+    rootless_before: Duration,
     has_roots: bool,
+    /// Whether a root is open.
+    in_root: bool,
 }
 
 pub(crate) struct Ledger {
@@ -113,8 +116,8 @@ impl Ledger {
             State::Idle | State::Stopped => times.unobserved += passed,
             _ => times.down += passed,
         }
-        if self.state == State::CoolingDown {
-            times.cooling += passed;
+        if self.gap.as_ref().is_some_and(|gap| !gap.in_root) {
+            times.rootless += passed;
         }
         if self.stale {
             times.stale += passed;
@@ -148,6 +151,10 @@ impl Ledger {
             Fact::Data(DataFact::Subscriptions { desired, active }) => {
                 journal.note(who, format_args!("subscriptions: {active} of {desired}"));
                 (self.desired, self.active) = (*desired, *active);
+            }
+            Fact::Transport(TransportFact::WaitedAtGate(waited)) => {
+                journal.note(who, format_args!("has waited {waited:?} for its turn"));
+                journal.met("waited at the gate");
             }
             Fact::Transport(TransportFact::PhaseEnded { phase, took }) => {
                 journal.note(who, format_args!("{phase:?} took {took:?}"));
@@ -204,6 +211,13 @@ impl Ledger {
                 self.go(State::CoolingDown);
                 self.due = Some(*due);
             }
+            Notice::Held { due, state } => {
+                let left = due.saturating_duration_since(now);
+                journal.note(who, format_args!("waits {left:?} for its turn, {state}"));
+                self.begin_gap(now, false);
+                self.go(*state);
+                self.due = Some(*due);
+            }
             Notice::Breaker(moved) => {
                 journal.note(
                     who,
@@ -227,6 +241,9 @@ impl Ledger {
                 match moved.to {
                     BreakerState::Open { until } => {
                         self.trips += u64::from(moved.from == BreakerState::Closed);
+                        if let Some(gap) = &mut self.gap {
+                            gap.in_root = false;
+                        }
                         self.go(State::CoolingDown);
                         self.due = Some(until);
                         let wait = until.saturating_duration_since(now);
@@ -293,10 +310,12 @@ impl Ledger {
     fn begin_gap(&mut self, now: Instant, has_roots: bool) {
         let gap = self.gap.get_or_insert(OpenGap {
             since: now,
-            cooling_before: self.times.cooling,
+            rootless_before: self.times.rootless,
             has_roots,
+            in_root: has_roots,
         });
         gap.has_roots |= has_roots;
+        gap.in_root |= has_roots;
     }
 
     fn begin_outage(&mut self, now: Instant) {
@@ -311,7 +330,7 @@ impl Ledger {
         if let Some(gap) = self.gap.take() {
             self.gaps.push(Gap {
                 lasted: now.duration_since(gap.since),
-                cooling: self.times.cooling.saturating_sub(gap.cooling_before),
+                rootless: self.times.rootless.saturating_sub(gap.rootless_before),
                 is_outage: outage.is_some(),
                 is_over,
                 has_roots: gap.has_roots,

@@ -9,7 +9,8 @@ use super::venue::{self, Visit};
 use super::weather::{Encounter, Weather};
 use super::wire::{self, Latency, Link, Ticket, Wire};
 use fastrand::Rng;
-use feedwatch::stream::Dialler;
+use feedwatch::stream::{DialGate, Dialler};
+use feedwatch::supervise::DialLimit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,21 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+/// How fast the first hosts may be dialled; the others have no gate.
+const LIMITS: [DialLimit; 3] = [
+    DialLimit {
+        per_second: 2.0,
+        burst: 1,
+    },
+    DialLimit {
+        per_second: 1.0,
+        burst: 4,
+    },
+    DialLimit {
+        per_second: 10.0,
+        burst: 10,
+    },
+];
 /// `EMFILE`.
 const OUT_OF_DESCRIPTORS: i32 = 24;
 
@@ -43,6 +59,9 @@ pub(crate) struct Host {
     /// By connection: of which stream, and what it is subscribed to.
     pub(crate) sessions: Mutex<BTreeMap<u64, (usize, BTreeSet<String>)>>,
     arrivals: Mutex<u64>,
+    /// What its streams share, if they do, and the most dials that may begin within a second.
+    pub(crate) gate: Option<DialGate>,
+    most_dials: usize,
     /// When each dial began, since the world did.
     dials: Mutex<Vec<Duration>>,
     pub(crate) journal: Arc<Journal>,
@@ -56,6 +75,7 @@ impl Host {
         let latency = Latency::default();
         latency.least.store(usual_latency, Relaxed);
         latency.spread.store(20, Relaxed);
+        let limit = LIMITS.get(usize::from(number) - 1).copied();
         Self {
             name,
             address: ([192, 0, 2, number], 80).into(),
@@ -70,6 +90,8 @@ impl Host {
             sockets: Arc::default(),
             sessions: Mutex::default(),
             arrivals: Mutex::default(),
+            gate: limit.map(DialGate::new),
+            most_dials: limit.map_or(usize::MAX, most_in_a_second),
             dials: Mutex::default(),
             journal,
         }
@@ -132,18 +154,13 @@ impl Host {
         sleep(latency).await;
     }
 
-    /// The most dials that began within one second.
-    pub(crate) fn busiest_second(&self) -> usize {
-        let dials = self.dials.lock().unwrap();
-        let mut busiest = 0;
-        let mut first = 0;
-        for (last, at) in dials.iter().enumerate() {
-            while at.saturating_sub(dials[first]) >= Duration::from_secs(1) {
-                first += 1;
-            }
-            busiest = busiest.max(last - first + 1);
-        }
-        busiest
+    /// A dial begins. Returns how many have, within the second that ends with it.
+    fn count_dial(&self) -> usize {
+        let now = self.journal.elapsed();
+        let mut dials = self.dials.lock().unwrap();
+        dials.push(now);
+        let is_recent = |at: &&Duration| now.saturating_sub(**at) < Duration::from_secs(1);
+        dials.iter().rev().take_while(is_recent).count()
     }
 
     /// Lays a connection to a new session, and returns the near end.
@@ -179,6 +196,11 @@ impl Host {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+fn most_in_a_second(limit: DialLimit) -> usize {
+    (limit.per_second.ceil() as usize).max(limit.burst as usize)
+}
+
 /// The way of one stream to its host.
 pub(crate) struct Way {
     pub(crate) host: Arc<Host>,
@@ -192,8 +214,11 @@ impl Way {
     fn begin(&self) {
         let journal = &self.host.journal;
         journal.note(&self.host.name, format_args!("{} dials", stream::name(self.stream)));
-        self.host.dials.lock().unwrap().push(journal.elapsed());
         let who = stream::name(self.stream);
+        let (dials, most) = (self.host.count_dial(), self.host.most_dials);
+        journal.expect(Promise::DialRate, dials <= most, &self.host.name, || {
+            format!("{dials} dials within a second, and {most} are allowed")
+        });
         let open = self.open.load(Relaxed);
         journal.expect(Promise::OneSocket, open == 0, &who, || {
             format!("it dials with {open} open")

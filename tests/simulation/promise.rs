@@ -30,6 +30,8 @@ promises! {
     OneProbe => "a half-open breaker lets one probe through at a time",
     /// Looked at when the network sees a dial begin: no other dial of the stream is under way, and no socket is open.
     OneSocket => "a stream has one dial or one socket at a time",
+    /// Looked at when the network sees a dial begin, against the dials to that host within the second before, of all streams.
+    DialRate => "the streams of a host never dial it faster than its gate allows",
     /// Looked at after each step of the stream: enough failures in a row, by this side's own count.
     BreakerTrips => "as many failures in a row as the threshold open the breaker, for the cooldown at least",
     /// Looked at when the weather has been fine for a while, in what the venue was asked for on the connections that it has.
@@ -39,7 +41,7 @@ promises! {
     /// Looked at in the spans, when all have ended.
     OneChain => "an outage is one unbroken chain of linked roots, which links to the outage before",
     /// Looked at in the spans: a group of roots that belong together has the length of its outage.
-    ChainIsAsLong => "the roots of an outage and the waits of the open breaker between them last as long as the outage",
+    ChainIsAsLong => "the roots of an outage and the waits without one last as long as the outage",
     /// Looked at in the spans against the counters.
     SpansNameCauses => "each failed attempt has a span whose error.type is the cause that was counted",
     /// Looked at in each scrape, against virtual time.
@@ -56,6 +58,8 @@ promises! {
     OneAttemptOneDial => "an attempt is one dial",
     /// Looked at with each event: a frame says of which connection it is, and its number there.
     NoGapHidden => "the consumer is told of each loss and of each return in turn, and between them misses no frame",
+    /// Looked at with each look at a stream: the looks at one instant are counted.
+    NeverSpins => "a stream that waits does nothing",
     /// Looked at when a stream has ended: as many as were counted, for the same causes.
     EachLossTold => "the consumer is told of every loss that is counted",
     /// Looked at when all streams are closed.

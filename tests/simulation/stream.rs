@@ -65,12 +65,12 @@ pub(crate) fn policy(number: usize) -> Policy {
         subscribe_timeout: secs(4),
         retry_after_max: secs(20),
         stale_after: Some(secs(15)),
+        instrument_stale_after: None,
         on_stale: if number % 3 == 1 {
             OnStale::Reconnect
         } else {
             OnStale::Report
         },
-        instrument_stale_after: None,
     }
 }
 
@@ -124,6 +124,10 @@ pub(crate) fn build(
     let trust = TlsTrust::only([]).unwrap();
     let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells.clone(), observer.clone());
     let stream = ReconnectingDataStream::with_observer(socket.with_dialler(way), policy, seed, observer);
+    let stream = match &host.gate {
+        Some(gate) => stream.with_gate(gate),
+        None => stream,
+    };
     Built {
         stream,
         cells,

@@ -60,7 +60,7 @@ pub(crate) fn compare(journal: &Journal, who: &str, spans: &[&SpanData], ledger:
         format!("{} chains of roots for {} outages and starts", chains.len(), gaps.len())
     });
     for (number, (chain, gap)) in chains.iter().zip(gaps).enumerate() {
-        let shown = chain.iter().map(|root| length(root)).sum::<Duration>() + gap.cooling;
+        let shown = chain.iter().map(|root| length(root)).sum::<Duration>() + gap.rootless;
         journal.expect(Promise::ChainIsAsLong, shown == gap.lasted, who, || {
             format!(
                 "the {number}th: {} roots and waits last {shown:?}, and it is {gap:?}",

@@ -1,7 +1,7 @@
 //! A world: hosts with their weather, streams with their consumers, and the one who looks at all of it.
 
 use super::chance::{self, millis};
-use super::consumer::{Consumer, virtual_moment};
+use super::consumer::{Consumer, Looks, virtual_moment};
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::network::Host;
@@ -76,6 +76,7 @@ pub(crate) const TO_BE_MET: &[&str] = &[
     "reopening",
     "recovery",
     "reset by hand",
+    "waited at the gate",
     "outage of several roots",
     "root that was continued",
 ];
@@ -213,6 +214,7 @@ impl World {
             last_frame: None,
             losses_told: BTreeMap::new(),
             compared: (0, 0),
+            looks: Looks::default(),
         };
         let calm = self.journal.begun() + storm(self.seed);
         Resident {
@@ -329,10 +331,6 @@ impl World {
             left((sockets, sessions) == (0, 0), &|| {
                 format!("{} has {sockets} sockets and {sessions} sessions", host.name)
             });
-            self.journal.note(
-                &host.name,
-                format_args!("at most {} dials in a second", host.busiest_second()),
-            );
         }
         let open: usize = self.residents.iter().map(|resident| resident.open.load(Relaxed)).sum();
         left(open == 0, &|| format!("the streams have {open} dials or sockets"));

@@ -50,8 +50,9 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Reconnects now, or as soon as the gate of the host lets it. No effect unless the breaker is closed.
     pub fn reconnect(&mut self) {
-        // A dial is announced already, and waits only for the last connection to be closed: one attempt is one dial.
-        if self.state() == State::Connecting && self.slot.is_closing() {
+        // A dial is announced already, and waits for the last connection to be closed or for its turn: one attempt is one dial.
+        let is_dialling = self.slot.is_busy() && !self.slot.is_closing();
+        if self.state() == State::Connecting && !is_dialling {
             return;
         }
         self.fulfil(Wish::Reconnect, Moment::now());
@@ -79,9 +80,27 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
+    /// Whether the dial that was let through may leave. Where it was kept, by the last connection that had to be closed or by
+    /// a consumer that looked elsewhere, it needs another turn: venues count dials when they come.
+    pub(super) fn may_leave(&mut self, now: Moment) -> bool {
+        let Some(gate) = &mut self.gate else { return true };
+        if gate.leave(now.mono) {
+            return true;
+        }
+        // A probe has been let through as such.
+        let (_, waited) = gate.ask(Dial::Plain, now.mono);
+        let may_leave = gate.leave(now.mono);
+        self.tell_waited(waited, now);
+        may_leave
+    }
+
     /// Does what was asked for by hand, when it is this stream's turn.
     pub(super) fn fulfil(&mut self, wish: Wish, now: Moment) {
-        let has_turn = !self.would_dial(wish) || self.has_turn(Dial::Plain, now);
+        if !self.would_dial(wish) {
+            // It waits for nothing, and what was asked for before goes on waiting.
+            return self.apply(wish.input(), now);
+        }
+        let has_turn = self.has_turn(Dial::Plain, now);
         self.wish = (!has_turn).then_some(wish);
         if has_turn {
             self.apply(wish.input(), now);
