@@ -104,7 +104,7 @@ impl Service {
             streams.start(stream, &config.transport).await;
         }
         streams.warn_of_scarcity(config.streams.iter().map(StreamConfig::connections).sum());
-        own.config_in_force(config.hash, Moment::now().mono);
+        own.config_in_force(config.hash, Moment::now());
         readiness.set_ready();
         info!(%address, streams = streams.count(), series = config.series(), "ready");
         Ok(Self {
@@ -142,7 +142,7 @@ impl Service {
         tell(&difference);
         self.streams.set_dial(next.dial.clone());
         self.streams.follow(difference, &next.transport).await;
-        self.own.config_in_force(next.hash, Moment::now().mono);
+        self.own.config_in_force(next.hash, Moment::now());
         self.config = next;
         Ok(())
     }

@@ -103,3 +103,9 @@ impl Figures {
         }
     }
 }
+
+/// The name of the breaker's state that stands in [`Figures`].
+pub(super) fn breaker_name(breaker: u64) -> &'static str {
+    let index = usize::try_from(breaker).unwrap_or(usize::MAX);
+    BreakerState::NAMES.get(index).copied().unwrap_or_default()
+}

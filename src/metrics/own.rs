@@ -2,6 +2,7 @@
 
 use super::catalogue::{self, CODES, HANDLERS, Kind, LEVELS, Metric};
 use super::runtime::{RuntimeCollector, RuntimeFigures};
+use super::snapshot::unix;
 use crate::clock::Moment;
 use crate::market::ExportError;
 use prometheus::core::Collector;
@@ -10,6 +11,9 @@ use prometheus::{Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounte
 use prometheus::{IntGaugeVec, Opts, Registry};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+/// A wall clock that differs by more than this from what it was was set: seconds.
+const CLOCK_SET: f64 = 0.01;
 
 /// Which build runs.
 #[derive(Clone, Debug)]
@@ -165,8 +169,12 @@ impl OwnMetrics {
     /// What the registry holds at `at`.
     pub fn gather(&self, at: Moment) -> Vec<MetricFamily> {
         if let Some(since) = *self.config_since.lock().unwrap_or_else(PoisonError::into_inner) {
-            // By a clock that was set to 1970 it was before then; 0 would say that it never was.
-            self.config_success_time.set(at.unix_seconds_at(since).max(0.001));
+            let time = unix(at, since);
+            // The two clocks are not read at quite the same moment: only one that was set moves what is shown, or a scrape that
+            // sees another millisecond would see another reload.
+            if (time - self.config_success_time.get()).abs() > CLOCK_SET {
+                self.config_success_time.set(time);
+            }
         }
         if let Some(count) = self.dropped_lines.count.get() {
             let _turn = self.dropped_lines.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,9 +190,10 @@ impl OwnMetrics {
     }
 
     /// The configuration of this hash is in force since `at`. A gauge holds 53 bits exactly.
-    pub fn config_in_force(&self, hash: u64, at: Instant) {
+    pub fn config_in_force(&self, hash: u64, at: Moment) {
         self.config_hash.set(hash as f64);
-        *self.config_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        *self.config_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(at.mono);
+        self.config_success_time.set(unix(at, at.mono));
         self.config_successful.set(1);
     }
 

@@ -1,13 +1,13 @@
 //! A stream's figures at one moment, for all who show them.
 
-use super::figures::Figures;
+use super::figures::{Figures, breaker_name};
 use super::instruments::{Silence, Silent};
 use super::queue::QueueSnapshot;
 use super::stream::Traffic;
 use crate::clock::Moment;
 use crate::market::{Cause, Instrument};
+use crate::supervise::State;
 use crate::supervise::later;
-use crate::supervise::{BreakerState, State};
 use std::time::{Duration, Instant};
 
 /// All figures of a stream at one moment; those that belong together agree.
@@ -69,8 +69,7 @@ impl StreamSnapshot {
 
     /// The breaker's state, by name.
     pub fn breaker(&self) -> &'static str {
-        let index = usize::try_from(self.figures.breaker()).unwrap_or(0);
-        BreakerState::NAMES.get(index).copied().unwrap_or_default()
+        breaker_name(self.figures.breaker())
     }
 
     /// Until when the breaker is open: Unix time. `None` unless it is.
@@ -164,7 +163,7 @@ impl StreamSnapshot {
 }
 
 /// Unix time of a moment, judged from the clocks at `at`.
-fn unix(at: Moment, moment: Instant) -> f64 {
+pub(super) fn unix(at: Moment, moment: Instant) -> f64 {
     let seconds = at.unix_seconds_at(moment);
     // A clock that was set to 1970 puts what happened before then; as a figure, 0 would say that it never did.
     ((seconds * 1000.0).round() / 1000.0).max(0.001)

@@ -3,7 +3,7 @@
 use super::catalogue::{TRANSITIONS, TRIP_TRIGGERS};
 use super::connections::{Connection, Connections};
 use super::exemplar::ExemplarWords;
-use super::figures::Figures;
+use super::figures::{Figures, breaker_name};
 use super::stream::stamp;
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, SubscriptionFailure, TraceId};
@@ -186,13 +186,8 @@ impl StreamWriter {
 
 /// Counts the move of the stream's breaker from what it was `before`, if it moved.
 fn count_transition(figures: &mut Figures, before: u64, opened: Option<Opened>) {
-    let name = |breaker| {
-        usize::try_from(breaker)
-            .ok()
-            .and_then(|index| BreakerState::NAMES.get(index).copied())
-    };
-    let pair = name(before).zip(name(figures.breaker()));
-    let index = TRANSITIONS.iter().position(|legal| Some(*legal) == pair);
+    let pair = (breaker_name(before), breaker_name(figures.breaker()));
+    let index = TRANSITIONS.iter().position(|legal| *legal == pair);
     if let Some(cell) = index.and_then(|index| figures.transitions.get_mut(index)) {
         add(cell, 1);
     }
