@@ -31,6 +31,7 @@ pub struct Entry {
 
 /// A figure of an entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Figure {
     /// A number of something.
     Count(u64),

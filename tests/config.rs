@@ -61,13 +61,9 @@ fn the_shipped_file_shows_the_defaults() {
     let only_streams = &text[text.find("\n[[streams]]").unwrap()..];
     let defaults = parse(only_streams).unwrap();
     let figures = |config: &Config| {
-        format!(
-            "{:?}",
-            Config {
-                hash: 0,
-                ..config.clone()
-            }
-        )
+        let mut config = config.clone();
+        config.hash = 0;
+        format!("{config:?}")
     };
     assert_eq!(figures(&shipped), figures(&defaults));
     assert_eq!(
@@ -196,13 +192,9 @@ fn a_default_in_the_list_is_the_default_in_the_code() {
         };
         let config = parse(&text).unwrap();
         let figures = |config: &Config| {
-            format!(
-                "{:?}",
-                Config {
-                    hash: 0,
-                    ..config.clone()
-                }
-            )
+            let mut config = config.clone();
+            config.hash = 0;
+            format!("{config:?}")
         };
         assert_eq!(figures(&config), figures(&plain), "{}", key.path);
     }

@@ -159,7 +159,7 @@ impl Observer for Recorder {
         match fact {
             Fact::Supervisor(notice) => journal.notices.push(notice.clone()),
             Fact::Data(DataFact::Subscriptions { desired, active }) => journal.subscribed.push((*desired, *active)),
-            Fact::Transport(_) | Fact::Data(_) => {}
+            _ => {}
         }
     }
 }

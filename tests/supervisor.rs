@@ -740,6 +740,7 @@ impl Ledger {
                 | Notice::Policy { .. }
                 | Notice::Idle
                 | Notice::Stopped => {}
+                notice => panic!("nothing judges {notice:?}"),
             }
         }
         assert_eq!(breaker, after.breaker(), "every move of the breaker is told");

@@ -14,6 +14,7 @@ use std::fmt;
 
 /// What leads from one configuration to another.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Difference<'c> {
     /// Every stream of the next one, in the order of its file, and what becomes of it.
     pub streams: Vec<(&'c StreamConfig, Fate)>,
@@ -59,6 +60,7 @@ pub enum Change {
 
 /// The next configuration differs in what is fixed while the service runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NeedsRestart {
     /// The keys.
     pub keys: Vec<&'static str>,

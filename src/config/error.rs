@@ -14,6 +14,7 @@ pub struct ConfigErrors {
 
 /// One thing that is wrong: `file:line:column: key.path: what is wrong; what would be valid`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// `file:line:column`, counted in characters from 1; or the file, or the environment variable.
     pub place: String,

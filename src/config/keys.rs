@@ -5,6 +5,7 @@ pub(super) const PREFIX: &str = "FEEDWATCH__";
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyDoc {
     /// Where it stands: `section.key`, or `streams[].key` for a key of each stream.
     pub path: &'static str,

@@ -44,6 +44,7 @@ const PARSER_STACK_BYTES: usize = 32 * 1024 * 1024;
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// `[exporter]`.
     pub exporter: ExporterConfig,

@@ -13,6 +13,7 @@ const MIB: usize = 1024 * 1024;
 
 /// What is served over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExporterConfig {
     /// Where.
     pub listen: SocketAddr,
@@ -24,6 +25,7 @@ pub struct ExporterConfig {
 
 /// What holds for every connection to a venue.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TransportConfig {
     /// The time limit of sending a frame.
     pub send_timeout: Duration,
@@ -37,6 +39,7 @@ pub struct TransportConfig {
 
 /// How fast the streams of a host dial, all together.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct DialConfig {
     /// Dials a second; `None` = as the venue allows.
     pub per_second: Option<f64>,
@@ -46,6 +49,7 @@ pub struct DialConfig {
 
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogConfig {
     /// Less important lines are left out.
     pub level: Level,
@@ -55,6 +59,7 @@ pub struct LogConfig {
 
 /// What a log line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For eyes.
     Human,
@@ -64,6 +69,7 @@ pub enum LogFormat {
 
 /// What is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MetricsConfig {
     /// More streams than this are refused.
     pub max_streams: usize,

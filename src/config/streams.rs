@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// One stream.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StreamConfig {
     /// Its own name.
     pub name: StreamName,

@@ -53,6 +53,7 @@ const NO_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How spans are handed over: always as protobuf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TracesProtocol {
     /// OTLP over HTTP.
     Http,
@@ -63,6 +64,7 @@ pub enum TracesProtocol {
 
 /// Where traces go, and how.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TracesConfig {
     /// How they are handed over.
     pub protocol: TracesProtocol,

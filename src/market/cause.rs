@@ -8,6 +8,7 @@ macro_rules! causes {
     ($($(#[doc = $doc:literal])* $variant:ident => $name:literal, $attempt:literal, $loss:literal;)*) => {
         /// Why an attempt failed or a connection was lost.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum Cause {
             $($(#[doc = $doc])* $variant,)*
         }

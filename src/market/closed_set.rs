@@ -4,6 +4,7 @@ macro_rules! closed_set {
     ($(#[doc = $doc:literal])* pub enum $Set:ident { $($(#[doc = $item_doc:literal])* $Item:ident => $name:literal,)* }) => {
         $(#[doc = $doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum $Set {
             $($(#[doc = $item_doc])* $Item,)*
         }

@@ -28,6 +28,7 @@ pub struct BuildInfo {
 
 /// Who answers an HTTP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Handler {
     /// `/metrics`
     Metrics,

@@ -26,6 +26,7 @@ pub struct StreamSnapshot {
 
 /// An instrument in effect, and for how long nothing has come of it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SilentInstrument {
     /// Which.
     pub instrument: Instrument,

@@ -26,6 +26,7 @@ pub struct CapturedFrame {
 
 /// Why a capture could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CaptureError {
     /// The file could not be read or decompressed.
     #[error("{}: {source}", path.display())]

@@ -18,6 +18,7 @@ const MANY: u64 = 1_000_000;
 /// What a connection meets. `after` counts from the answered subscription; in a script it is `after_ms`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Fault {
     /// Nothing: the venue behaves well, whatever later rules say.
     None,

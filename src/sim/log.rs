@@ -32,6 +32,7 @@ pub struct Entry {
 /// What happened. As JSON: the field `what`, and the fields of the variant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum What {
     /// The port is closed from now on: dials are refused by the kernel, and the venue does not see them.
     PortClosed,

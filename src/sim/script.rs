@@ -38,6 +38,7 @@ pub struct Rule {
 /// What is wrong with a script, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {problem}")]
+#[non_exhaustive]
 pub struct ScriptError {
     /// The line, counted from 1.
     pub line: usize,

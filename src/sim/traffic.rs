@@ -17,6 +17,7 @@ const MAX_BACKLOG: Duration = Duration::from_secs(1);
 
 /// What the venue sends.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Traffic {
     /// Plausible events of the markets that are subscribed to, in bursts.
     Generated {
@@ -38,6 +39,7 @@ pub enum Traffic {
 
 /// How fast recorded frames are played.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Speed {
     /// So many times as fast as they were recorded. Frames without a time come 50 ms apart, divided by this.
     Factor(f64),

@@ -14,6 +14,7 @@ pub struct Endpoint {
 
 /// Why an address is none that a stream can use. The message never repeats the address, which may hold a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidEndpoint {
     /// Another scheme, or none.
     #[error("does not begin with ws:// or wss://")]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Fact {
     /// The supervisor moved.
     Supervisor(Notice),
@@ -22,6 +23,7 @@ pub enum Fact {
 
 /// What the transport did.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum TransportFact {
     /// A dial has waited so much longer at the gate of its host; before the attempt.
     WaitedAtGate(Duration),
@@ -58,6 +60,7 @@ pub enum TransportFact {
 
 /// What changed in the data, or in what is subscribed to.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum DataFact {
     /// How many instruments are asked for, and how many of them are in effect.
     Subscriptions {

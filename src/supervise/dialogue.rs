@@ -35,6 +35,7 @@ pub enum Action {
 
 /// What happened outside.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input {
     /// There is something to subscribe to. No effect unless idle.
     Start,

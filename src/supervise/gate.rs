@@ -20,6 +20,7 @@ const LEAST_OPEN: usize = 3;
 
 /// What a stream wants to dial for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dial {
     /// Anything but a probe.
     Plain,

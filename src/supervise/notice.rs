@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Why a dial was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AttemptKind {
     /// The first dial of the stream.
     First,
@@ -79,6 +80,7 @@ closed_set! {
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Notice {
     /// A dial starts.
     Attempt {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// What happens when a live stream gets no data for `stale_after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnStale {
     /// It is told, and the connection is kept.
     Report,
@@ -66,6 +67,7 @@ impl Default for Policy {
 
 /// A figure of a [`Policy`] that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PolicyError {
     /// The field's name, as in [`Policy`].
     pub field: &'static str,

@@ -72,6 +72,7 @@ pub struct Heartbeat {
 
 /// A ping as a venue wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ping {
     /// A text message of the venue's own protocol.
     Text(&'static str),

@@ -176,6 +176,7 @@ impl Ledger {
                     AttemptKind::Planned => journal.met("planned attempt"),
                     AttemptKind::Probe => journal.met("probe"),
                     AttemptKind::First | AttemptKind::Backoff => {}
+                    kind => panic!("nothing judges an attempt of kind {}", kind.as_str()),
                 }
             }
             Notice::AttemptFailed { cause, .. } => {
@@ -236,6 +237,7 @@ impl Ledger {
                     Trigger::ProbeFailed => "reopening",
                     Trigger::Stable => "recovery",
                     Trigger::Reset => "reset by hand",
+                    trigger => panic!("nothing judges a breaker moved by {trigger}"),
                 });
                 self.breaker = moved.to;
                 match moved.to {

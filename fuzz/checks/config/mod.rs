@@ -85,7 +85,11 @@ fn shown(read: &Read) -> String {
 
 /// Nor the guesses at what was meant, which come from what was written, secret or not.
 fn without_hash(read: &Read) -> String {
-    let shown = shown(&read.clone().map(|config| Config { hash: 0, ..config }));
+    let mut read = read.clone();
+    if let Ok(config) = &mut read {
+        config.hash = 0;
+    }
+    let shown = shown(&read);
     let mut parts = shown.split("did you mean ");
     let first = parts.next().unwrap_or_default().to_owned();
     let after_guess = |part: &str| part.split_once("? ").map_or("", |(_, after)| after).to_owned();

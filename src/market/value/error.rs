@@ -7,6 +7,7 @@ use std::fmt;
 ///
 /// It stands for the value that is lost. After a lost book or price change, no book of its instrument can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub struct ValueError {
     /// Which event of the frame, counted from 0.
     pub event: usize,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// Why a book cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BookError {
     /// A change does not say to what.
     #[error("the price change has no size; valid: the level's new size, 0 where it is gone")]

@@ -93,6 +93,7 @@ impl Metric {
 
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Only grows.
     Counter,
@@ -115,6 +116,7 @@ impl Kind {
 
 /// Of what a metric has one value each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scope {
     /// A stream: labels `venue` and `stream`.
     Stream,
@@ -149,6 +151,7 @@ impl Scope {
 
 /// The labels of a metric besides those of its scope.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Labels {
     /// None.
     None,

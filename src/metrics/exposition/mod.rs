@@ -17,6 +17,7 @@ use writer::Writer;
 
 /// The formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// Prometheus text 0.0.4.
     Text,

@@ -8,6 +8,7 @@ use std::time::Duration;
 /// meets a venue that behaves well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TlsFault {
     /// The certificate has expired.
     Expired,
@@ -42,6 +43,7 @@ impl TlsFault {
 /// A form of `Retry-After`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RetryForm {
     /// A number of seconds.
     #[default]
@@ -53,6 +55,7 @@ pub enum RetryForm {
 /// What is wrong with a 101. But for the slow one, which is right in the end, the venue does not speak WebSocket afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum UpgradeFault {
     /// It comes a byte at a time.
     Slow {
@@ -95,6 +98,7 @@ impl UpgradeFault {
 /// What the protocol does not allow (RFC 6455, sections 5.1, 5.2, 5.5 and 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum BadFrame {
     /// A text that is not UTF-8.
     InvalidUtf8,
@@ -129,6 +133,7 @@ impl BadFrame {
 /// What is strange about a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OddText {
     /// It is no JSON.
     NotJson,
@@ -163,6 +168,7 @@ impl OddText {
 /// Frames that carry nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Flood {
     /// Pings, each of which is to be answered.
     Pings,
