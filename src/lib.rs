@@ -14,7 +14,10 @@
 #[macro_use]
 pub mod market;
 
+// The program's own wiring, public for its binary, benchmarks and tests alone: no part of the API.
 #[cfg(feature = "service")]
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "nobody else formats them")]
 pub mod app;
 pub mod clock;
 #[cfg(feature = "service")]
@@ -28,7 +31,10 @@ pub mod observe;
 pub mod sim;
 pub mod stream;
 pub mod supervise;
+// The same of the process' log, its table on a terminal and its export of traces.
 #[cfg(feature = "service")]
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "nobody else formats them")]
 pub mod telemetry;
 pub mod venue;
 

@@ -13,6 +13,7 @@ mod routes;
 mod tests;
 mod write_limit;
 
+#[doc(hidden)] // for tests, which read the times that it writes
 pub use rfc3339::rfc3339;
 
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};

@@ -54,6 +54,18 @@ pub struct Envelope<'f> {
     pub ended: bool,
 }
 
+impl Envelope<'_> {
+    /// An event of which no more is known than what it is about: `Envelope { instrument, ..Envelope::new(kind) }`.
+    pub const fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            instrument: None,
+            venue_time_ms: None,
+            ended: false,
+        }
+    }
+}
+
 /// One text or binary frame as it was received.
 ///
 /// It shares the socket's read buffer: copy what you keep for long.

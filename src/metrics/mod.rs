@@ -10,6 +10,7 @@
 pub mod catalogue;
 mod collector;
 mod connections;
+#[doc(hidden)] // what `feedwatch metrics` prints
 pub mod docs;
 mod exemplar;
 mod exposition;
@@ -40,9 +41,13 @@ pub use histogram::Histogram;
 pub use instruments::InstrumentClocks;
 pub(crate) use instruments::SocketInstruments;
 #[cfg(feature = "service")]
-pub use own::{BuildInfo, Handler, OwnMetrics};
+#[doc(hidden)] // what the HTTP server tells of its own
+pub use own::Handler;
+#[cfg(feature = "service")]
+pub use own::{BuildInfo, OwnMetrics};
 pub use queue::QueueCells;
 #[cfg(feature = "service")]
+#[doc(hidden)] // what the program tells of its own
 pub use runtime::RuntimeFigures;
 pub use snapshot::{SilentInstrument, StreamSnapshot};
 pub use stream::{StreamCells, StreamInfo};

@@ -150,7 +150,11 @@ impl OwnMetrics {
     pub const fn registry(&self) -> &Registry {
         &self.registry
     }
+}
 
+/// What the program itself tells of itself: no part of the API.
+#[doc(hidden)]
+impl OwnMetrics {
     /// Asks `count` at each scrape how many log lines have been dropped by now. Once.
     pub fn count_dropped_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
         // A second one would count the same lines again.
@@ -166,7 +170,9 @@ impl OwnMetrics {
     pub fn tick_lagged(&self, lag: Duration) {
         self.tick_lag.observe(lag.as_secs_f64());
     }
+}
 
+impl OwnMetrics {
     /// What the registry holds at `at`.
     pub fn gather(&self, at: Moment) -> Vec<MetricFamily> {
         if let Some(since) = *self.config_since.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -184,7 +190,11 @@ impl OwnMetrics {
         }
         self.registry.gather()
     }
+}
 
+/// What the program itself tells of itself: no part of the API.
+#[doc(hidden)]
+impl OwnMetrics {
     /// So many streams are shown.
     pub fn set_streams(&self, streams: usize) {
         self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));

@@ -39,6 +39,18 @@ pub struct StreamInfo {
     pub page_on_stale: bool,
 }
 
+impl StreamInfo {
+    /// A stream that is served at `server_address` over `transport`, and for which nobody is woken when it is stale.
+    pub fn new(stream: StreamName, server_address: impl Into<String>, transport: impl Into<String>) -> Self {
+        Self {
+            stream,
+            server_address: server_address.into(),
+            transport: transport.into(),
+            page_on_stale: false,
+        }
+    }
+}
+
 cells! {
     /// What changes with each frame.
     Traffic, TrafficCells {

@@ -8,6 +8,7 @@ mod log;
 mod meter;
 mod trace;
 
+#[doc(hidden)] // for the sampler of the program's own spans, and for tests
 pub use trace::same_outage;
 
 use crate::clock::Moment;
@@ -17,6 +18,7 @@ use crate::stream::{Endpoint, Fact, Observer};
 use crate::supervise::{Policy, State};
 use opentelemetry::global::BoxedTracer;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Observes one stream: counts in its cells, keeps its history there, logs, and traces its outages.
@@ -27,6 +29,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct StreamObserver {
     cells: Arc<StreamCells>,
     memory: Mutex<Memory>,
+}
+
+impl fmt::Debug for StreamObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stream = &self.cells.info().stream;
+        f.debug_struct("StreamObserver")
+            .field("stream", stream)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What has to be remembered from fact to fact.
@@ -142,6 +153,7 @@ impl Observer for StreamObserver {
 }
 
 /// Observes one connection of a stream. When the last handle is dropped, the stream is the sum of the others.
+#[derive(Debug)]
 pub struct ConnectionObserver {
     stream: Arc<StreamObserver>,
     number: u32,

@@ -3,6 +3,7 @@
 mod clocks;
 mod connection;
 mod deadline;
+mod debug;
 mod dial;
 mod endpoint;
 mod fact;

@@ -1,6 +1,7 @@
 //! The circuit breaker: stops dialling a venue that keeps failing, and lets one probe through after the cooldown.
 
 use super::later;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// The breaker's state.
@@ -40,6 +41,12 @@ impl BreakerState {
             Self::Open { .. } => open,
             Self::HalfOpen => half_open,
         }
+    }
+}
+
+impl fmt::Display for BreakerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) use machine::RETRY_AFTER_CAP;
 use std::time::{Duration, Instant};
 
 /// `from + wait`, or a year later where that overflows: nothing waits longer.
-pub fn later(from: Instant, wait: Duration) -> Instant {
+pub(crate) fn later(from: Instant, wait: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     from.checked_add(wait).unwrap_or_else(|| from + YEAR)
 }

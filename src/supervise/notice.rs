@@ -3,6 +3,7 @@
 use super::{BreakerState, Transition};
 use crate::market::Cause;
 use std::borrow::Cow;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// Why a dial was made.
@@ -45,6 +46,12 @@ impl AttemptKind {
             Self::Forced => Some(2),
             Self::Planned => Some(3),
         }
+    }
+}
+
+impl fmt::Display for AttemptKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
