@@ -2,6 +2,16 @@
 //!
 //! Durations, deadlines and ages come from the monotonic clock (tokio's, so that a paused clock works in tests); the wall
 //! clock serves only to compare with a venue's timestamps and to export Unix times.
+//!
+//! ```
+//! use feedwatch::clock::{Moment, unix_seconds};
+//! use std::time::Duration;
+//!
+//! let now = Moment::now();
+//! let due = now.mono + Duration::from_secs(90);
+//! // What is due by the monotonic clock, as a person or a dashboard is told it.
+//! assert_eq!(now.unix_seconds_at(due), unix_seconds(now.wall) + 90.0);
+//! ```
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,24 @@
 //! The last things that happened to a stream, for people and programs that ask later: bounded, the oldest go first.
+//!
+//! ```
+//! use feedwatch::clock::Moment;
+//! use feedwatch::market::{Cause, StreamName};
+//! use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
+//! use feedwatch::observe::StreamObserver;
+//! use feedwatch::stream::{Fact, Observer};
+//! use feedwatch::supervise::{Notice, Policy};
+//! use std::sync::Arc;
+//!
+//! let info = StreamInfo::new(StreamName::new("bot").unwrap(), "venue.example", "wss");
+//! let cells = Arc::new(StreamCells::new(info, Streams::new().venue("polymarket"), Moment::now().mono));
+//! let observer = StreamObserver::new(cells.clone(), &Policy::default());
+//!
+//! // The stream tells its observer what happens; the observer keeps it with the stream's figures.
+//! let lost = Notice::Lost { cause: Cause::Eof, detail: "".into() };
+//! observer.observe(Moment::now(), &Fact::Supervisor(lost));
+//! let newest = &cells.history().newest_first()[0];
+//! assert_eq!((newest.what, newest.cause), ("lost", Some(Cause::Eof)));
+//! ```
 
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, TraceId};

@@ -6,6 +6,20 @@ use std::fmt;
 const MOST: usize = 100;
 
 /// Everything that is wrong with a configuration; one error a line.
+///
+/// ```
+/// use feedwatch::config::Config;
+///
+/// let text = "[log]\nlevle = \"info\"\n[[streams]]\nname = \"a\"\nvenue = \"polymarkt\"\n";
+/// let no_variables: [(&str, &str); 0] = [];
+/// let errors = Config::parse("feeds.toml", text, no_variables).unwrap_err();
+/// assert_eq!(
+///     errors.to_string(),
+///     "feeds.toml:2:1: log.levle: unknown key; did you mean level? valid: level, format\n\
+///      feeds.toml:5:9: streams[0].venue: \"polymarkt\" is unknown; did you mean polymarket? valid: polymarket",
+/// );
+/// assert_eq!(errors.errors()[0].path, "log.levle");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     errors: Vec<ConfigError>,

@@ -3,6 +3,27 @@
 //! serde stops at the first error, so the spanned table is walked by hand: a syntax error is told alone, all others
 //! together, each with file, line, column, the key's full path and what would be valid. [`KEYS`] is the one list of keys.
 //! A variable `FEEDWATCH__SECTION__KEY` replaces the key's value in the file; what a stream sets for itself still wins.
+//!
+//! ```
+//! use feedwatch::config::Config;
+//! use std::time::Duration;
+//!
+//! let text = r#"
+//! [reconnection]
+//! max_delay_ms = 30000
+//!
+//! [[streams]]
+//! name = "elections"
+//! venue = "polymarket"
+//! instruments = ["21740938561527409836651284930175562839410772635481900427365518203946672510843"]
+//! "#;
+//! let variables = [("FEEDWATCH__EXPORTER__LISTEN", "127.0.0.1:0")];
+//! let config = Config::parse("feeds.toml", text, variables).unwrap();
+//! assert_eq!(config.streams[0].policy.max_delay, Duration::from_secs(30));
+//! assert_eq!(config.exporter.listen.port(), 0);
+//! ```
+//!
+//! Keys may be added in a minor release, and with them fields: a configuration is read, and not made by hand.
 
 mod difference;
 mod environment;

@@ -3,6 +3,41 @@
 //! It owns its listener and its connections, and bounds both: their number, the time for a request's headers and for writing
 //! an answer, the number of scrapes at once. It never waits for a venue. Figures are encoded away from the workers that
 //! carry the streams.
+//!
+//! ```
+//! use feedwatch::exporter::{Exporter, ExporterState, Limits, Readiness};
+//! use feedwatch::metrics::{BuildInfo, OwnMetrics, Streams};
+//! use std::sync::Arc;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::TcpStream;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let build = BuildInfo { version: "1.0.0".into(), revision: "unknown".into(), rustversion: "1.88".into() };
+//! let state = ExporterState {
+//!     streams: Arc::new(Streams::new()), // to which streams are added as they come
+//!     own: Arc::new(OwnMetrics::new(&build)?),
+//!     readiness: Arc::new(Readiness::new()),
+//!     build,
+//! };
+//! state.readiness.set_ready();
+//! let exporter = Exporter::bind("127.0.0.1:0".parse()?, state, Limits::default()).await?;
+//! let address = exporter.local_addr();
+//! let stop = CancellationToken::new();
+//! let server = tokio::spawn(exporter.serve(stop.clone()));
+//!
+//! let mut socket = TcpStream::connect(address).await?;
+//! socket.write_all(b"GET /-/ready HTTP/1.1\r\nHost: bot\r\nConnection: close\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! socket.read_to_string(&mut answer).await?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK"));
+//!
+//! stop.cancel();
+//! server.await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod accept;
 mod api;
@@ -80,6 +115,8 @@ impl Readiness {
 }
 
 /// What clients may use up.
+///
+/// Fields may be added in a minor release: begin with [`Limits::default`].
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at once; one more is closed at once.

@@ -191,6 +191,19 @@ impl fmt::Display for Cause {
 }
 
 /// A failed attempt or a lost connection, with what the next step depends on.
+///
+/// ```
+/// use feedwatch::market::{Cause, Failure};
+/// use std::time::Duration;
+///
+/// let failure = Failure {
+///     status: Some(503),
+///     retry_after: Some(Duration::from_secs(2)),
+///     ..Failure::new(Cause::HttpStatus).with_detail("the venue is busy")
+/// };
+/// assert_eq!(failure.to_string(), "http_status: the venue is busy");
+/// assert_eq!(Failure::from(Cause::Dns), Failure::new(Cause::Dns));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Why.

@@ -98,6 +98,27 @@ pub struct Subscribed {
 }
 
 /// What a stream yields to its consumer.
+///
+/// All that a consumer must react to is here, and a `match` of it needs no last arm: another event would be a breaking change,
+/// since whoever builds books has to decide what it means for them.
+///
+/// ```
+/// use feedwatch::market::{Cause, MarketEvent};
+///
+/// /// What becomes of the books that were built so far.
+/// fn verdict(event: &MarketEvent) -> &'static str {
+///     match event {
+///         MarketEvent::Frame(_) => "read it",
+///         MarketEvent::Disconnected { .. } => "throw away those of its instruments",
+///         MarketEvent::Missed { .. } => "throw all away",
+///         MarketEvent::Ended { .. } => "throw away those of its instruments, for good",
+///         MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) => "whole books follow",
+///     }
+/// }
+///
+/// let lost = MarketEvent::Disconnected { cause: Cause::Eof, detail: "".into(), instruments: Vec::new() };
+/// assert_eq!(verdict(&lost), "throw away those of its instruments");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MarketEvent {
     /// A frame. Decode it with the venue's adapter.

@@ -9,6 +9,14 @@ use std::sync::Arc;
 pub struct InvalidName(&'static str);
 
 /// The unique name of a configured stream: 1 to 64 of the characters `A-Z a-z 0-9 _ - .`.
+///
+/// ```
+/// use feedwatch::market::StreamName;
+///
+/// assert_eq!(StreamName::new("btc-usd_2.a").unwrap().to_string(), "btc-usd_2.a");
+/// let error = StreamName::new("btc/usd").unwrap_err();
+/// assert_eq!(error.to_string(), "a stream's name is 1 to 64 of the characters A-Z a-z 0-9 _ - .");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 

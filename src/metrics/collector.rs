@@ -13,6 +13,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Shows all streams and venues of a set in a `prometheus::Registry`.
+///
+/// Its registry, its error and its families are those of the crate `prometheus`, version 0.14.
+///
+/// ```
+/// use feedwatch::metrics::{StreamCollector, Streams};
+/// use prometheus::{Registry, TextEncoder};
+/// use std::sync::Arc;
+///
+/// let streams = Arc::new(Streams::new()); // those that are added later are shown, too
+/// let registry = Registry::new_custom(None, Some([("bot".to_owned(), "arb".to_owned())].into()))?;
+/// registry.register(Box::new(StreamCollector::new(streams.clone())?))?;
+/// let text = TextEncoder::new().encode_to_string(&registry.gather())?;
+/// # assert_eq!(text, "");
+/// # Ok::<_, prometheus::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct StreamCollector {
     streams: Arc<Streams>,

@@ -27,6 +27,8 @@ const LAG_MEMORY_SECONDS: f64 = 10.0;
 const OLDEST_EVENT_SECONDS: f64 = 86_400.0;
 
 /// Who a stream is.
+///
+/// Fields may be added in a minor release: begin with [`StreamInfo::new`].
 #[derive(Clone, Debug)]
 pub struct StreamInfo {
     /// The stream's name.
@@ -69,6 +71,28 @@ cells! {
 }
 
 /// The figures of one stream. Dropping the last handle removes all its series.
+///
+/// A [`crate::stream::WebSocketStream`] and a [`crate::observe::StreamObserver`] count here; who has neither, counts by hand:
+///
+/// ```
+/// use feedwatch::clock::Moment;
+/// use feedwatch::market::{EventKind, StreamName};
+/// use feedwatch::metrics::{StreamCells, StreamInfo, VenueCells};
+/// use feedwatch::supervise::State;
+/// use std::sync::Arc;
+///
+/// let now = Moment::now();
+/// let info = StreamInfo::new(StreamName::new("replay").unwrap(), "venue.example", "wss");
+/// let cells = StreamCells::new(info, Arc::new(VenueCells::new("mock")), now.mono);
+/// cells.frame_received(512, now.mono);
+/// cells.message(EventKind::Trade);
+/// cells.data(now.mono);
+/// // One change, of which a scrape sees all or nothing.
+/// cells.update(now.mono, |figures| figures.set_state(State::Connecting));
+///
+/// let shown = cells.snapshot(now);
+/// assert_eq!((shown.state(), shown.messages()), (State::Connecting, 1));
+/// ```
 #[derive(Debug)]
 pub struct StreamCells {
     info: StreamInfo,

@@ -2,6 +2,47 @@
 //!
 //! Each of `meter`, `trace`, `log` and `history` matches exhaustively, so a new fact does not compile before all four are
 //! decided.
+//!
+//! ```
+//! use feedwatch::ReconnectionConfig;
+//! use feedwatch::clock::Moment;
+//! use feedwatch::market::{Cause, StreamName};
+//! use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
+//! use feedwatch::observe::StreamObserver;
+//! use feedwatch::stream::ReconnectingDataStream;
+//! use std::sync::Arc;
+//! # use feedwatch::market::{Failure, Instrument, MarketEvent, Subscribed};
+//! # use feedwatch::stream::MarketDataStream;
+//! # struct Mock;
+//! # impl MarketDataStream for Mock {
+//! #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
+//! #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+//! #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+//! #     }
+//! #     async fn next_event(&mut self) -> Option<MarketEvent> { None }
+//! #     fn exchange_name(&self) -> &'static str { "mock" }
+//! # }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let policy = ReconnectionConfig::default();
+//! let info = StreamInfo::new(StreamName::new("bot").unwrap(), "venue.example", "wss");
+//! let cells = Arc::new(StreamCells::new(info, Streams::new().venue("mock"), Moment::now().mono));
+//! let observer = Arc::new(StreamObserver::new(cells.clone(), &policy));
+//!
+//! // This mock of a venue loses every connection as soon as it is live.
+//! let mut stream = ReconnectingDataStream::with_observer(Mock, policy, 7, observer);
+//! stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+//! stream.connect().await.unwrap();
+//! stream.next_event().await;
+//!
+//! let figures = cells.snapshot(Moment::now());
+//! assert!(!figures.is_live() && figures.outage_since().is_some());
+//! assert_eq!(figures.last_cause().unwrap().0, Cause::Eof);
+//! let told: Vec<_> = cells.history().newest_first().iter().map(|entry| entry.what).collect();
+//! assert!(told.contains(&"lost"), "{told:?}");
+//! # }
+//! ```
 
 mod history;
 mod log;

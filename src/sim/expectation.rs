@@ -7,6 +7,20 @@
 //! What a venue cannot see, it cannot expect: dials while its port is closed, and a `Retry-After` that a script wrote into the
 //! headers as a date. Whether a
 //! connection was live for `stable_after` is judged by the venue's clock, a network's delay apart from the client's.
+//!
+//! ```
+//! use feedwatch::sim::{Expectation, SimOptions, SimulatedVenue};
+//! use feedwatch::supervise::Policy;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
+//! // Here a client would be at work. From nobody, nothing is expected.
+//! let expected = Expectation::of(&venue.log(), &Policy::default(), None);
+//! assert_eq!(expected, Expectation::default());
+//! venue.shutdown().await;
+//! # }
+//! ```
 
 use super::log::{Entry, SimLog, What};
 use crate::supervise::{OnStale, Policy};

@@ -79,6 +79,57 @@
 //! `after_ms` counts from the answered subscription. In the log, a fault that belongs to a group has the group's name and its own:
 //! `tls_expired`. What no client can read, a bad frame for instance, is not counted, and neither is an answer to the client's
 //! farewell after it. The faults of `tls` need a venue that serves it: [`SimOptions::tls`].
+//!
+//! # Use
+//!
+//! It is a venue like any other, on a port of its own. A test scripts what is to happen, and looks at both sides afterwards:
+//!
+//! ```
+//! use feedwatch::ReconnectionConfig;
+//! use feedwatch::clock::Moment;
+//! use feedwatch::market::{Cause, Instrument, MarketEvent, StreamName};
+//! use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
+//! use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, What};
+//! use feedwatch::stream::{
+//!     Endpoint, MarketDataStream, NoObserver, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream,
+//! };
+//! use feedwatch::venue::Polymarket;
+//! use std::{sync::Arc, time::Duration};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! // The first connection is cut right after it is live; all others go well.
+//! let cut = Fault::Cut { after: Duration::from_millis(20) };
+//! let script = Script { rules: vec![Rule::connections(1, 1, cut)] };
+//! let venue = SimulatedVenue::start(SimOptions { script, ..SimOptions::default() }).unwrap();
+//!
+//! let endpoint = Endpoint::parse(&venue.url()).unwrap();
+//! let info = StreamInfo::new(StreamName::new("test").unwrap(), endpoint.host(), endpoint.scheme());
+//! let cells = Arc::new(StreamCells::new(info, Streams::new().venue("polymarket"), Moment::now().mono));
+//! let (options, trust) = (TransportOptions::default(), TlsTrust::only([]).unwrap());
+//! let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, Arc::new(NoObserver));
+//! let policy = ReconnectionConfig { initial_delay: Duration::from_millis(10), ..ReconnectionConfig::default() };
+//! let mut stream = ReconnectingDataStream::new(socket, policy);
+//! stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+//! stream.connect().await.unwrap();
+//!
+//! let mut lost = None;
+//! while let Some(event) = stream.next_event().await {
+//!     match event {
+//!         MarketEvent::Disconnected { cause, .. } => lost = Some(cause),
+//!         MarketEvent::Reconnected { .. } => break,
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(lost, Some(Cause::Eof));
+//! stream.close().await;
+//!
+//! let log = venue.log();
+//! venue.shutdown().await;
+//! let cuts = log.entries().into_iter().filter(|entry| entry.what == What::Cut);
+//! assert_eq!(cuts.count(), 1);
+//! # }
+//! ```
 
 mod capture;
 mod connection;

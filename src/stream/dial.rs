@@ -13,6 +13,45 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const LOOKUPS: usize = 4;
 
 /// Makes the byte streams that WebSocket connections run on. Time limits are the caller's.
+///
+/// ```
+/// use feedwatch::clock::Moment;
+/// use feedwatch::market::{Cause, StreamName};
+/// use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
+/// use feedwatch::stream::{Dialler, Endpoint, MarketDataStream, NoObserver, TlsTrust, TransportOptions, WebSocketStream};
+/// use feedwatch::venue::Polymarket;
+/// use std::{io, net::SocketAddr, sync::Arc};
+/// use tokio::io::{AsyncWriteExt, DuplexStream};
+///
+/// /// A network in memory, in which every venue is busy.
+/// struct InMemory;
+///
+/// impl Dialler for InMemory {
+///     type Io = DuplexStream;
+///
+///     async fn resolve(&self, _host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+///         Ok(vec![([10, 0, 0, 1], port).into()])
+///     }
+///
+///     async fn connect(&self, _address: SocketAddr) -> io::Result<DuplexStream> {
+///         let (ours, mut theirs) = tokio::io::duplex(4096);
+///         theirs.write_all(b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n").await?;
+///         tokio::spawn(async move { tokio::io::copy(&mut theirs, &mut tokio::io::sink()).await });
+///         Ok(ours)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let info = StreamInfo::new(StreamName::new("bot").unwrap(), "venue.example", "ws");
+/// # let cells = Arc::new(StreamCells::new(info, Streams::new().venue("polymarket"), Moment::now().mono));
+/// # let (endpoint, options) = (Endpoint::parse("ws://venue.example/ws").unwrap(), TransportOptions::default());
+/// # let trust = TlsTrust::only([]).unwrap();
+/// let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, Arc::new(NoObserver));
+/// let failure = socket.with_dialler(InMemory).connect().await.unwrap_err();
+/// assert_eq!((failure.cause, failure.status), (Cause::HttpStatus, Some(503)));
+/// # }
+/// ```
 pub trait Dialler: Send + Sync + 'static {
     /// A connected byte stream.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;

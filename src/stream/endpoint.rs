@@ -4,6 +4,15 @@ use std::fmt;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// A WebSocket URL, taken apart. Its text never shows the query, which may hold a secret.
+///
+/// ```
+/// use feedwatch::stream::{Endpoint, InvalidEndpoint};
+///
+/// let endpoint = Endpoint::parse("wss://venue.example/ws/market?key=secret").unwrap();
+/// assert_eq!((endpoint.host(), endpoint.port(), endpoint.is_tls()), ("venue.example", 443, true));
+/// assert_eq!(endpoint.to_string(), "wss://venue.example/ws/market");
+/// assert_eq!(Endpoint::parse("https://venue.example"), Err(InvalidEndpoint::Scheme));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     uri: Uri,

@@ -95,6 +95,53 @@ pub enum DataFact {
 }
 
 /// Is told every fact, at once and in order.
+///
+/// It is called where things happen, and so must be quick and must not wait. Further methods will have a default; [`Fact`] may grow,
+/// so a `match` of it needs a last arm.
+///
+/// ```
+/// use feedwatch::clock::Moment;
+/// use feedwatch::stream::{Fact, Observer};
+/// use feedwatch::supervise::Notice;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// /// Counts losses.
+/// #[derive(Default)]
+/// struct Losses(AtomicU64);
+///
+/// impl Observer for Losses {
+///     fn observe(&self, _at: Moment, fact: &Fact) {
+///         if let Fact::Supervisor(Notice::Lost { .. }) = fact {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// # use feedwatch::ReconnectionConfig;
+/// # use feedwatch::market::{Failure, Instrument, MarketEvent, Subscribed};
+/// # use feedwatch::stream::{MarketDataStream, ReconnectingDataStream};
+/// # use std::sync::Arc;
+/// # struct Mock;
+/// # impl MarketDataStream for Mock {
+/// #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
+/// #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+/// #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+/// #     }
+/// #     async fn next_event(&mut self) -> Option<MarketEvent> { None }
+/// #     fn exchange_name(&self) -> &'static str { "mock" }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let losses = Arc::new(Losses::default());
+/// let seed = 7; // decides the jitter; draw one for each stream
+/// let mut stream =
+///     ReconnectingDataStream::with_observer(Mock, ReconnectionConfig::default(), seed, losses.clone());
+/// stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+/// stream.connect().await.unwrap();
+/// stream.next_event().await;
+/// assert_eq!(losses.0.load(Ordering::Relaxed), 1);
+/// # }
+/// ```
 pub trait Observer: Send + Sync {
     /// `fact` happened at `at`.
     fn observe(&self, at: Moment, fact: &Fact);

@@ -15,6 +15,40 @@ const KEPT: Duration = Duration::from_millis(20);
 /// [`super::ReconnectingDataStream::with_gate`]. A clone is the same gate.
 ///
 /// What it lets through, and whom it holds, [`HostGate`] says. A stream that is not polled holds no other up.
+///
+/// ```
+/// use feedwatch::ReconnectionConfig;
+/// use feedwatch::stream::{DialGate, HandOff, MarketDataStream, ReconnectingDataStream};
+/// use feedwatch::supervise::DialLimit;
+/// use std::time::Duration;
+/// # use feedwatch::market::{Failure, Instrument, MarketEvent, Subscribed};
+/// # use tokio::{sync::mpsc, time::Instant};
+/// # struct Mock(mpsc::UnboundedSender<Instant>);
+/// # impl MarketDataStream for Mock {
+/// #     async fn connect(&mut self) -> Result<(), Failure> { self.0.send(Instant::now()).unwrap(); Ok(()) }
+/// #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+/// #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+/// #     }
+/// #     async fn next_event(&mut self) -> Option<MarketEvent> { std::future::pending().await }
+/// #     fn exchange_name(&self) -> &'static str { "mock" }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # let (tell, mut dialled) = mpsc::unbounded_channel();
+/// let gate = DialGate::new(DialLimit { per_second: 1.0, burst: 1 });
+/// let mut handles = Vec::new();
+/// for _ in 0..3 {
+///     let inner = Mock(tell.clone()); // tells when it is dialled
+///     let mut stream = ReconnectingDataStream::new(inner, ReconnectionConfig::default()).with_gate(&gate);
+///     stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+///     handles.push(stream.spawn(HandOff::default()));
+/// }
+/// let first = dialled.recv().await.unwrap();
+/// assert!(dialled.recv().await.unwrap() >= first + Duration::from_secs(1));
+/// assert!(dialled.recv().await.unwrap() >= first + Duration::from_secs(2));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DialGate(Arc<Shared>);
 

@@ -27,6 +27,43 @@ closed_set! {
 }
 
 /// How events are handed to the consumer of a stream that runs on a task of its own.
+///
+/// Fields may be added in a minor release: begin with [`HandOff::default`].
+///
+/// ```
+/// use feedwatch::ReconnectionConfig;
+/// use feedwatch::market::MarketEvent;
+/// use feedwatch::stream::{HandOff, MarketDataStream, ReconnectingDataStream};
+/// use std::time::Duration;
+/// # use feedwatch::clock::Moment;
+/// # use feedwatch::market::{Failure, Frame, Instrument, Subscribed};
+/// # struct Mock(Vec<&'static str>);
+/// # impl MarketDataStream for Mock {
+/// #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
+/// #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+/// #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+/// #     }
+/// #     async fn next_event(&mut self) -> Option<MarketEvent> {
+/// #         let Some(frame) = self.0.pop() else { return std::future::pending().await };
+/// #         Some(MarketEvent::Frame(Frame { payload: frame.into(), received: Moment::now(), is_data: true }))
+/// #     }
+/// #     fn exchange_name(&self) -> &'static str { "mock" }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// // This mock of a venue has sent five frames before anybody looks.
+/// # let inner = Mock(vec!["5", "4", "3", "2", "1"]);
+/// let mut stream = ReconnectingDataStream::new(inner, ReconnectionConfig::default());
+/// stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+/// let mut events = stream.spawn(HandOff { max_events: 2, ..HandOff::default() });
+/// tokio::time::sleep(Duration::from_secs(1)).await;
+///
+/// assert_eq!(events.next_event().await, Some(MarketEvent::Missed { frames: 3 }));
+/// let Some(MarketEvent::Frame(frame)) = events.next_event().await else { unreachable!() };
+/// assert_eq!(frame.text(), Some("4"));
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandOff {
     /// What happens when the queue is full.

@@ -23,6 +23,46 @@ use std::task::{Context, Poll, Wake, Waker};
 ///
 /// The figures of all connections add up to those of one stream where each is told to a
 /// [`crate::observe::StreamObserver::connection`].
+///
+/// ```
+/// use feedwatch::ReconnectionConfig;
+/// use feedwatch::market::{Instrument, MarketEvent};
+/// use feedwatch::stream::{ManyConnections, MarketDataStream, ReconnectingDataStream};
+/// # use feedwatch::clock::Moment;
+/// # use feedwatch::market::{Failure, Frame, Subscribed};
+/// # struct Mock(u32);
+/// # impl MarketDataStream for Mock {
+/// #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
+/// #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+/// #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+/// #     }
+/// #     async fn next_event(&mut self) -> Option<MarketEvent> {
+/// #         if self.0 == 1 { return None; }
+/// #         std::future::pending().await
+/// #     }
+/// #     fn exchange_name(&self) -> &'static str { "mock" }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let instruments: Vec<_> = ["1", "2", "3", "4", "5"].map(Instrument::new).into();
+/// let make = |number| ReconnectingDataStream::new(Mock(number), ReconnectionConfig::default());
+/// let mut stream = ManyConnections::new(2, make);
+/// stream.subscribe(&instruments).await.unwrap();
+/// stream.connect().await.unwrap();
+/// assert_eq!(stream.connections(), 3);
+///
+/// // The second connection is lost, and the books of its instruments with it; the others go on.
+/// let Some(MarketEvent::Disconnected { instruments: lost, .. }) = stream.next_event().await else { unreachable!() };
+/// assert_eq!(lost, ["3", "4"].map(Instrument::new));
+///
+/// stream.unsubscribe(&instruments[2..]).await.unwrap();
+/// assert_eq!(stream.connections(), 1, "what carries nothing is closed");
+/// # }
+/// ```
+///
+/// It is polled by its consumer. Where each connection is to have a task and a queue of its own, spawn them one by one, as
+/// `examples/connections.rs` does.
 pub struct ManyConnections<S: MarketDataStream, O: Observer, F> {
     make: F,
     most: usize,

@@ -1,4 +1,40 @@
 //! Streams: the trait, the facts that they report, the driver that reconnects, and the transport.
+//!
+//! | what | for |
+//! | --- | --- |
+//! | [`MarketDataStream`] | one connection to a venue: [`WebSocketStream`], or a mock |
+//! | [`ReconnectingDataStream`] | the same, redialled and resubscribed for as long as it is wanted |
+//! | [`ManyConnections`] | the same over as many connections as its instruments need |
+//! | [`StreamHandle`], [`StreamControl`], [`HandOff`] | the same on a task of its own |
+//! | [`DialGate`] | one dial rate for all streams of a host |
+//! | [`Observer`] | is told what happens; [`crate::observe::StreamObserver`] makes metrics, spans and log lines of it |
+//! | [`Endpoint`], [`TransportOptions`], [`TlsTrust`], [`Dialler`] | what a [`WebSocketStream`] is made of |
+//!
+//! ```
+//! use feedwatch::ReconnectionConfig;
+//! use feedwatch::market::{Cause, Instrument, MarketEvent};
+//! use feedwatch::stream::{MarketDataStream, ReconnectingDataStream};
+//! # use feedwatch::market::{Failure, Subscribed};
+//! # struct Mock;
+//! # impl MarketDataStream for Mock {
+//! #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
+//! #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+//! #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+//! #     }
+//! #     async fn next_event(&mut self) -> Option<MarketEvent> { None }
+//! #     fn exchange_name(&self) -> &'static str { "mock" }
+//! # }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//!
+//! // This mock of a venue loses every connection as soon as it is live.
+//! let mut stream = ReconnectingDataStream::new(Mock, ReconnectionConfig::default());
+//! stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+//! stream.connect().await.unwrap();
+//! assert!(matches!(stream.next_event().await, Some(MarketEvent::Disconnected { cause: Cause::Eof, .. })));
+//! assert!(matches!(stream.next_event().await, Some(MarketEvent::Reconnected { .. })));
+//! # }
+//! ```
 
 mod clocks;
 mod connection;
@@ -38,6 +74,56 @@ pub use websocket::{TransportOptions, WebSocketStream};
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 
 /// A stream of market data: a venue's connection, or a mock.
+///
+/// Four methods are enough for a mock. Further ones will have a default.
+///
+/// ```
+/// use feedwatch::ReconnectionConfig;
+/// use feedwatch::clock::Moment;
+/// use feedwatch::market::{Cause, Failure, Frame, Instrument, MarketEvent, Subscribed};
+/// use feedwatch::stream::{MarketDataStream, ReconnectingDataStream};
+///
+/// /// Refuses the first dial, and has one frame a connection.
+/// #[derive(Default)]
+/// struct Mock {
+///     dials: u32,
+///     frame: Option<&'static str>,
+/// }
+///
+/// impl MarketDataStream for Mock {
+///     async fn connect(&mut self) -> Result<(), Failure> {
+///         self.dials += 1;
+///         if self.dials == 1 {
+///             return Err(Failure::new(Cause::TcpRefused));
+///         }
+///         self.frame = Some("0.45");
+///         Ok(())
+///     }
+///
+///     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+///         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+///     }
+///
+///     async fn next_event(&mut self) -> Option<MarketEvent> {
+///         let payload = self.frame.take()?.into();
+///         Some(MarketEvent::Frame(Frame { payload, received: Moment::now(), is_data: true }))
+///     }
+///
+///     fn exchange_name(&self) -> &'static str {
+///         "mock"
+///     }
+/// }
+///
+/// #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// async fn main() {
+///     let mut stream = ReconnectingDataStream::new(Mock::default(), ReconnectionConfig::default());
+///     stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+///     stream.connect().await.unwrap();
+///     let Some(MarketEvent::Frame(frame)) = stream.next_event().await else { unreachable!() };
+///     assert_eq!(frame.text(), Some("0.45"), "the second dial went well");
+///     stream.close().await;
+/// }
+/// ```
 pub trait MarketDataStream: Send {
     /// Connects. The driver drops the future at the deadline, and then calls [`MarketDataStream::close`].
     fn connect(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;

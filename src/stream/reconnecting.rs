@@ -30,19 +30,44 @@ use turn::Wish;
 /// use feedwatch::ReconnectionConfig;
 /// use feedwatch::market::{Instrument, MarketEvent};
 /// use feedwatch::stream::{MarketDataStream, ReconnectingDataStream};
+/// # use feedwatch::clock::Moment;
+/// # use feedwatch::market::{Failure, Frame, Subscribed};
+/// # struct Mock(Vec<&'static str>);
+/// # impl MarketDataStream for Mock {
+/// #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
+/// #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+/// #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+/// #     }
+/// #     async fn next_event(&mut self) -> Option<MarketEvent> {
+/// #         let payload = self.0.pop()?.into();
+/// #         Some(MarketEvent::Frame(Frame { payload, received: Moment::now(), is_data: true }))
+/// #     }
+/// #     fn exchange_name(&self) -> &'static str { "mock" }
+/// # }
 ///
-/// async fn watch<S: MarketDataStream + 'static>(venue: S) {
+/// async fn watch<S: MarketDataStream + 'static>(venue: S) -> (u32, u32) {
+///     let (mut frames, mut losses) = (0, 0);
 ///     let mut stream = ReconnectingDataStream::new(venue, ReconnectionConfig::default());
+///     // Both record the wish, and never fail.
 ///     let _ = stream.subscribe(&[Instrument::new("71321045679252212594626385532706912750332728571942532289631379312455583992563")]).await;
 ///     let _ = stream.connect().await;
 ///     while let Some(event) = stream.next_event().await {
 ///         match event {
-///             MarketEvent::Frame(frame) => println!("{} bytes", frame.payload.len()),
-///             MarketEvent::Disconnected { cause, .. } => println!("throw the books away: {cause}"),
+///             MarketEvent::Frame(_) => frames += 1,
+///             // Here a bot throws its books away.
+///             MarketEvent::Disconnected { .. } => losses += 1,
+///             MarketEvent::Reconnected { .. } => stream.close().await,
 ///             _ => {}
 ///         }
 ///     }
+///     (frames, losses)
 /// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// // A mock of a venue, which sends two frames and is lost; then the stream is closed, which is told as well.
+/// assert_eq!(watch(Mock(vec!["0.46", "0.45"])).await, (2, 2));
+/// # }
 /// ```
 pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver> {
     slot: Slot<S>,

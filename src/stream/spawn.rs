@@ -142,6 +142,38 @@ impl MarketDataStream for StreamHandle {
 ///
 /// A command is done when its turn comes; here one waits only for a place among the few that may wait. The error of each says
 /// that the stream has ended.
+///
+/// ```
+/// use feedwatch::ReconnectionConfig;
+/// use feedwatch::market::{Cause, Instrument};
+/// use feedwatch::stream::{HandOff, MarketDataStream, ReconnectingDataStream};
+/// use std::time::Duration;
+/// # use feedwatch::market::{Failure, MarketEvent, Subscribed};
+/// # struct Mock;
+/// # impl MarketDataStream for Mock {
+/// #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
+/// #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+/// #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
+/// #     }
+/// #     async fn next_event(&mut self) -> Option<MarketEvent> { std::future::pending().await }
+/// #     fn exchange_name(&self) -> &'static str { "mock" }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let mut events =
+///     ReconnectingDataStream::new(Mock, ReconnectionConfig::default()).spawn(HandOff::default());
+/// let control = events.control(); // to be cloned, and sent to other tasks
+/// control.subscribe(&[Instrument::new("71"), Instrument::new("72")]).await.unwrap();
+/// tokio::time::sleep(Duration::from_secs(1)).await;
+/// control.reconnect().await.unwrap();
+/// assert!(matches!(events.next_event().await, Some(MarketEvent::Disconnected { cause: Cause::Forced, .. })));
+///
+/// events.close().await;
+/// let error = control.reset_breaker().await.unwrap_err();
+/// assert_eq!(error.to_string(), "shutdown: the stream has ended");
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct StreamControl {
     commands: Option<mpsc::WeakSender<Command>>,

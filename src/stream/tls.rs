@@ -13,6 +13,14 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use x509_cert::der::Decode;
 
 /// Whom to trust; cheap to clone, and made once for all streams since reading the system's roots is not cheap.
+///
+/// ```
+/// use feedwatch::stream::TlsTrust;
+///
+/// let public = TlsTrust::system().unwrap();
+/// let nobody = TlsTrust::only([]).unwrap();
+/// assert!(TlsTrust::only([b"no certificate".to_vec()]).is_err());
+/// ```
 #[derive(Clone)]
 pub struct TlsTrust(Arc<ClientConfig>);
 

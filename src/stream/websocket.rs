@@ -23,6 +23,16 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 const WRITE_LIMIT: usize = 1024 * 1024;
 
 /// The figures of a transport.
+///
+/// Fields may be added in a minor release: begin with [`TransportOptions::default`].
+///
+/// ```
+/// use feedwatch::stream::TransportOptions;
+/// use std::time::Duration;
+///
+/// let patient = TransportOptions { pong_timeout: Duration::from_secs(60), ..TransportOptions::default() };
+/// assert_eq!(patient.ping_interval, None, "as the venue wants it");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportOptions {
     /// The time between two pings; `None` = the venue's own rule.
@@ -59,6 +69,29 @@ impl Default for TransportOptions {
 ///
 /// It has no time limit for a dial and for the first subscription: those are its driver's, [`super::ReconnectingDataStream`].
 /// Pings are sent and pongs are judged while [`MarketDataStream::next_event`] is polled.
+///
+/// ```
+/// use feedwatch::ReconnectionConfig;
+/// use feedwatch::clock::Moment;
+/// use feedwatch::market::StreamName;
+/// use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
+/// use feedwatch::observe::StreamObserver;
+/// use feedwatch::stream::{Endpoint, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream};
+/// use feedwatch::venue::{Polymarket, Venue};
+/// use std::sync::Arc;
+///
+/// let endpoint = Endpoint::parse(Polymarket.default_url())?;
+/// let policy = ReconnectionConfig { stale_after: Some(Polymarket.stale_after()), ..ReconnectionConfig::default() };
+/// let info = StreamInfo::new(StreamName::new("elections")?, endpoint.host(), endpoint.scheme());
+/// let cells = Arc::new(StreamCells::new(info, Streams::new().venue(Polymarket.name()), Moment::now().mono));
+/// let observer = Arc::new(StreamObserver::new(cells.clone(), &policy));
+///
+/// let (options, trust) = (TransportOptions::default(), TlsTrust::system()?);
+/// let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+/// // Nothing is dialled before it is asked for its next event.
+/// let stream = ReconnectingDataStream::with_observer(socket, policy, fastrand::u64(..), observer);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct WebSocketStream<D: Dialler = TcpDialler> {
     venue: &'static dyn Venue,
     endpoint: Endpoint,

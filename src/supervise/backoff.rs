@@ -6,6 +6,19 @@ use std::time::Duration;
 ///
 /// The `n`th failure in a row is followed by `min(initial * multiplier^(n-1), max)`, less a random share of it that is at
 /// most `jitter`.
+///
+/// ```
+/// use feedwatch::supervise::Backoff;
+/// use std::time::Duration;
+///
+/// let seconds = Duration::from_secs;
+/// let backoff = Backoff { initial: seconds(1), max: seconds(60), multiplier: 2.0, jitter: 0.2 };
+/// let delays = [1, 2, 3, 7].map(|failures| backoff.delay(failures, 0.0));
+/// assert_eq!(delays, [1, 2, 4, 60].map(seconds));
+/// // Chance shortens a delay, and lengthens the cooldown of a breaker.
+/// assert_eq!(backoff.delay(7, 0.5), seconds(54));
+/// assert_eq!(backoff.lengthen(seconds(300), 0.5), seconds(330));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The delay after the first failure, before jitter.

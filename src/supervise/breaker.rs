@@ -85,6 +85,23 @@ pub struct Transition {
 ///
 /// Only [`CircuitBreaker::stable`] and [`CircuitBreaker::reset`] clear the count: a venue that accepts and closes again has
 /// not recovered.
+///
+/// ```
+/// use feedwatch::supervise::{BreakerState, CircuitBreaker, Trigger};
+/// use std::time::{Duration, Instant};
+///
+/// let (cooldown, now) = (Duration::from_secs(300), Instant::now());
+/// let mut breaker = CircuitBreaker::new();
+/// assert_eq!(breaker.fail(2, false, cooldown, now), None);
+/// let trip = breaker.fail(2, false, cooldown, now).unwrap();
+/// assert_eq!((trip.trigger, trip.failures), (Trigger::ConsecutiveFailures, 2));
+///
+/// // One probe, and not before the cooldown is over.
+/// assert_eq!(breaker.try_probe(now), None);
+/// assert!(breaker.try_probe(now + cooldown).is_some());
+/// assert_eq!(breaker.state(), BreakerState::HalfOpen);
+/// assert_eq!(breaker.stable().unwrap().to, BreakerState::Closed);
+/// ```
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker {
     state: BreakerState,

@@ -77,6 +77,24 @@ impl Standing {
 ///
 /// While more than half of the streams, and at least three, have a breaker that is not closed, one probes for all. If it goes
 /// live the others may follow; if it fails they wait for the next probe's turn, one cooldown later.
+///
+/// ```
+/// use feedwatch::supervise::{Dial, DialLimit, HostGate, Turn};
+/// use std::time::{Duration, Instant};
+///
+/// let now = Instant::now();
+/// let mut gate = HostGate::new(DialLimit { per_second: 1.0, burst: 1 }, now);
+/// let (mut first, mut second) = (gate.join(), gate.join());
+/// assert_eq!(gate.ask(&mut first, Dial::Plain, now), Turn::Now);
+/// let Turn::At(due) = gate.ask(&mut second, Dial::Plain, now) else { unreachable!() };
+/// assert!(due >= now + Duration::from_secs(1));
+///
+/// // The first was answered with 429: nobody dials for a minute, and the second keeps its place in line.
+/// gate.close(now + Duration::from_secs(60), now);
+/// let Turn::At(later) = gate.ask(&mut second, Dial::Plain, due) else { unreachable!() };
+/// assert!(later >= now + Duration::from_secs(60));
+/// assert_eq!(gate.ask(&mut second, Dial::Plain, later), Turn::Now);
+/// ```
 #[derive(Debug)]
 pub struct HostGate {
     spacing: Duration,

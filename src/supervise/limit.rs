@@ -7,6 +7,14 @@ use std::time::Duration;
 const EASE: f64 = 1.08;
 
 /// How many dials a host takes, of all its streams together.
+///
+/// ```
+/// use feedwatch::supervise::DialLimit;
+///
+/// let venue = DialLimit { per_second: 10.0, burst: 5 };
+/// // A user who sets a lower rate does not mean to have bursts above it.
+/// assert_eq!(venue.or_set(Some(2.0), None), DialLimit { per_second: 2.0, burst: 2 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DialLimit {
     /// Dials a second, on average; may be less than 1. Outside of [`DialLimit::RATES`] the nearest that is within; NaN counts

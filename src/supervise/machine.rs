@@ -15,6 +15,22 @@ pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
 const FORBIDDEN_IN_A_ROW: u32 = 3;
 
 /// Decides for one connection. See the module's page.
+///
+/// ```
+/// use feedwatch::market::Cause;
+/// use feedwatch::supervise::{Action, BreakerState, Input, Notice, Policy, Supervisor};
+/// use std::time::Instant;
+///
+/// let now = Instant::now();
+/// let mut supervisor = Supervisor::new(Policy::default(), 7);
+/// let notices = supervisor.apply(Input::Start, now);
+/// assert!(matches!(notices[..], [Notice::Attempt { number: 1, .. }]));
+/// assert!(matches!(supervisor.action(), Action::Connect { .. }));
+///
+/// // A certificate that is not the venue's trips the breaker at once.
+/// let notices = supervisor.apply(Input::Failed(Cause::TlsCertificate.into()), now);
+/// assert!(notices.iter().any(|notice| matches!(notice, Notice::Breaker(moved) if moved.from == BreakerState::Closed)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     policy: Policy,

@@ -4,6 +4,39 @@
 //! about backoff, breaker and deadlines is tested in microseconds. [`Supervisor::action`] says what to do next and is derived
 //! from the phase, so asking twice changes nothing; [`Supervisor::apply`] moves the phase and returns what happened.
 //! [`HostGate`] decides what the streams of one host share: how fast they dial, and which of them probes for all.
+//!
+//! ```
+//! use feedwatch::market::Cause;
+//! use feedwatch::supervise::{Action, BreakerState, Input, Policy, State, Supervisor};
+//! use std::time::{Duration, Instant};
+//!
+//! let policy = Policy { max_consecutive_failures: 4, jitter: 0.0, ..Policy::default() };
+//! let begun = Instant::now();
+//! let mut now = begun;
+//! let mut supervisor = Supervisor::new(policy, 7);
+//! supervisor.apply(Input::Start, now);
+//!
+//! // A venue that refuses every dial, and a driver that waits for nothing but what it is told to.
+//! let mut dials = 0;
+//! while supervisor.breaker() == BreakerState::Closed {
+//!     match supervisor.action() {
+//!         Action::Connect { .. } => {
+//!             dials += 1;
+//!             supervisor.apply(Input::Failed(Cause::TcpRefused.into()), now);
+//!         }
+//!         Action::Wait { due } => {
+//!             now = due;
+//!             supervisor.apply(Input::Elapsed, now);
+//!         }
+//!         action => unreachable!("{action:?}"),
+//!     }
+//! }
+//! assert_eq!((dials, supervisor.state()), (4, State::CoolingDown));
+//! assert_eq!(now - begun, Duration::from_secs(1 + 2 + 4));
+//! ```
+//!
+//! [`Action`] and [`Turn`] may be matched without a last arm: whoever drives a supervisor or asks a gate has to know each of them,
+//! so another one would be a breaking change. What is only told, [`Notice`] and its words, may grow.
 
 mod backoff;
 mod breaker;

@@ -15,6 +15,26 @@ pub enum OnStale {
 }
 
 /// How a stream is supervised. The configuration's `[reconnection]` has the same names.
+///
+/// Fields may be added in a minor release: begin with [`Policy::default`], as here.
+///
+/// ```
+/// use feedwatch::supervise::{OnStale, Policy};
+/// use std::time::Duration;
+///
+/// let policy = Policy {
+///     max_delay: Duration::from_secs(10),
+///     max_consecutive_failures: 6,
+///     stale_after: Some(Duration::from_secs(60)),
+///     on_stale: OnStale::Reconnect,
+///     ..Policy::default()
+/// };
+/// assert_eq!(policy.errors(), []);
+///
+/// // A policy that a user has written is judged before it is used.
+/// let wrong = Policy { jitter: 1.5, ..policy };
+/// assert_eq!(wrong.errors()[0].to_string(), "jitter: must be from 0 to 1, not 1.5");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// The delay after the first failure.

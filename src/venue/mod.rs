@@ -1,4 +1,88 @@
 //! Venues: what each exchange's WebSocket protocol looks like. One file a venue, and one line in [`ALL`].
+//!
+//! # Another venue
+//!
+//! A venue is a [`Venue`], which reads frames, and its [`Session`], which subscribes on one connection. A program that embeds the
+//! stream hands its own to [`crate::stream::WebSocketStream::new`]; one that is built in stands in [`ALL`] as well, and can be
+//! configured by its name. This one subscribes with `SUB a b`, is answered with `OK a b`, and then sends `a 0.45`:
+//!
+//! ```
+//! use feedwatch::market::{DecodeError, Envelope, EventKind, Instrument, Subscribed, Value, ValueError};
+//! use feedwatch::supervise::DialLimit;
+//! use feedwatch::venue::{Answer, Heartbeat, Limits, Ping, Session, Venue};
+//! use std::time::Duration;
+//!
+//! #[derive(Debug)]
+//! struct Ticks;
+//!
+//! impl Venue for Ticks {
+//!     fn name(&self) -> &'static str { "ticks" }
+//!     fn default_url(&self) -> &'static str { "wss://ticks.example/ws" }
+//!     fn limits(&self) -> Limits {
+//!         Limits { instruments_per_connection: 100, dial: DialLimit { per_second: 1.0, burst: 1 } }
+//!     }
+//!     fn heartbeat(&self) -> Heartbeat {
+//!         Heartbeat { interval: Duration::from_secs(30), ping: Ping::Frame }
+//!     }
+//!     fn stale_after(&self) -> Duration { Duration::from_secs(60) }
+//!
+//!     fn check_instrument(&self, id: &str) -> Result<(), &'static str> {
+//!         let legal = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_lowercase());
+//!         legal.then_some(()).ok_or("an id of Ticks is one or more of the letters a to z")
+//!     }
+//!
+//!     fn session(&self) -> Box<dyn Session> { Box::new(TicksSession::default()) }
+//!
+//!     fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
+//!         let (id, _) = frame.split_once(' ').ok_or(DecodeError::Schema)?;
+//!         if id == "OK" {
+//!             visit(Envelope::new(EventKind::Ack));
+//!         } else {
+//!             visit(Envelope { instrument: Some(id), ..Envelope::new(EventKind::Ticker) });
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     // Prices are no books and no trades of which there is a value; a venue that has those visits them here.
+//!     fn values<'f>(&self, _frame: &'f str, _visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {}
+//! }
+//!
+//! #[derive(Default)]
+//! struct TicksSession {
+//!     asked: Vec<Instrument>,
+//! }
+//!
+//! impl Session for TicksSession {
+//!     fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
+//!         self.asked = instruments.to_vec();
+//!         let ids: Vec<_> = instruments.iter().map(Instrument::as_str).collect();
+//!         vec![format!("SUB {}", ids.join(" "))]
+//!     }
+//!
+//!     fn unsubscribe(&mut self, _instruments: &[Instrument]) -> Vec<String> { vec!["UNSUB".into()] }
+//!     fn is_pending(&self) -> bool { !self.asked.is_empty() }
+//!
+//!     fn answer(&mut self, frame: &str) -> Option<Answer> {
+//!         let known: Vec<_> = frame.strip_prefix("OK ")?.split(' ').collect();
+//!         let asked = std::mem::take(&mut self.asked);
+//!         let (accepted, refused) = asked.into_iter().partition(|asked| known.contains(&asked.as_str()));
+//!         Some(Answer::Settled(Subscribed { accepted, refused, ..Subscribed::default() }))
+//!     }
+//!
+//!     fn give_up(&mut self) -> Vec<Instrument> { std::mem::take(&mut self.asked) }
+//! }
+//!
+//! let mut session = Ticks.session();
+//! assert_eq!(session.subscribe(&["a", "b"].map(Instrument::new)), ["SUB a b"]);
+//! let Some(Answer::Settled(answer)) = session.answer("OK a") else { unreachable!() };
+//! assert_eq!((answer.accepted, answer.refused), (vec![Instrument::new("a")], vec![Instrument::new("b")]));
+//!
+//! let mut kinds = Vec::new();
+//! Ticks.decode("a 0.45", &mut |event| kinds.push(event.kind)).unwrap();
+//! assert_eq!(kinds, [EventKind::Ticker]);
+//! ```
+//!
+//! Methods that these traits get in a minor release have a default.
 
 mod polymarket;
 
@@ -13,6 +97,15 @@ use std::time::Duration;
 pub const ALL: &[&dyn Venue] = &[&Polymarket];
 
 /// The venue of that name.
+///
+/// ```
+/// use feedwatch::venue;
+///
+/// let polymarket = venue::find("polymarket").unwrap();
+/// assert_eq!(polymarket.limits().instruments_per_connection, 500);
+/// assert!(polymarket.check_instrument("0xabc").is_err());
+/// assert!(venue::find("polymarkt").is_none());
+/// ```
 pub fn find(name: &str) -> Option<&'static dyn Venue> {
     ALL.iter().copied().find(|venue| venue.name() == name)
 }

@@ -13,6 +13,25 @@ pub use order_book::{BookError, OrderBook};
 pub use rust_decimal::Decimal;
 
 /// One value; its instrument borrows from the frame.
+///
+/// ```
+/// use feedwatch::market::{Side, Value};
+/// use feedwatch::venue::{Polymarket, Venue};
+///
+/// let frame = r#"{"event_type":"last_trade_price","asset_id":"71","price":"0.450","size":"60","side":"BUY","timestamp":"1793000000210"}"#;
+/// let mut seen = 0;
+/// Polymarket.values(frame, &mut |value| match value {
+///     Ok(Value::Trade(trade)) => {
+///         seen += 1;
+///         assert_eq!((trade.instrument, trade.side), ("71", Some(Side::Buy)));
+///         assert_eq!(trade.price.to_string(), "0.450", "exact, as it was written");
+///     }
+///     Ok(_) => {}
+///     // A change that cannot be read is one that was missed: distrust the book of `error.instrument`.
+///     Err(error) => panic!("{error}"),
+/// });
+/// assert_eq!(seen, 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value<'f> {

@@ -1,6 +1,17 @@
 //! The table of all metrics: what each is called, counts and means, and where its value is read.
 //!
 //! Exposition, documentation and tests walk [`all`]; what is registered takes name, help and buckets from it.
+//!
+//! ```
+//! use feedwatch::metrics::catalogue::{self, Kind, Scope};
+//!
+//! let losses = catalogue::find("feedwatch_disconnects_total").unwrap();
+//! assert_eq!((losses.kind, losses.scope()), (Kind::Counter, Scope::Stream));
+//! assert_eq!(losses.labels.names(), ["cause"]);
+//! // What 20 more streams of a venue cost a Prometheus.
+//! let series = catalogue::series(21, 1) - catalogue::series(1, 1);
+//! assert_eq!(series % 20, 0);
+//! ```
 
 mod process;
 mod stream;

@@ -2,6 +2,21 @@
 //!
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>. Left out is what it only allows: state sets and infos are
 //! gauges, as in the other format, and there are no `_created` samples, which Prometheus would store as further series.
+//!
+//! ```
+//! use feedwatch::clock::Moment;
+//! use feedwatch::market::StreamName;
+//! use feedwatch::metrics::{StreamCells, StreamInfo, Streams, openmetrics};
+//! use std::sync::Arc;
+//!
+//! let streams = Streams::new();
+//! let info = StreamInfo::new(StreamName::new("bot").unwrap(), "venue.example", "wss");
+//! let cells = Arc::new(StreamCells::new(info, streams.venue("polymarket"), Moment::now().mono));
+//! streams.add(&cells);
+//! let scrape = openmetrics::render(&streams, Moment::now());
+//! assert!(scrape.contains("# TYPE feedwatch_connect_attempts counter\n"));
+//! assert!(scrape.ends_with("# EOF\n"));
+//! ```
 
 use super::{Format, Syntax};
 use crate::clock::Moment;

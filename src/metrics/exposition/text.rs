@@ -1,6 +1,20 @@
 //! The text exposition format, version 0.0.4.
 //!
 //! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
+//!
+//! ```
+//! use feedwatch::clock::Moment;
+//! use feedwatch::market::StreamName;
+//! use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
+//! use std::sync::Arc;
+//!
+//! let streams = Streams::new();
+//! let info = StreamInfo::new(StreamName::new("bot").unwrap(), "venue.example", "wss");
+//! let cells = Arc::new(StreamCells::new(info, streams.venue("polymarket"), Moment::now().mono));
+//! streams.add(&cells);
+//! let scrape = text::render(&streams, Moment::now());
+//! assert!(scrape.contains("# TYPE feedwatch_connect_attempts_total counter\n"));
+//! ```
 
 use super::{Format, Syntax};
 use crate::clock::Moment;

@@ -60,6 +60,40 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Closes the breaker and clears the failure count; if it was open, dials, and all that as soon as the gate of the host
     /// lets it.
+    ///
+    /// ```
+    /// use feedwatch::ReconnectionConfig;
+    /// use feedwatch::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
+    /// use feedwatch::stream::{MarketDataStream, ReconnectingDataStream};
+    /// use feedwatch::supervise::{BreakerState, State};
+    /// use std::time::Duration;
+    ///
+    /// /// Its certificate is another's.
+    /// struct Mock;
+    ///
+    /// impl MarketDataStream for Mock {
+    ///     async fn connect(&mut self) -> Result<(), Failure> {
+    ///         Err(Cause::TlsCertificate.into())
+    ///     }
+    /// #   async fn subscribe(&mut self, _: &[Instrument]) -> Result<Subscribed, Failure> { Ok(Subscribed::default()) }
+    /// #   async fn next_event(&mut self) -> Option<MarketEvent> { None }
+    /// #   fn exchange_name(&self) -> &'static str { "mock" }
+    ///     // ...
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let mut stream = ReconnectingDataStream::new(Mock, ReconnectionConfig::default());
+    /// stream.subscribe(&[Instrument::new("71")]).await.unwrap();
+    /// stream.connect().await.unwrap();
+    /// let second = Duration::from_secs(1);
+    /// assert!(tokio::time::timeout(second, stream.next_event()).await.is_err(), "there is nothing to tell");
+    /// assert!(matches!(stream.breaker(), BreakerState::Open { .. }));
+    ///
+    /// stream.reset_breaker();
+    /// assert_eq!((stream.breaker(), stream.state()), (BreakerState::Closed, State::Connecting));
+    /// # }
+    /// ```
     pub fn reset_breaker(&mut self) {
         self.fulfil(Wish::ResetBreaker, Moment::now());
     }
