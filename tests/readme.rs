@@ -31,6 +31,7 @@ use tokio::time::timeout;
 
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../docs/architecture.md");
+const PROMISES: &str = include_str!("../docs/semver.md");
 const FEEDWATCH: &str = env!("CARGO_BIN_EXE_feedwatch");
 const NO_VARIABLES: [(&str, &str); 0] = [];
 /// What a snippet needs to be a whole configuration.
@@ -97,10 +98,11 @@ fn the_library_is_embedded_by_a_dependency_that_exists() {
 }
 
 #[test]
-fn the_excerpts_stand_in_the_example() {
-    let example = include_str!("../examples/embed.rs");
+fn the_excerpts_stand_in_the_examples() {
+    let examples = [include_str!("../examples/embed.rs"), include_str!("../examples/gate.rs")];
     for excerpt in blocks_of("rust") {
-        assert!(example.contains(&excerpt), "not in the example:\n{excerpt}");
+        let is_real = examples.iter().any(|example| example.contains(&excerpt));
+        assert!(is_real, "in no example:\n{excerpt}");
     }
 }
 
@@ -158,7 +160,8 @@ fn every_scenario_is_listed_as_the_program_lists_it() {
 #[test]
 fn every_link_leads_to_a_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (directory, document) in [(root.to_owned(), README), (root.join("docs"), ARCHITECTURE)] {
+    let docs = root.join("docs");
+    for (directory, document) in [(root, README), (&docs, ARCHITECTURE), (&docs, PROMISES)] {
         for (file, anchor) in links(document) {
             if file.is_empty() {
                 assert!(has_heading(document, anchor), "#{anchor} leads nowhere");
@@ -187,7 +190,7 @@ fn every_file_that_the_architecture_names_exists() {
 
 #[test]
 fn every_metric_is_in_the_catalogue() {
-    for document in [README, ARCHITECTURE] {
+    for document in [README, ARCHITECTURE, PROMISES] {
         let names = document.match_indices("feedwatch_").map(|(at, _)| {
             let rest = &document[at..];
             &rest[..rest
