@@ -77,6 +77,24 @@ impl std::error::Error for NeedsRestart {}
 
 impl Config {
     /// What leads from this configuration to `next`; an error where nothing does but a restart.
+    ///
+    /// ```
+    /// use feedwatch::config::{Config, Fate};
+    ///
+    /// let parse = |text: &str| {
+    ///     let no_variables: [(&str, &str); 0] = [];
+    ///     let stream = "[[streams]]\nname = \"a\"\nvenue = \"polymarket\"\n";
+    ///     Config::parse("feeds.toml", &format!("{text}{stream}"), no_variables).unwrap()
+    /// };
+    /// let before = parse("");
+    /// let slower = parse("[dial]\nper_second = 1\n");
+    /// let difference = before.difference(&slower).unwrap();
+    /// assert_eq!(difference.keys, ["dial.per_second"]);
+    /// assert!(matches!(difference.streams[0].1, Fate::Kept { .. }));
+    ///
+    /// let elsewhere = parse("[exporter]\nlisten = \"127.0.0.1:1\"\n");
+    /// assert_eq!(before.difference(&elsewhere).unwrap_err().keys, ["exporter.listen"]);
+    /// ```
     pub fn difference<'c>(&'c self, next: &'c Self) -> Result<Difference<'c>, NeedsRestart> {
         let Self {
             exporter,

@@ -99,7 +99,7 @@ impl<S: MarketDataStream + 'static> ReconnectingDataStream<S> {
 }
 
 impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
-    /// The same with an observer that is told every fact, and a seed for the jitter.
+    /// The same with an observer that is told every fact, and a seed for the jitter: the page of [`Observer`] shows one.
     pub fn with_observer(inner: S, policy: Policy, seed: u64, observer: O) -> Self {
         Self {
             venue: inner.exchange_name(),
