@@ -93,13 +93,23 @@ fn the_library_is_embedded_by_a_dependency_that_exists() {
     let dependencies = embedding["dependencies"].as_table().unwrap();
     let name = own["package"]["name"].as_str().unwrap();
     assert_eq!(dependencies[name]["default-features"].as_bool(), Some(false));
+    let version = |of: &toml::Value| of.get("version").unwrap_or(of).as_str().unwrap().to_owned();
+    for (other, told) in dependencies.iter().filter(|(other, _)| *other != name) {
+        let (told, own) = (version(told), version(&own["dependencies"][other]));
+        assert!(own.starts_with(&told), "{other} is {own} and not {told}");
+    }
+    let traces = version(&own["dependencies"]["opentelemetry"]);
+    assert!(README.contains(&format!("`opentelemetry` {traces} for traces")));
     let least = own["package"]["rust-version"].as_str().unwrap();
     assert!(README.contains(&format!("Rust {least} or newer")));
 }
 
 #[test]
 fn the_excerpts_stand_in_the_examples() {
-    let examples = [include_str!("../examples/embed.rs"), include_str!("../examples/gate.rs")];
+    let examples = [
+        include_str!("../examples/embed.rs"),
+        include_str!("../examples/gate.rs"),
+    ];
     for excerpt in blocks_of("rust") {
         let is_real = examples.iter().any(|example| example.contains(&excerpt));
         assert!(is_real, "in no example:\n{excerpt}");
