@@ -61,6 +61,8 @@ async fn a_lost_connection_costs_its_own_books_and_comes_back() {
         .await
         .unwrap();
     assert_eq!(connections.len(), 3);
+    let room = sample(&scraped(&registry), "feedwatch_queue_capacity");
+    assert_eq!(room, 3.0 * 1024.0, "of all their queues");
     let mut bot = connections::Bot::default();
     let follow = connections::follow(connections, &mut bot, 1500);
     timeout(LIMIT, follow).await.expect("the frames come");

@@ -1,4 +1,5 @@
-//! The figures of the queue between a stream and its consumer. A stream that is read directly has none.
+//! The figures of the queues between a stream and its consumer. A stream that is read directly has none; one of which several
+//! connections are spawned has one for each.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,7 +13,7 @@ pub struct QueueCells {
     dropped: AtomicU64,
 }
 
-/// The figures of a queue at one moment.
+/// The figures of a stream's queues at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueSnapshot {
     pub(super) capacity: u64,
@@ -49,19 +50,52 @@ impl QueueCells {
     }
 }
 
-/// The queue of a stream, as long as somebody else holds it. Only who attaches one and who scrapes comes here.
+/// The queues of a stream, as long as somebody else holds them. Only who attaches one and who scrapes comes here.
 #[derive(Debug, Default)]
-pub(super) struct AttachedQueue(Mutex<Weak<QueueCells>>);
+pub(super) struct AttachedQueues(Mutex<Vec<Weak<QueueCells>>>);
 
-impl AttachedQueue {
+impl AttachedQueues {
     pub(super) fn attach(&self, capacity: usize) -> Arc<QueueCells> {
         let queue = Arc::new(QueueCells::new(capacity));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&queue);
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.push(Arc::downgrade(&queue));
         queue
     }
 
+    /// What they add up to; `None` where there is none.
     pub(super) fn snapshot(&self) -> Option<QueueSnapshot> {
-        let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()?;
-        Some(queue.snapshot())
+        let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshots = queues.iter().filter_map(Weak::upgrade).map(|queue| queue.snapshot());
+        snapshots.reduce(|sum, one| QueueSnapshot {
+            capacity: sum.capacity.saturating_add(one.capacity),
+            depth: sum.depth.saturating_add(one.depth),
+            dropped: sum.dropped.saturating_add(one.dropped),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queues_of_a_stream_add_up_for_as_long_as_they_are_held() {
+        let attached = AttachedQueues::default();
+        assert_eq!(attached.snapshot(), None);
+        let (one, other) = (attached.attach(10), attached.attach(5));
+        one.set_depth(3);
+        other.set_depth(1);
+        other.dropped(7);
+        let snapshot = |capacity, depth, dropped| QueueSnapshot {
+            capacity,
+            depth,
+            dropped,
+        };
+        assert_eq!(attached.snapshot(), Some(snapshot(15, 4, 7)));
+        drop(other);
+        assert_eq!(attached.snapshot(), Some(snapshot(10, 3, 0)));
+        drop(one);
+        assert_eq!(attached.snapshot(), None);
     }
 }

@@ -7,7 +7,7 @@ use super::connections::Connections;
 use super::figures::Figures;
 use super::instruments::{InstrumentClocks, StreamInstruments};
 use super::labels::LabelSet;
-use super::queue::{AttachedQueue, QueueCells};
+use super::queue::{AttachedQueues, QueueCells};
 use super::seqlock::{Plain, SeqLock, cells};
 use super::snapshot::{SilentInstrument, StreamSnapshot};
 use super::venue::{Direction, Opcode, VenueCells};
@@ -108,7 +108,7 @@ pub struct StreamCells {
     traffic: TrafficCells,
     instruments: StreamInstruments,
     history: History,
-    queue: AttachedQueue,
+    queues: AttachedQueues,
 }
 
 impl StreamCells {
@@ -132,7 +132,7 @@ impl StreamCells {
             traffic: Traffic::ZERO.to_atomic(),
             instruments: StreamInstruments::default(),
             history: History::default(),
-            queue: AttachedQueue::default(),
+            queues: AttachedQueues::default(),
         }
     }
 
@@ -165,9 +165,10 @@ impl StreamCells {
         &self.history
     }
 
-    /// A consumer is attached, whose queue holds so many events. Its series are shown for as long as its figures are held.
+    /// A consumer is attached, whose queue holds so many events. Its figures are shown for as long as they are held; those of several,
+    /// one for each connection that is spawned, add up.
     pub fn attach_queue(&self, capacity: usize) -> Arc<QueueCells> {
-        self.queue.attach(capacity)
+        self.queues.attach(capacity)
     }
 
     /// What the stream is doing.
@@ -206,7 +207,7 @@ impl StreamCells {
             silence: self.instruments.silence(until, figures.instrument_stale_after),
             figures,
             traffic: Traffic::load(&self.traffic),
-            queue: self.queue.snapshot(),
+            queue: self.queues.snapshot(),
         }
     }
 
