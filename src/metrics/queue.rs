@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub struct QueueCells {
     capacity: u64,
     depth: AtomicU64,
-    dropped: AtomicU64,
+    /// Of all queues that the stream has ever had: a counter does not fall when one of them ends.
+    dropped: Arc<AtomicU64>,
 }
 
 /// The figures of a stream's queues at one moment.
@@ -23,11 +24,15 @@ pub(super) struct QueueSnapshot {
 
 impl QueueCells {
     /// Of an empty queue that holds so many events.
-    pub const fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
+        Self::counting(capacity, Arc::default())
+    }
+
+    const fn counting(capacity: usize, dropped: Arc<AtomicU64>) -> Self {
         Self {
             capacity: capacity as u64,
             depth: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
+            dropped,
         }
     }
 
@@ -40,24 +45,19 @@ impl QueueCells {
     pub fn dropped(&self, frames: u64) {
         self.dropped.fetch_add(frames, Relaxed);
     }
-
-    fn snapshot(&self) -> QueueSnapshot {
-        QueueSnapshot {
-            capacity: self.capacity,
-            depth: self.depth.load(Relaxed),
-            dropped: self.dropped.load(Relaxed),
-        }
-    }
 }
 
 /// The queues of a stream, as long as somebody else holds them. Only who attaches one and who scrapes comes here.
 #[derive(Debug, Default)]
-pub(super) struct AttachedQueues(Mutex<Vec<Weak<QueueCells>>>);
+pub(super) struct AttachedQueues {
+    queues: Mutex<Vec<Weak<QueueCells>>>,
+    dropped: Arc<AtomicU64>,
+}
 
 impl AttachedQueues {
     pub(super) fn attach(&self, capacity: usize) -> Arc<QueueCells> {
-        let queue = Arc::new(QueueCells::new(capacity));
-        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = Arc::new(QueueCells::counting(capacity, self.dropped.clone()));
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.retain(|queue| queue.strong_count() > 0);
         queues.push(Arc::downgrade(&queue));
         queue
@@ -65,12 +65,15 @@ impl AttachedQueues {
 
     /// What they add up to; `None` where there is none.
     pub(super) fn snapshot(&self) -> Option<QueueSnapshot> {
-        let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshots = queues.iter().filter_map(Weak::upgrade).map(|queue| queue.snapshot());
-        snapshots.reduce(|sum, one| QueueSnapshot {
-            capacity: sum.capacity.saturating_add(one.capacity),
-            depth: sum.depth.saturating_add(one.depth),
-            dropped: sum.dropped.saturating_add(one.dropped),
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = queues.iter().filter_map(Weak::upgrade);
+        let figures = held.map(|queue| (queue.capacity, queue.depth.load(Relaxed)));
+        let sum =
+            figures.reduce(|(capacity, depth), one| (capacity.saturating_add(one.0), depth.saturating_add(one.1)));
+        sum.map(|(capacity, depth)| QueueSnapshot {
+            capacity,
+            depth,
+            dropped: self.dropped.load(Relaxed),
         })
     }
 }
@@ -94,8 +97,10 @@ mod tests {
         };
         assert_eq!(attached.snapshot(), Some(snapshot(15, 4, 7)));
         drop(other);
-        assert_eq!(attached.snapshot(), Some(snapshot(10, 3, 0)));
+        assert_eq!(attached.snapshot(), Some(snapshot(10, 3, 7)));
         drop(one);
         assert_eq!(attached.snapshot(), None);
+        let _later = attached.attach(2);
+        assert_eq!(attached.snapshot(), Some(snapshot(2, 0, 7)));
     }
 }
