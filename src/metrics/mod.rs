@@ -9,6 +9,7 @@
 
 pub mod catalogue;
 mod collector;
+mod columns;
 mod connections;
 pub mod docs;
 mod exemplar;
@@ -35,7 +36,7 @@ mod venue;
 mod writer;
 
 pub use collector::StreamCollector;
-pub use exposition::{Format, openmetrics, text};
+pub use exposition::{Exposition, Format, openmetrics, text};
 pub use histogram::Histogram;
 pub use instruments::InstrumentClocks;
 pub(crate) use instruments::SocketInstruments;
