@@ -7,6 +7,7 @@
 mod accept;
 mod api;
 mod connection;
+mod place;
 mod rfc3339;
 mod routes;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What is answered to which request.
 
+use super::place::Place;
 use super::{ExporterState, Limits, accept, api};
 use crate::clock::Moment;
 use crate::metrics::{Format, Handler, Streams};
@@ -9,11 +10,10 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use prometheus::IntGauge;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -184,46 +184,6 @@ fn encode(state: &ExporterState, format: Format) -> String {
     let now = Moment::now();
     let own = state.own.gather(now);
     format.render(&state.streams, &own, now)
-}
-
-/// The place of an answer that fills memory, from the first figure read until the last byte is sent.
-struct Place {
-    in_flight: Option<IntGauge>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    /// A place, if there is one left; counted in `in_flight` as long as it is taken.
-    fn take(places: &Arc<Semaphore>, in_flight: Option<&IntGauge>) -> Option<Self> {
-        let permit = Arc::clone(places).try_acquire_owned().ok()?;
-        in_flight.inspect(|gauge| gauge.inc());
-        Some(Self {
-            in_flight: in_flight.cloned(),
-            _permit: permit,
-        })
-    }
-
-    /// The answer, which gives the place back when it is dropped.
-    fn holding<T: AsRef<[u8]> + Send + 'static>(self, answer: T) -> Bytes {
-        Bytes::from_owner(Held { answer, _place: self })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.in_flight.iter().for_each(IntGauge::dec);
-    }
-}
-
-struct Held<T> {
-    answer: T,
-    _place: Place,
-}
-
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
-    fn as_ref(&self) -> &[u8] {
-        self.answer.as_ref()
-    }
 }
 
 /// The time that the scraper leaves for encoding.
