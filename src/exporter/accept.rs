@@ -111,7 +111,7 @@ impl<'t> Media<'t> {
 
 /// Thousandths. `None` for what does not lie between 0 and 1, as in `*/*;q=2`, which Prometheus 2.49.0 sends.
 /// Source: <https://github.com/prometheus/prometheus/issues/13401>
-fn quality(text: &str) -> Option<u16> {
+pub(super) fn quality(text: &str) -> Option<u16> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let quality: f32 = text.parse().ok().filter(|_| plain)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked
@@ -121,7 +121,7 @@ fn quality(text: &str) -> Option<u16> {
 }
 
 /// The parts between separators, those between quotation marks left alone.
-fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+pub(super) fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
         quoted ^= c == '"' && !escaped;

@@ -41,9 +41,12 @@
 
 mod accept;
 mod api;
+mod coding;
 mod connection;
+mod place;
 mod rfc3339;
 mod routes;
+mod scrape;
 #[cfg(test)]
 mod tests;
 mod write_limit;
@@ -123,13 +126,13 @@ pub struct Limits {
     pub connections: usize,
     /// Scrapes that are encoded or sent at once, and as many requests of the API; one more is answered with 503.
     pub scrapes: usize,
-    /// The time for encoding a scrape, where the client does not name a shorter one.
+    /// The time for encoding and sending a scrape, where the client does not name a shorter one.
     pub scrape_time: Duration,
     /// The time for a request's headers to come, counted from the connection or the answer before.
     pub header_time: Duration,
     /// The size of a request's headers: bytes, at least 8 KiB.
     pub header_bytes: usize,
-    /// The time for an answer to be taken.
+    /// The time for an answer to be taken, or a part of a scrape that is sent in parts.
     pub write_time: Duration,
     /// The time for answers under way when the server ends.
     pub drain_time: Duration,

@@ -1,21 +1,23 @@
 //! What is answered to which request.
 
+use super::coding::{self, Coding};
+use super::place::Place;
+use super::scrape::{Rendering, ScrapeBody};
 use super::{ExporterState, Limits, accept, api};
 use crate::clock::Moment;
-use crate::metrics::{Format, Handler, Streams};
+use crate::metrics::{Exposition, Format, Handler, Streams};
 use futures_util::FutureExt;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use prometheus::IntGauge;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -33,10 +35,10 @@ const PATHS: [(&str, Handler); 7] = [
 const ONE_STREAM: &str = "/api/v1/streams/{name}";
 /// How long the scraper gives up after. Source: <https://prometheus.io/docs/instrumenting/writing_exporters/>
 const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
-/// The share of that time for encoding; the rest is for the way back.
+/// The share of that time for encoding and sending; the rest is for the way back.
 const SCRAPE_TIMEOUT_SHARE: f64 = 0.9;
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Either<Full<Bytes>, ScrapeBody>>;
 
 /// Answers requests.
 pub(super) struct Routes {
@@ -107,7 +109,7 @@ impl Routes {
             );
         }
         match handler {
-            Handler::Metrics => self.scrape(&head.headers).await,
+            Handler::Metrics => self.scrape(head).await,
             Handler::Healthy => Ok(ok(PLAIN, "healthy\n")),
             Handler::Ready => match self.state.readiness.obstacle() {
                 None => Ok(ok(PLAIN, "ready\n")),
@@ -151,27 +153,44 @@ impl Routes {
         }
     }
 
-    async fn scrape(&self, headers: &HeaderMap) -> Result<Answer, Refusal> {
+    async fn scrape(&self, head: &Parts) -> Result<Answer, Refusal> {
+        let headers = &head.headers;
         let in_flight = Some(self.state.own.scrapes_in_flight());
         let place = Place::take(&self.scrapes, in_flight).ok_or_else(|| busy("too many scrapes at once"))?;
-        let state = self.state.clone();
-        let format = accept::format(headers);
-        let encoding = spawn_blocking(move || place.holding(encode(&state, format)));
+        let (format, coding) = (accept::format(headers), coding::coding(headers));
+        // Before HTTP/1.1 only its length tells a body that was cut from a whole one.
+        let has_chunks = head.version >= Version::HTTP_11;
         let limit = asked_for(headers).map_or(self.scrape_time, |asked| asked.min(self.scrape_time));
-        match timeout(limit, encoding).await {
-            Ok(Ok(scrape)) => {
-                let mut answer = ok(format.content_type(), scrape);
-                answer
-                    .headers_mut()
-                    .insert(header::VARY, HeaderValue::from_static("accept"));
-                Ok(answer)
+        let mut time = Box::pin(sleep(limit));
+        let state = self.state.clone();
+        let rendering = spawn_blocking(move || {
+            let rendering = Rendering::new(read(&state, format), coding, place);
+            if has_chunks {
+                rendering.portion()
+            } else {
+                rendering.whole()
             }
-            Ok(Err(_panicked)) => Err(Refusal::new(
+        });
+        let rendered = tokio::select! {
+            // What is there is sent, were it late: the client decides.
+            biased;
+            rendered = rendering => rendered,
+            () = &mut time => return Err(busy("the time for the scrape is over")),
+        };
+        let Ok(Ok(first)) = rendered else {
+            return Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "cannot encode the metrics: see the log",
-            )),
-            Err(_elapsed) => Err(busy("the time for the scrape is over")),
+            ));
+        };
+        let mut answer = Response::new(Either::Right(ScrapeBody::new(first, time)));
+        let told = answer.headers_mut();
+        told.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        told.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+        if coding == Coding::Gzip {
+            told.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        Ok(answer)
     }
 }
 
@@ -179,54 +198,15 @@ fn busy(reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1")
 }
 
-fn encode(state: &ExporterState, format: Format) -> String {
+/// Reads all figures that a scrape shows.
+fn read(state: &ExporterState, format: Format) -> Exposition {
     state.own.set_streams(state.streams.count());
     let now = Moment::now();
     let own = state.own.gather(now);
-    format.render(&state.streams, &own, now)
+    format.exposition(&state.streams, &own, now)
 }
 
-/// The place of an answer that fills memory, from the first figure read until the last byte is sent.
-struct Place {
-    in_flight: Option<IntGauge>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    /// A place, if there is one left; counted in `in_flight` as long as it is taken.
-    fn take(places: &Arc<Semaphore>, in_flight: Option<&IntGauge>) -> Option<Self> {
-        let permit = Arc::clone(places).try_acquire_owned().ok()?;
-        in_flight.inspect(|gauge| gauge.inc());
-        Some(Self {
-            in_flight: in_flight.cloned(),
-            _permit: permit,
-        })
-    }
-
-    /// The answer, which gives the place back when it is dropped.
-    fn holding<T: AsRef<[u8]> + Send + 'static>(self, answer: T) -> Bytes {
-        Bytes::from_owner(Held { answer, _place: self })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.in_flight.iter().for_each(IntGauge::dec);
-    }
-}
-
-struct Held<T> {
-    answer: T,
-    _place: Place,
-}
-
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
-    fn as_ref(&self) -> &[u8] {
-        self.answer.as_ref()
-    }
-}
-
-/// The time that the scraper leaves for encoding.
+/// The time that the scraper leaves for encoding and sending.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.parse().ok()?;
     let limit = Duration::try_from_secs_f64(seconds * SCRAPE_TIMEOUT_SHARE).ok()?;
@@ -277,7 +257,7 @@ impl Refusal {
 }
 
 fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Either::Left(Full::new(body.into())));
     let content_type = HeaderValue::from_static(content_type);
     answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
     answer

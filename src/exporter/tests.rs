@@ -205,7 +205,7 @@ async fn the_format_of_a_scrape_is_negotiated_and_that_of_nothing_else() {
                 format.content_type(),
                 "{method} {accept}"
             );
-            assert_eq!(reply.headers["vary"], "accept");
+            assert_eq!(reply.headers["vary"], "accept, accept-encoding");
             let ends = reply.body.ends_with("\n# EOF\n");
             assert_eq!(ends, format != Format::Text && method == "GET", "{method} {accept}");
             let reply = server.ask(&head("/-/healthy")).await;

@@ -105,6 +105,13 @@ impl Sink for Families {
         });
     }
 
+    /// It is never full, so the walk never pauses.
+    fn family_goes_on(&mut self, _metric: &Metric) {}
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// The model of the `prometheus` crate has no exemplars.
     fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value, _exemplar: Option<Exemplar>) {
         let mut metric = proto::Metric::from_label(pairs(identity, series));

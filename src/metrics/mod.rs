@@ -36,6 +36,7 @@
 
 pub mod catalogue;
 mod collector;
+mod columns;
 mod connections;
 #[doc(hidden)] // what `feedwatch metrics` prints
 pub mod docs;
@@ -63,7 +64,7 @@ mod venue;
 mod writer;
 
 pub use collector::StreamCollector;
-pub use exposition::{Format, openmetrics, text};
+pub use exposition::{Exposition, Format, openmetrics, text};
 pub use histogram::Histogram;
 pub use instruments::InstrumentClocks;
 pub(crate) use instruments::SocketInstruments;

@@ -70,6 +70,36 @@ cells! {
     }
 }
 
+/// The labels of a stream's series, rendered once. A scrape holds them, and not the stream.
+#[derive(Debug)]
+pub(super) struct StreamLabels {
+    pub(super) identity: LabelSet,
+    /// Without and with `page_on_stale`.
+    info: [LabelSet; 2],
+}
+
+impl StreamLabels {
+    fn new(info: &StreamInfo, venue: &VenueCells) -> Self {
+        let info_labels = |page_on_stale| {
+            LabelSet::new([
+                ("server_address", info.server_address.as_str()),
+                ("transport", info.transport.as_str()),
+                ("page_on_stale", page_on_stale),
+            ])
+        };
+        Self {
+            identity: LabelSet::new([("venue", venue.name()), ("stream", info.stream.as_str())]),
+            info: ["false", "true"].map(info_labels),
+        }
+    }
+
+    /// Those of the series that says who the stream is, besides its identity.
+    pub(super) const fn info(&self, page_on_stale: bool) -> &LabelSet {
+        let [without, with] = &self.info;
+        if page_on_stale { with } else { without }
+    }
+}
+
 /// The figures of one stream. Dropping the last handle removes all its series.
 ///
 /// A [`crate::stream::WebSocketStream`] and a [`crate::observe::StreamObserver`] count here; who has neither, counts by hand:
@@ -98,9 +128,7 @@ pub struct StreamCells {
     info: StreamInfo,
     venue: Arc<VenueCells>,
     origin: Instant,
-    pub(super) identity: LabelSet,
-    /// Without and with `page_on_stale`.
-    info_labels: [LabelSet; 2],
+    labels: Arc<StreamLabels>,
     page_on_stale: AtomicBool,
     figures: SeqLock<Figures, Connections>,
     /// Until when the clocks have been shown: nanoseconds since the origin.
@@ -115,14 +143,7 @@ impl StreamCells {
     /// All at 0, and idle. `origin` is a moment before everything that will be reported, the present for instance.
     pub fn new(info: StreamInfo, venue: Arc<VenueCells>, origin: Instant) -> Self {
         Self {
-            identity: LabelSet::new([("venue", venue.name()), ("stream", info.stream.as_str())]),
-            info_labels: ["false", "true"].map(|page_on_stale| {
-                LabelSet::new([
-                    ("server_address", info.server_address.as_str()),
-                    ("transport", info.transport.as_str()),
-                    ("page_on_stale", page_on_stale),
-                ])
-            }),
+            labels: Arc::new(StreamLabels::new(&info, &venue)),
             page_on_stale: AtomicBool::new(info.page_on_stale),
             info,
             venue,
@@ -141,13 +162,12 @@ impl StreamCells {
         &self.info
     }
 
-    pub(super) fn info_labels(&self) -> &LabelSet {
-        let [without, with] = &self.info_labels;
-        if self.page_on_stale.load(Relaxed) {
-            with
-        } else {
-            without
-        }
+    pub(super) const fn labels(&self) -> &Arc<StreamLabels> {
+        &self.labels
+    }
+
+    pub(super) fn pages_on_stale(&self) -> bool {
+        self.page_on_stale.load(Relaxed)
     }
 
     /// From now on somebody is to be woken when it is stale, or nobody any more.

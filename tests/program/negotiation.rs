@@ -30,7 +30,7 @@ async fn openmetrics(service: &Service, accept: &str) -> (String, OpenMetrics) {
         response.headers["content-type"],
         format!("{OPENMETRICS}; charset=utf-8")
     );
-    assert_eq!(response.headers["vary"], "accept");
+    assert_eq!(response.headers["vary"], "accept, accept-encoding");
     let read = OpenMetrics::parse(&response.body).unwrap();
     (response.body, read)
 }
@@ -59,7 +59,7 @@ async fn prometheus_gets_openmetrics_with_the_series_that_others_get_as_text() {
             (response.status, response.headers["content-type"].as_str()),
             (200, TEXT)
         );
-        assert_eq!(response.headers["vary"], "accept");
+        assert_eq!(response.headers["vary"], "accept, accept-encoding");
         let text = Exposition::parse(&response.body).unwrap();
         assert_eq!(shape(&text), shape(&read.as_text()), "{accept}");
     }

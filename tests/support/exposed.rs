@@ -1,5 +1,8 @@
 //! A stream with the exporter that shows it, scraped over HTTP.
 
+#[path = "http.rs"]
+mod http;
+
 use crate::exposition::Exposition;
 use crate::support::rig::Rig;
 use crate::support::rows::millis;
@@ -9,7 +12,7 @@ use feedwatch::stream::MarketDataStream;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -100,13 +103,7 @@ impl Exposed {
 pub(crate) async fn scrape(connection: &mut TcpStream) -> String {
     let request = b"GET /metrics HTTP/1.1\r\nHost: feedwatch\r\n\r\n";
     connection.write_all(request).await.unwrap();
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        head.push(connection.read_u8().await.unwrap().into());
-    }
-    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = vec![0; length.unwrap().parse().unwrap()];
-    connection.read_exact(&mut body).await.unwrap();
-    String::from_utf8(body).unwrap()
+    let answer = http::read(connection).await.unwrap();
+    assert_eq!(answer.status, 200, "{:?}", answer.headers);
+    String::from_utf8(answer.body).unwrap()
 }

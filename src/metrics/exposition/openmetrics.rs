@@ -18,9 +18,10 @@
 //! assert!(scrape.ends_with("# EOF\n"));
 //! ```
 
+use super::writer::push_value;
 use super::{Format, Syntax};
 use crate::clock::Moment;
-use crate::metrics::catalogue::Kind;
+use crate::metrics::catalogue::{Kind, Value};
 use crate::metrics::exemplar::Exemplar;
 use crate::metrics::labels::push_escaped;
 use crate::metrics::streams::Streams;
@@ -60,10 +61,12 @@ impl Syntax for OpenMetrics {
 
     /// Name and value of the label are 40 characters; 128 are allowed.
     fn exemplar(&self, out: &mut String, exemplar: &Exemplar) {
-        let Exemplar { trace, value, .. } = exemplar;
         let at = exemplar.unix_millis as f64 / 1000.0;
         // Writing to a String cannot fail.
-        let _ = write!(out, " # {{trace_id=\"{trace}\"}} {value} {at}");
+        let _ = write!(out, " # {{trace_id=\"{}\"}} ", exemplar.trace);
+        push_value(out, Value::Float(exemplar.value));
+        out.push(' ');
+        push_value(out, Value::Float(at));
     }
 
     fn end(&self) -> &'static str {

@@ -6,18 +6,29 @@ use crate::metrics::exemplar::Exemplar;
 use crate::metrics::histogram::{Bucket, HistogramSnapshot};
 use crate::metrics::labels::LabelSet;
 use crate::metrics::scrape::Sink;
-use std::fmt::Write;
 
 /// Writes metric after metric: a header, then its samples.
 pub(super) struct Writer<'a> {
     out: &'a mut String,
     syntax: &'a dyn Syntax,
     name: &'a str,
+    /// Full with so many bytes.
+    limit: usize,
 }
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(out: &'a mut String, syntax: &'a dyn Syntax) -> Self {
-        Self { out, syntax, name: "" }
+        Self::with_limit(out, syntax, usize::MAX)
+    }
+
+    pub(super) const fn with_limit(out: &'a mut String, syntax: &'a dyn Syntax, limit: usize) -> Self {
+        let name = "";
+        Self {
+            out,
+            syntax,
+            name,
+            limit,
+        }
     }
 
     /// The samples that follow are of this metric.
@@ -62,6 +73,10 @@ impl Sink for Writer<'_> {
         self.begin(metric.name, metric.help, metric.kind.as_str());
     }
 
+    fn family_goes_on(&mut self, metric: &Metric) {
+        self.name = metric.name;
+    }
+
     fn value(&mut self, identity: &LabelSet, series: &LabelSet, value: Value, exemplar: Option<Exemplar>) {
         self.value(&[identity.text(), series.text()], value, exemplar);
     }
@@ -70,30 +85,51 @@ impl Sink for Writer<'_> {
         let labels = [identity.text(), series.text()];
         self.histogram(&labels, value.buckets.iter().copied(), value.count, value.sum);
     }
+
+    fn is_full(&self) -> bool {
+        self.out.len() >= self.limit
+    }
 }
 
 /// Name, labels, and a space.
 fn push_series(out: &mut String, name: &str, suffix: &str, labels: &[&str], last: &str) {
     out.push_str(name);
     out.push_str(suffix);
-    let mut separator = "{";
+    let mut separator = '{';
     for part in labels.iter().copied().chain([last]).filter(|part| !part.is_empty()) {
-        out.push_str(separator);
+        out.push(separator);
         out.push_str(part);
-        separator = ",";
+        separator = ',';
     }
-    out.push_str(if separator == "{" { " " } else { "} " });
+    out.push_str(if separator == '{' { " " } else { "} " });
 }
 
-fn push_value(out: &mut String, value: Value) {
-    // Writing to a String cannot fail.
-    let _ = match value {
-        Value::Int(value) => write!(out, "{value}"),
-        Value::Float(value) if value.is_nan() => write!(out, "NaN"),
-        Value::Float(f64::INFINITY) => write!(out, "+Inf"),
-        Value::Float(f64::NEG_INFINITY) => write!(out, "-Inf"),
-        Value::Float(value) => write!(out, "{value}"),
-    };
+/// The shortest text that reads as the same number.
+pub(super) fn push_value(out: &mut String, value: Value) {
+    match value {
+        Value::Int(value) => push_int(out, value),
+        Value::Float(value) => push_float(out, value),
+    }
+}
+
+fn push_int(out: &mut String, value: u64) {
+    match u8::try_from(value) {
+        // Nearly all of them.
+        Ok(digit @ 0..=9) => out.push(char::from(b'0' + digit)),
+        _ => out.push_str(itoa::Buffer::new().format(value)),
+    }
+}
+
+fn push_float(out: &mut String, value: f64) {
+    if value.is_nan() {
+        out.push_str("NaN");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    } else {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        out.push_str(text.strip_suffix(".0").unwrap_or(text));
+    }
 }
 
 /// The text of a bound: a label value, and so a matter of letters. It is as the `%g` of C, but always with a point or an
@@ -125,7 +161,13 @@ mod tests {
     fn numbers_are_written_as_prometheus_reads_them() {
         for (number, text) in [
             (1.0, "1"),
+            (0.0, "0"),
+            (-1.5, "-1.5"),
             (0.001, "0.001"),
+            (1_700_000_000.123, "1700000000.123"),
+            (9_007_199_254_740_991.0, "9007199254740991"),
+            (2.5e-7, "2.5e-7"),
+            (1e20, "1e+20"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
