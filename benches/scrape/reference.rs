@@ -43,6 +43,7 @@ impl Reference {
                         let options = HistogramOpts::from(options).buckets(bounds.to_vec());
                         Vector::Histogram(registered(&registry, HistogramVec::new(options, &labels)))
                     }
+                    other => unreachable!("{other:?} is new, and has no vector here yet"),
                 };
                 (metric.name, vector)
             });
