@@ -112,9 +112,9 @@ fn any_config() -> impl Strategy<Value = Config> {
         any::<bool>(),
     );
     let streams = prop::collection::btree_map(1..5_u8, stream, 1..4);
-    (streams, 1..3_u32, 1..3_u32).prop_map(|(streams, send_timeout, max_failures)| {
+    (streams, 1..3_u32, 1..3_u32, 1..3_u32).prop_map(|(streams, send_timeout, head_start, max_failures)| {
         let mut text = format!(
-            "transport.send_timeout_ms = {send_timeout}\nreconnection.max_consecutive_failures = {max_failures}\n"
+            "transport.send_timeout_ms = {send_timeout}\ntransport.connect_attempt_delay_ms = 1{head_start}\nreconnection.max_consecutive_failures = {max_failures}\n"
         );
         for (name, (port, instruments, pong_timeout, stable_after, page)) in streams {
             let instruments: Vec<_> = instruments.iter().map(|id| format!("\"{id}\"")).collect();

@@ -239,12 +239,23 @@ fn of_transport(before: &TransportConfig, next: &TransportConfig) -> Vec<&'stati
     let TransportConfig {
         send_timeout,
         close_timeout,
+        connect_attempt_delay,
+        tcp: TcpOptions {
+            keepalive,
+            user_timeout,
+        },
         max_message_bytes,
         read_buffer_bytes,
     } = before;
     differing([
         ("transport.send_timeout_ms", *send_timeout != next.send_timeout),
         ("transport.close_timeout_ms", *close_timeout != next.close_timeout),
+        (
+            "transport.connect_attempt_delay_ms",
+            *connect_attempt_delay != next.connect_attempt_delay,
+        ),
+        ("transport.tcp_keepalive_ms", *keepalive != next.tcp.keepalive),
+        ("transport.tcp_user_timeout_ms", *user_timeout != next.tcp.user_timeout),
         (
             "transport.max_message_bytes",
             *max_message_bytes != next.max_message_bytes,
@@ -499,6 +510,7 @@ mod tests {
                 "telemetry.service_name" => "\"other\"",
                 "telemetry.sample_ratio" => "0.5",
                 "telemetry.headers_file" => headers.as_str(),
+                "transport.connect_attempt_delay_ms" => "500",
                 _ => "5678",
             };
             let value = if key.path.ends_with("scrapes") { "7" } else { value };

@@ -6,10 +6,17 @@ use super::value::Raw;
 use crate::stream::TransportOptions;
 use crate::supervise::DialLimit;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use tracing::Level;
 
 const MIB: usize = 1024 * 1024;
+/// Shorter ones flood a host with attempts, longer ones help nobody (RFC 8305, sections 5 and 8).
+const HEAD_STARTS: RangeInclusive<u64> = 10..=2000;
+/// Kernels count in whole seconds, in 15 bits.
+const KEEPALIVES: RangeInclusive<u64> = 1000..=32_767_000;
+/// Shorter than the retransmissions on a bad line would end connections that are well.
+const USER_TIMEOUTS: RangeInclusive<u64> = 1000..=86_400_000;
 
 /// What is served over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +32,10 @@ pub struct ExporterConfig {
 /// What holds for every connection to a venue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportConfig {
+    /// Of several addresses of a host, each has so much of a head start over the next.
+    pub connect_attempt_delay: Duration,
+    /// What the kernel watches over.
+    pub tcp: TcpOptions,
     /// The time limit of sending a frame.
     pub send_timeout: Duration,
     /// The time limit of the closing handshake.
@@ -114,6 +125,10 @@ impl TransportConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let defaults = TransportOptions::default();
         Self {
+            connect_attempt_delay: section
+                .take("connect_attempt_delay_ms", |raw| raw.millis_within(HEAD_STARTS))
+                .unwrap_or(defaults.connect_attempt_delay),
+            tcp: read_tcp(section),
             send_timeout: section
                 .take("send_timeout_ms", |raw| raw.millis(1))
                 .unwrap_or(defaults.send_timeout),

@@ -52,6 +52,7 @@ impl StreamConfig {
             read_buffer_bytes: transport.read_buffer_bytes,
         }
     }
+            connect_attempt_delay: transport.connect_attempt_delay,
 }
 
 /// The shortest that watches something; valid above the first `[section]`.

@@ -1,5 +1,6 @@
 //! Streams: the trait, the facts that they report, the driver that reconnects, and the transport.
 
+mod candidates;
 mod clocks;
 mod connection;
 mod deadline;

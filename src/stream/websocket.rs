@@ -1,5 +1,6 @@
 //! The transport: one venue over WebSocket.
 
+use super::candidates;
 use super::connection::Connection;
 use super::dial::{Dialler, TcpDialler};
 use super::endpoint::Endpoint;
@@ -11,7 +12,6 @@ use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscrib
 use crate::metrics::{InstrumentClocks, StreamCells};
 use crate::venue::Venue;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ const WRITE_LIMIT: usize = 1024 * 1024;
 pub struct TransportOptions {
     /// The time between two pings; `None` = the venue's own rule.
     pub ping_interval: Option<Duration>,
+    /// Of several addresses of a host, each has so much of a head start over the next (RFC 8305, section 5).
+    pub connect_attempt_delay: Duration,
     /// The connection is lost when so long after a ping nothing at all has come: pongs queue behind data.
     pub pong_timeout: Duration,
     /// How long an answer to a change of subscriptions is awaited. The first subscription has the supervisor's deadline.
@@ -45,6 +47,7 @@ impl Default for TransportOptions {
     fn default() -> Self {
         Self {
             ping_interval: None,
+            connect_attempt_delay: Duration::from_millis(250),
             pong_timeout: Duration::from_secs(20),
             subscribe_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(5),
@@ -132,7 +135,11 @@ impl<D: Dialler> WebSocketStream<D> {
         let addresses = resolved.map_err(|error| failure::of_resolve(&error))?;
 
         let phase = self.enter(DialPhase::Connect);
-        let connected = self.connect_to_any(addresses).await;
+        let head_start = self.options.borrow().connect_attempt_delay;
+        let connected = candidates::connect(&self.dialler, addresses, head_start).await;
+        if let Ok((_, peer)) = &connected {
+            self.tell(TransportFact::Peer(*peer));
+        }
         drop(phase);
         let io = connected?;
 
@@ -184,27 +191,6 @@ impl<D: Dialler> WebSocketStream<D> {
             self.instruments.of_socket(),
             self.observer.clone(),
         ))
-    }
-
-    /// Tries one address after the other. Of several failures the first counts, but for one that says nothing of the venue:
-    /// a family of addresses that this host cannot reach.
-    async fn connect_to_any(&mut self, addresses: Vec<SocketAddr>) -> Result<D::Io, Failure> {
-        let mut worst: Option<Failure> = None;
-        for address in addresses {
-            match self.dialler.connect(address).await {
-                Ok(io) => {
-                    self.tell(TransportFact::Peer(address));
-                    return Ok(io);
-                }
-                Err(error) => {
-                    let failure = failure::of_connect(&error, address);
-                    if worst.as_ref().is_none_or(|worst| worst.cause == Cause::TcpUnreachable) {
-                        worst = Some(failure);
-                    }
-                }
-            }
-        }
-        Err(worst.unwrap_or(Failure::new(Cause::Dns).with_detail("the name has no address")))
     }
 
     fn enter(&mut self, phase: DialPhase) -> PhaseTimer {

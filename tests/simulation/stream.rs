@@ -107,6 +107,7 @@ pub(crate) fn build(
     });
     let options = TransportOptions {
         ping_interval: Some(secs(7)),
+        connect_attempt_delay: Duration::from_millis(250),
         pong_timeout: secs(6),
         subscribe_timeout: secs(4),
         send_timeout: secs(3),
