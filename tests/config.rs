@@ -3,7 +3,7 @@
 #![cfg(feature = "service")]
 
 use feedwatch::config::{Config, ConfigErrors, KEYS, LogFormat};
-use feedwatch::stream::Endpoint;
+use feedwatch::stream::{Endpoint, TcpOptions};
 use feedwatch::supervise::{OnStale, Policy};
 use proptest::prelude::*;
 use std::ffi::{OsStr, OsString};

@@ -4,7 +4,7 @@ use super::driven::{self, Command, Driven};
 use crate::config::{DialConfig, Difference, Fate, StreamConfig, TransportConfig};
 use crate::market::StreamName;
 use crate::metrics::Streams;
-use crate::stream::{DialGate, Endpoint, TcpDialler, TlsTrust};
+use crate::stream::{DialGate, Endpoint, TcpDialler, TcpOptions, TlsTrust};
 use crate::supervise::DialLimit;
 use opentelemetry::global::BoxedTracer;
 use std::collections::{HashMap, HashSet};
@@ -30,6 +30,8 @@ pub(super) struct RunningStreams {
     /// So many sockets are left for streams.
     limit: usize,
     places: Arc<Semaphore>,
+    /// Of each connection from now on.
+    tcp: watch::Sender<TcpOptions>,
     /// By host: streams of a host share its look-ups.
     diallers: HashMap<String, TcpDialler>,
     dial: DialConfig,
@@ -55,6 +57,7 @@ impl RunningStreams {
             tracer,
             limit,
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            tcp: watch::channel(TcpOptions::default()).0,
             diallers: HashMap::new(),
             dial,
             gates: HashMap::new(),
@@ -72,6 +75,11 @@ impl RunningStreams {
             gate.set_limit(venue.or_set(dial.per_second, dial.burst));
         }
         self.dial = dial;
+    }
+
+    /// What the kernel watches over, of each connection from now on.
+    pub(super) fn set_tcp(&self, tcp: TcpOptions) {
+        self.tcp.send_replace(tcp);
     }
 
     /// Starts a stream.
@@ -152,6 +160,20 @@ impl RunningStreams {
             (dialler, gate.clone()),
             &self.shown,
             self.tracer.clone(),
+
+    fn dialler(&mut self, endpoint: &Endpoint) -> TcpDialler {
+        let (places, tcp) = (&self.places, &self.tcp);
+        let dialler = self.diallers.entry(key(endpoint).0);
+        let new = || TcpDialler::with_places(places.clone()).with_options(tcp.subscribe());
+        dialler.or_insert_with(new).clone()
+    }
+
+    fn gate(&mut self, endpoint: &Endpoint, venue: DialLimit) -> DialGate {
+        let dial = &self.dial;
+        let gate = self.gates.entry(key(endpoint));
+        let new = || (DialGate::new(venue.or_set(dial.per_second, dial.burst)), venue);
+        gate.or_insert_with(new).0.clone()
+    }
         )
         .await
     }

@@ -100,6 +100,7 @@ impl Service {
         let trust = trust_for(config)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
         let mut streams = RunningStreams::new(shown.clone(), trust, tracer, places, config.dial.clone());
+        streams.set_tcp(config.transport.tcp.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
         }
@@ -141,6 +142,7 @@ impl Service {
         }
         tell(&difference);
         self.streams.set_dial(next.dial.clone());
+        self.streams.set_tcp(next.transport.tcp.clone());
         self.streams.follow(difference, &next.transport).await;
         self.own.config_in_force(next.hash, Moment::now());
         self.config = next;

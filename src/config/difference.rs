@@ -7,7 +7,7 @@ use super::{
     Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, StreamConfig, TracesConfig, TransportConfig,
 };
 use crate::market::{Instrument, StreamName};
-use crate::stream::TransportOptions;
+use crate::stream::{TcpOptions, TransportOptions};
 use crate::supervise::Policy;
 use std::collections::{HashMap, HashSet};
 use std::fmt;

@@ -3,7 +3,7 @@
 use super::error::quoted;
 use super::section::Section;
 use super::value::Raw;
-use crate::stream::TransportOptions;
+use crate::stream::{TcpOptions, TransportOptions};
 use crate::supervise::DialLimit;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -142,6 +142,22 @@ impl TransportConfig {
                 .take("read_buffer_bytes", |raw| raw.bytes(4096..=MIB as u64))
                 .unwrap_or(defaults.read_buffer_bytes),
         }
+    }
+}
+
+fn read_tcp(section: &mut Section<'_, '_>) -> TcpOptions {
+    let TcpOptions {
+        keepalive,
+        user_timeout,
+    } = TcpOptions::default();
+    let or_off = |time: Duration| Some(time).filter(|time| !time.is_zero());
+    TcpOptions {
+        keepalive: section
+            .take("tcp_keepalive_ms", |raw| raw.millis_or_off(KEEPALIVES))
+            .map_or(keepalive, or_off),
+        user_timeout: section
+            .take("tcp_user_timeout_ms", |raw| raw.millis_or_off(USER_TIMEOUTS))
+            .map_or(user_timeout, or_off),
     }
 }
 

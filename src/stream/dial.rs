@@ -1,5 +1,6 @@
 //! Dialling: name look-up and TCP, behind a trait so that a stream can run in a simulated network.
 
+use super::tcp::TcpOptions;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
@@ -28,13 +29,14 @@ pub trait Dialler: Send + Sync + 'static {
 ///
 /// A look-up holds a thread for as long as the resolver pleases, also after the dial has given it up. So that a resolver
 /// which hangs does not take every thread there is, the streams of a host share one of these (it is cheap to clone), and
-/// look up only a few at once.
+/// look up only a few at once. A stream with endpoints on several hosts has a [`TcpDialler::with_lookups_of`] each.
 #[derive(Clone, Debug)]
 pub struct TcpDialler {
     lookups: Arc<Semaphore>,
     places: Arc<Semaphore>,
 }
 
+    options: watch::Receiver<TcpOptions>,
 impl TcpDialler {
     /// With a place for each socket: where none is left, a dial fails as if there were no file descriptor left.
     pub fn with_places(places: Arc<Semaphore>) -> Self {
@@ -44,8 +46,30 @@ impl TcpDialler {
         }
     }
 }
+            options: watch::channel(TcpOptions::default()).1,
 
 impl Default for TcpDialler {
+
+    /// The same with options that may change: each connection follows those of its dial.
+    #[must_use]
+    pub fn with_options(mut self, options: watch::Receiver<TcpOptions>) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The same, which looks this host up like the other dialler: a name server that hangs for one host keeps nobody from
+    /// another.
+    #[must_use]
+    pub fn with_lookups_of(mut self, host: &str, other: &Self) -> Self {
+        self.others.push((host.to_owned(), other.lookups.clone()));
+        self
+    }
+
+    fn lookups(&self, host: &str) -> &Arc<Semaphore> {
+        let mut others = self.others.iter();
+        let other = others.find(|(name, _)| name.eq_ignore_ascii_case(host));
+        other.map_or(&self.lookups, |(_, lookups)| lookups)
+    }
     /// As many sockets as the system allows.
     fn default() -> Self {
         Self::with_places(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
@@ -86,7 +110,12 @@ impl Dialler for TcpDialler {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let permit = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let permit = self
+            .lookups(host)
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let host = host.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
             let _until_it_returns = permit;
@@ -102,7 +131,13 @@ impl Dialler for TcpDialler {
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpIo> {
         let no_place = |_| io::Error::new(io::ErrorKind::OutOfMemory, "no file descriptor is left for streams");
         let place = self.places.clone().try_acquire_owned().map_err(no_place)?;
-        let stream = TcpStream::connect(address).await?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        self.options.borrow().set_on(&socket)?;
+        let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(TcpIo { stream, _place: place })
     }

@@ -17,6 +17,7 @@ mod reconnecting;
 mod slot;
 mod spawn;
 mod subscriptions;
+mod tcp;
 mod timer;
 mod tls;
 mod websocket;
@@ -30,6 +31,7 @@ pub use many::ManyConnections;
 pub use polled::PolledAfresh;
 pub use reconnecting::ReconnectingDataStream;
 pub use spawn::{StreamControl, StreamHandle};
+pub use tcp::TcpOptions;
 #[cfg(feature = "service")]
 pub(crate) use tls::MaybeTls;
 pub use tls::TlsTrust;
