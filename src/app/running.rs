@@ -9,7 +9,7 @@ use crate::supervise::DialLimit;
 use opentelemetry::global::BoxedTracer;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -95,7 +95,8 @@ impl RunningStreams {
         for name in difference.removed {
             self.running.remove(name);
         }
-        let keys = || difference.streams.iter().map(|(config, _)| key(&config.endpoint));
+        let endpoints = || difference.streams.iter().flat_map(|(config, _)| config.endpoints());
+        let keys = || endpoints().map(key);
         let (hosts, ports): (HashSet<_>, HashSet<_>) = (keys().map(|(host, _)| host).collect(), keys().collect());
         self.diallers.retain(|host, _| hosts.contains(host));
         self.gates.retain(|port, _| ports.contains(port));
@@ -142,24 +143,23 @@ impl RunningStreams {
     }
 
     async fn assemble(&mut self, config: &StreamConfig, transport: &TransportConfig) -> Driven {
-        let (host, port) = key(&config.endpoint);
-        let (places, dial) = (&self.places, &self.dial);
-        let dialler = self
-            .diallers
-            .entry(host.clone())
-            .or_insert_with(|| TcpDialler::with_places(places.clone()))
-            .clone();
-        let (gate, _) = self.gates.entry((host, port)).or_insert_with(|| {
-            let venue = config.venue.limits().dial;
-            (DialGate::new(venue.or_set(dial.per_second, dial.burst)), venue)
-        });
+        let mut dialler = self.dialler(&config.endpoint);
+        for endpoint in &config.alternatives {
+            let lookups = self.dialler(endpoint);
+            dialler = dialler.with_lookups_of(endpoint.host(), &lookups);
+        }
+        let venue = config.venue.limits().dial;
+        let gates = config.endpoints().map(|endpoint| self.gate(endpoint, venue)).collect();
         driven::assemble(
             config,
             transport,
             self.trust.clone(),
-            (dialler, gate.clone()),
+            (dialler, gates),
             &self.shown,
             self.tracer.clone(),
+        )
+        .await
+    }
 
     fn dialler(&mut self, endpoint: &Endpoint) -> TcpDialler {
         let (places, tcp) = (&self.places, &self.tcp);
@@ -173,9 +173,6 @@ impl RunningStreams {
         let gate = self.gates.entry(key(endpoint));
         let new = || (DialGate::new(venue.or_set(dial.per_second, dial.burst)), venue);
         gate.or_insert_with(new).0.clone()
-    }
-        )
-        .await
     }
 }
 

@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::config::{Config, Difference, Fate, NeedsRestart, StreamConfig};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};
-use crate::stream::TlsTrust;
+use crate::stream::{Endpoint, TlsTrust};
 use opentelemetry::global::BoxedTracer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -173,7 +173,8 @@ impl Service {
 }
 
 fn needs_tls(config: &Config) -> bool {
-    config.streams.iter().any(|stream| stream.endpoint.is_tls())
+    let mut endpoints = config.streams.iter().flat_map(StreamConfig::endpoints);
+    endpoints.any(Endpoint::is_tls)
 }
 
 /// Reading the system's certificates takes longer than all the rest of the start.

@@ -223,6 +223,11 @@ pub const KEYS: &[KeyDoc] = &[
         "where to connect, ws:// or wss://; by default the venue's own address",
     ),
     key(
+        "streams[].alternatives",
+        "[]",
+        "further addresses, tried in turn with that one: each failure moves on to the next; at most 15",
+    ),
+    key(
         "streams[].instruments",
         "[]",
         "what to subscribe to, in the venue's spelling; with none the stream idles",

@@ -5,6 +5,7 @@
 //! A variable `FEEDWATCH__SECTION__KEY` replaces the key's value in the file; what a stream sets for itself still wins.
 
 mod difference;
+mod endpoints;
 mod environment;
 mod error;
 mod keys;

@@ -11,6 +11,7 @@ pub mod catalogue;
 mod collector;
 mod connections;
 pub mod docs;
+mod endpoints;
 mod exemplar;
 mod exposition;
 mod figures;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Look-ups of one dialler at once.
 const LOOKUPS: usize = 4;
@@ -33,22 +33,22 @@ pub trait Dialler: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct TcpDialler {
     lookups: Arc<Semaphore>,
+    /// Those of other hosts, by name.
+    others: Vec<(String, Arc<Semaphore>)>,
     places: Arc<Semaphore>,
+    options: watch::Receiver<TcpOptions>,
 }
 
-    options: watch::Receiver<TcpOptions>,
 impl TcpDialler {
     /// With a place for each socket: where none is left, a dial fails as if there were no file descriptor left.
     pub fn with_places(places: Arc<Semaphore>) -> Self {
         Self {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            others: Vec::new(),
             places,
+            options: watch::channel(TcpOptions::default()).1,
         }
     }
-}
-            options: watch::channel(TcpOptions::default()).1,
-
-impl Default for TcpDialler {
 
     /// The same with options that may change: each connection follows those of its dial.
     #[must_use]
@@ -70,6 +70,9 @@ impl Default for TcpDialler {
         let other = others.find(|(name, _)| name.eq_ignore_ascii_case(host));
         other.map_or(&self.lookups, |(_, lookups)| lookups)
     }
+}
+
+impl Default for TcpDialler {
     /// As many sockets as the system allows.
     fn default() -> Self {
         Self::with_places(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))

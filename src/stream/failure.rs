@@ -26,8 +26,8 @@ pub(super) fn of_resolve(error: &io::Error) -> Failure {
     Failure::new(cause).with_detail(error.to_string())
 }
 
-/// TCP connect to an address. Without an address of its own of that family (IPv6 is off) the host cannot reach it; otherwise
-/// it has run out of ports.
+/// TCP connect to an address. Without that family, or an address of its own in it (IPv6 is off), the host cannot reach it;
+/// otherwise it has run out of ports.
 pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Failure {
     let has_no_address = error.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv6();
     if has_no_address || error.raw_os_error() == Some(NO_SUCH_FAMILY) {

@@ -66,6 +66,14 @@ pub trait MarketDataStream: Send {
         async {}
     }
 
+    /// Where it can connect, in the order in which its driver tries it; empty = it does not say.
+    fn endpoints(&self) -> Vec<Endpoint> {
+        Vec::new()
+    }
+
+    /// The next `connect` is to the endpoint at this place among [`MarketDataStream::endpoints`].
+    fn choose_endpoint(&mut self, _place: usize) {}
+
     /// The phase that was under way when a `connect` was cut off by its deadline.
     fn dial_phase(&self) -> DialPhase {
         DialPhase::Connect

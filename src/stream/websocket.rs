@@ -64,7 +64,9 @@ impl Default for TransportOptions {
 /// Pings are sent and pongs are judged while [`MarketDataStream::next_event`] is polled.
 pub struct WebSocketStream<D: Dialler = TcpDialler> {
     venue: &'static dyn Venue,
+    /// Where it connects; one of `endpoints`.
     endpoint: Endpoint,
+    endpoints: Vec<Endpoint>,
     options: watch::Receiver<TransportOptions>,
     dialler: D,
     trust: TlsTrust,
@@ -87,6 +89,7 @@ impl WebSocketStream {
     ) -> Self {
         Self {
             venue,
+            endpoints: vec![endpoint.clone()],
             endpoint,
             options: watch::channel(options).1,
             dialler: TcpDialler::default(),
@@ -106,6 +109,7 @@ impl<D: Dialler> WebSocketStream<D> {
         WebSocketStream {
             venue: self.venue,
             endpoint: self.endpoint,
+            endpoints: self.endpoints,
             options: self.options,
             dialler,
             trust: self.trust,
@@ -121,6 +125,13 @@ impl<D: Dialler> WebSocketStream<D> {
     #[must_use]
     pub fn with_options(mut self, options: watch::Receiver<TransportOptions>) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The same with further endpoints, which its driver tries in turn where one has failed.
+    #[must_use]
+    pub fn with_alternatives(mut self, alternatives: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.endpoints.extend(alternatives);
         self
     }
 
@@ -141,7 +152,7 @@ impl<D: Dialler> WebSocketStream<D> {
             self.tell(TransportFact::Peer(*peer));
         }
         drop(phase);
-        let io = connected?;
+        let (io, _) = connected?;
 
         let io = if self.endpoint.is_tls() {
             let phase = self.enter(DialPhase::Tls);
@@ -260,6 +271,16 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
     async fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.close().await;
+        }
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        self.endpoints.clone()
+    }
+
+    fn choose_endpoint(&mut self, place: usize) {
+        if let Some(endpoint) = self.endpoints.get(place) {
+            self.endpoint = endpoint.clone();
         }
     }
 
