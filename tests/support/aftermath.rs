@@ -38,10 +38,10 @@ fn alive_tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Open descriptors of this process that are TCP sockets, by their inodes.
+/// Open descriptors of this process that are TCP sockets in the network of this thread, by their inodes.
 fn tcp_inodes() -> Vec<String> {
     let mut of_tcp = BTreeSet::new();
-    for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+    for table in ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"] {
         let table = std::fs::read_to_string(table).unwrap();
         // The tenth column is the inode.
         of_tcp.extend(
