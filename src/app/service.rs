@@ -233,3 +233,20 @@ struct Counts {
     changed: usize,
     unchanged: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alternative_may_be_what_needs_tls() {
+        let needs = |lines: &str| {
+            let none: [(&str, &str); 0] = [];
+            let text = format!("[[streams]]\nname = 'a'\nvenue = 'polymarket'\n{lines}");
+            needs_tls(&Config::parse("test", &text, none).unwrap())
+        };
+        assert!(needs(""));
+        assert!(!needs("url = 'ws://one.example'\nalternatives = ['ws://two.example']"));
+        assert!(needs("url = 'ws://one.example'\nalternatives = ['wss://two.example']"));
+    }
+}
