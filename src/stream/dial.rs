@@ -18,10 +18,10 @@ pub trait Dialler: Send + Sync + 'static {
     /// A connected byte stream.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The addresses of a host.
+    /// The addresses of a host, the preferred ones first.
     fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// A connection to one of them.
+    /// A connection to one of them. Several run at once; one that another has overtaken is dropped.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Io>> + Send;
 }
 

@@ -44,6 +44,8 @@ const OUT_OF_DESCRIPTORS: i32 = 24;
 pub(crate) struct Host {
     pub(crate) name: String,
     address: SocketAddr,
+    /// Named first by the resolver, and of a family that leads nowhere.
+    nowhere: SocketAddr,
     weather: Mutex<Weather>,
     /// Wakes in the order of waiting, which tokio's `watch` does not.
     changed: Notify,
@@ -79,6 +81,7 @@ impl Host {
         Self {
             name,
             address: ([192, 0, 2, number], 80).into(),
+            nowhere: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into()], 80).into(),
             weather: Mutex::new(Weather::Fine),
             changed: Notify::new(),
             calm: Mutex::new(false),
@@ -152,6 +155,16 @@ impl Host {
     async fn one_way(&self) {
         let latency = self.latency.draw(&mut self.rng.lock().unwrap());
         sleep(latency).await;
+    }
+
+    /// Packets are lost, or a router says so.
+    async fn lead_nowhere<T>(&self) -> io::Result<T> {
+        self.one_way().await;
+        let is_told = self.rng.lock().unwrap().bool();
+        if is_told {
+            return Err(io::ErrorKind::NetworkUnreachable.into());
+        }
+        std::future::pending().await
     }
 
     /// A dial begins. Returns how many have, within the second that ends with it.
@@ -243,10 +256,14 @@ impl Dialler for Way {
             }
         }
         self.host.one_way().await;
-        Ok(vec![self.host.address])
+        Ok(vec![self.host.nowhere, self.host.address])
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Wire> {
+        if address == self.host.nowhere {
+            let _open = Ticket::new(&self.open);
+            return self.host.lead_nowhere().await;
+        }
         assert_eq!(address, self.host.address);
         let ticket = Ticket::new(&self.open);
         loop {

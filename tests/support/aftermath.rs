@@ -72,6 +72,7 @@ fn inode(link: &Path) -> Option<String> {
 
 #[tokio::test]
 async fn a_socket_that_is_open_is_counted() {
+    let _turn = TURN.lock().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
     let own = inode(&link).unwrap();
