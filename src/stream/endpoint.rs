@@ -122,7 +122,7 @@ impl Endpoint {
     }
 
     /// Whether both are the same place, however they are written.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         let asked = |endpoint: &Self| endpoint.uri.path_and_query().cloned();
         self.tls == other.tls
             && self.port == other.port
