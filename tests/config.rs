@@ -3,7 +3,7 @@
 #![cfg(feature = "service")]
 
 use feedwatch::config::{Config, ConfigErrors, KEYS, LogFormat};
-use feedwatch::stream::Endpoint;
+use feedwatch::stream::{Endpoint, TcpOptions};
 use feedwatch::supervise::{OnStale, Policy};
 use proptest::prelude::*;
 use std::ffi::{OsStr, OsString};
@@ -122,6 +122,7 @@ fn what_the_shipped_file_leaves_commented_is_valid() {
         "sample_ratio",
         "timeout_ms",
         "url",
+        "alternatives",
         "instruments_per_connection",
         "reconnection",
     ];
@@ -256,6 +257,42 @@ fn a_stream_overrides_the_policy_key_by_key() {
     assert_eq!((b.pong_timeout, b.page_on_stale), (Duration::from_secs(20), false));
     assert_eq!(b.ping_interval, Some(Duration::from_secs(7)));
     assert_eq!(b.endpoint.to_string(), "ws://127.0.0.1:9001/ws");
+}
+
+#[test]
+fn a_stream_has_the_endpoints_that_it_names_in_their_order() {
+    let named = |lines: &str| {
+        let config = parse(&format!("{STREAM}{lines}")).unwrap();
+        let endpoints = config.streams[0].endpoints().map(Endpoint::authority);
+        endpoints.collect::<Vec<_>>()
+    };
+    let own = "ws-subscriptions-clob.polymarket.com:443";
+    assert_eq!(named(""), [own]);
+    assert_eq!(named("alternatives = ['ws://two.example']"), [own, "two.example:80"]);
+    let lines = "url = 'wss://one.example'\nalternatives = ['wss://two.example:8443', 'ws://[::1]:9001']";
+    assert_eq!(named(lines), ["one.example:443", "two.example:8443", "[::1]:9001"]);
+    let many: Vec<_> = (1..16).map(|n| format!("'wss://{n}.example'")).collect();
+    assert_eq!(named(&format!("alternatives = [{}]", many.join(", "))).len(), 16);
+}
+
+#[test]
+fn what_the_kernel_watches_over_can_be_turned_off() {
+    let tcp = |lines: &str| parse(&format!("{lines}\n{STREAM}")).unwrap().transport.tcp;
+    assert_eq!(tcp(""), TcpOptions::default());
+    let off = TcpOptions {
+        keepalive: None,
+        user_timeout: None,
+    };
+    assert_eq!(
+        tcp("transport.tcp_keepalive_ms = 0\ntransport.tcp_user_timeout_ms = 0"),
+        off
+    );
+    let set = TcpOptions {
+        keepalive: Some(Duration::from_secs(1)),
+        user_timeout: Some(Duration::from_secs(2)),
+    };
+    let lines = "transport.tcp_keepalive_ms = 1000\ntransport.tcp_user_timeout_ms = 2000";
+    assert_eq!(tcp(lines), set);
 }
 
 #[test]

@@ -11,13 +11,17 @@
 
 mod support;
 
-use feedwatch::stream::MarketDataStream;
+use feedwatch::sim::{SimOptions, SimulatedVenue};
+use feedwatch::stream::{Dialler, MarketDataStream, TcpDialler, TcpIo, TlsTrust};
 use feedwatch::supervise::Policy;
+use std::io;
+use std::net::SocketAddr;
 use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
-use support::rows::{dial, millis, policy};
+use support::rig::{Rig, of_spans};
+use support::rows::{dial, millis, options, policy};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Every attempt fails for `cause`, and waits follow: judged in the second of them.
 async fn keeps_failing(url: &str, cause: &str) {
@@ -68,6 +72,52 @@ async fn a_syn_that_is_swallowed() {
             assert!(queue.len() < 100, "the queue has no end");
         }
         keeps_failing(&format!("ws://{address}/ws/market"), "tcp_timeout").await;
+    })
+    .await;
+}
+
+/// A host whose first address never answers.
+struct HalfDeaf {
+    addresses: [SocketAddr; 2],
+    tcp: TcpDialler,
+}
+
+impl Dialler for HalfDeaf {
+    type Io = TcpIo;
+
+    async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.addresses.to_vec())
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpIo> {
+        if address == self.addresses[0] {
+            return std::future::pending().await;
+        }
+        self.tcp.connect(address).await
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_never_answers_is_overtaken_and_the_one_that_did_is_told() {
+    leaves_nothing_behind(async || {
+        let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
+        let deaf = HalfDeaf {
+            addresses: [([0_u16; 8], 1).into(), venue.address()],
+            tcp: TcpDialler::default(),
+        };
+        let begun = Instant::now();
+        let trust = TlsTrust::only([]).unwrap();
+        let mut rig = Rig::new("ws://venue.example/ws/market", policy(), options(), trust, deaf).await;
+        let scrape = rig.until_live().await;
+        assert!(begun.elapsed() >= options().connect_attempt_delay);
+        assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 0.0);
+        assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0);
+        for span in ["tcp.connect", "GET"] {
+            let peer = of_spans(&rig.spans(span), "network.peer.port");
+            assert_eq!(peer, [venue.address().port().to_string()], "{span}");
+        }
+        rig.stream.close().await;
+        venue.shutdown().await;
     })
     .await;
 }

@@ -18,7 +18,7 @@ type Running = BTreeMap<StreamName, Follower>;
 struct Follower {
     /// Counted up with each connection that is made.
     connection: u32,
-    address: String,
+    addresses: Vec<String>,
     policy: Policy,
     options: TransportOptions,
     instruments: BTreeSet<Instrument>,
@@ -29,7 +29,7 @@ impl Follower {
     fn start(stream: &StreamConfig, config: &Config) -> Self {
         Self {
             connection: 1,
-            address: stream.endpoint.to_string(),
+            addresses: addresses(stream),
             policy: stream.policy.clone(),
             options: stream.transport_options(&config.transport),
             instruments: stream.instruments.iter().cloned().collect(),
@@ -59,6 +59,10 @@ impl Follower {
     }
 }
 
+fn addresses(stream: &StreamConfig) -> Vec<String> {
+    stream.endpoints().map(ToString::to_string).collect()
+}
+
 fn all(config: &Config) -> Running {
     let streams = config.streams.iter();
     streams
@@ -83,7 +87,7 @@ fn follow(running: &mut Running, before: &Config, next: &Config) {
                     connection: before.connection + 1,
                     ..Follower::start(stream, next)
                 };
-                assert_ne!(before.address, afresh.address);
+                assert_ne!(before.addresses, afresh.addresses);
                 *before = afresh;
             }
             Fate::Kept { changes, .. } => {
@@ -105,23 +109,24 @@ fn follow(running: &mut Running, before: &Config, next: &Config) {
 /// What differs from one configuration to another, of few values each, so that some are often the same.
 fn any_config() -> impl Strategy<Value = Config> {
     let stream = (
-        1..3_u8,
+        (1..3_u8, 1..4_u8),
         prop::collection::btree_set(1..5_u8, 0..4),
         1..3_u32,
         1..3_u32,
         any::<bool>(),
     );
     let streams = prop::collection::btree_map(1..5_u8, stream, 1..4);
-    (streams, 1..3_u32, 1..3_u32).prop_map(|(streams, send_timeout, max_failures)| {
+    (streams, 1..3_u32, 1..3_u32, 1..3_u32).prop_map(|(streams, send_timeout, head_start, max_failures)| {
         let mut text = format!(
-            "transport.send_timeout_ms = {send_timeout}\nreconnection.max_consecutive_failures = {max_failures}\n"
+            "transport.send_timeout_ms = {send_timeout}\ntransport.connect_attempt_delay_ms = 1{head_start}\nreconnection.max_consecutive_failures = {max_failures}\n"
         );
-        for (name, (port, instruments, pong_timeout, stable_after, page)) in streams {
+        for (name, ((port, other), instruments, pong_timeout, stable_after, page)) in streams {
             let instruments: Vec<_> = instruments.iter().map(|id| format!("\"{id}\"")).collect();
             write!(
                 text,
-                "[[streams]]\nname = \"{name}\"\nvenue = \"polymarket\"\nurl = \"ws://127.0.0.1:{port}/\"\ninstruments = [{}]\n\
+                "[[streams]]\nname = \"{name}\"\nvenue = \"polymarket\"\nurl = \"ws://127.0.0.1:{port}/\"\nalternatives = [{}]\ninstruments = [{}]\n\
                  reconnection = {{ pong_timeout_ms = {pong_timeout}, stable_after_ms = {stable_after}, page_on_stale = {page} }}\n",
+                if other > 1 { format!("'ws://127.0.0.1:{other}/2'") } else { String::new() },
                 instruments.join(", ")
             )
             .unwrap();
@@ -143,7 +148,7 @@ proptest! {
         for ((name, _), connection) in running.iter().zip(connections) {
             let address_in = |config: &Config| {
                 let mut streams = config.streams.iter();
-                streams.find(|stream| stream.name == *name).map(|stream| stream.endpoint.to_string())
+                streams.find(|stream| stream.name == *name).map(addresses)
             };
             let addresses = [&first, &second, &third].map(address_in);
             let stayed = addresses.iter().all(|address| *address == addresses[0]);

@@ -598,6 +598,35 @@ fn a_probe_that_is_held_at_the_gate_cools_down() {
 }
 
 #[test]
+fn where_another_endpoint_is_left_a_fatal_cause_counts_like_any_other() {
+    let mut bench = Bench::new(policy());
+    let fatal = || Input::TurnedAway(Cause::TlsCertificate.into());
+    let notices = bench.apply(fatal());
+    assert!(
+        matches!(
+            notices[..],
+            [
+                Notice::AttemptFailed {
+                    cause: Cause::TlsCertificate,
+                    ..
+                },
+                Notice::BackingOff { failures: 1, .. }
+            ]
+        ),
+        "{notices:?}"
+    );
+    // Only an attempt is turned away.
+    assert_eq!(bench.apply(fatal()), []);
+    for _ in 1..policy().max_consecutive_failures {
+        assert_eq!(bench.supervisor.breaker(), BreakerState::Closed);
+        bench.now += bench.wait();
+        bench.apply(Input::Elapsed);
+        bench.apply(fatal());
+    }
+    assert!(matches!(bench.supervisor.breaker(), BreakerState::Open { .. }));
+}
+
+#[test]
 fn a_new_policy_applies_to_what_is_under_way() {
     let mut bench = Bench::new(policy());
     bench.go_live();
@@ -621,9 +650,11 @@ fn step() -> impl Strategy<Value = Step> {
         0..Cause::COUNT,
         prop::option::of(0..2_000_u64),
         prop::option::of(Just(403)),
+        any::<bool>(),
     )
-        .prop_map(|(cause, retry_after, status)| {
-            Input::Failed(Failure {
+        .prop_map(|(cause, retry_after, status, is_last)| {
+            let input = if is_last { Input::Failed } else { Input::TurnedAway };
+            input(Failure {
                 retry_after: retry_after.map(secs),
                 status,
                 ..Cause::ALL[cause].into()

@@ -36,7 +36,7 @@ pub(super) async fn assemble(
     config: &StreamConfig,
     transport: &TransportConfig,
     trust: TlsTrust,
-    (dialler, gate): (TcpDialler, DialGate),
+    (dialler, gates): (TcpDialler, Vec<DialGate>),
     shown: &Streams,
     tracer: Option<Arc<BoxedTracer>>,
 ) -> Driven {
@@ -60,15 +60,17 @@ pub(super) async fn assemble(
     let figures = config.transport_options(transport);
     let (options, followed) = watch::channel(figures.clone());
     let (venue, endpoint, policy) = (config.venue, config.endpoint.clone(), config.policy.clone());
-    let shared = cells.clone();
+    let (alternatives, shared) = (config.alternatives.clone(), cells.clone());
     let make = move |number| {
         let observer = Arc::new(observer.connection(number));
+        shared.set_endpoint(number, endpoint.authority());
         let (endpoint, figures, trust) = (endpoint.clone(), figures.clone(), trust.clone());
         let socket = WebSocketStream::new(venue, endpoint, figures, trust, shared.clone(), observer.clone());
         let socket = socket.with_options(followed.clone()).with_dialler(dialler.clone());
+        let socket = socket.with_alternatives(alternatives.iter().cloned());
         // A seed for each connection, or all would jitter alike.
         let stream = ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer);
-        stream.with_gate(&gate)
+        stream.with_gates(gates.iter().cloned())
     };
     let mut stream = ManyConnections::new(config.instruments_per_connection, Box::new(make) as Make);
     // Neither fails: both record the wish.

@@ -4,12 +4,12 @@ use super::driven::{self, Command, Driven};
 use crate::config::{DialConfig, Difference, Fate, StreamConfig, TransportConfig};
 use crate::market::StreamName;
 use crate::metrics::Streams;
-use crate::stream::{DialGate, Endpoint, TcpDialler, TlsTrust};
+use crate::stream::{DialGate, Endpoint, TcpDialler, TcpOptions, TlsTrust};
 use crate::supervise::DialLimit;
 use opentelemetry::global::BoxedTracer;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -30,6 +30,8 @@ pub(super) struct RunningStreams {
     /// So many sockets are left for streams.
     limit: usize,
     places: Arc<Semaphore>,
+    /// Of each connection from now on.
+    tcp: watch::Sender<TcpOptions>,
     /// By host: streams of a host share its look-ups.
     diallers: HashMap<String, TcpDialler>,
     dial: DialConfig,
@@ -55,6 +57,7 @@ impl RunningStreams {
             tracer,
             limit,
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            tcp: watch::channel(TcpOptions::default()).0,
             diallers: HashMap::new(),
             dial,
             gates: HashMap::new(),
@@ -74,6 +77,11 @@ impl RunningStreams {
         self.dial = dial;
     }
 
+    /// What the kernel watches over, of each connection from now on.
+    pub(super) fn set_tcp(&self, tcp: TcpOptions) {
+        self.tcp.send_replace(tcp);
+    }
+
     /// Starts a stream.
     pub(super) async fn start(&mut self, config: &StreamConfig, transport: &TransportConfig) {
         let driven = self.assemble(config, transport).await;
@@ -87,7 +95,8 @@ impl RunningStreams {
         for name in difference.removed {
             self.running.remove(name);
         }
-        let keys = || difference.streams.iter().map(|(config, _)| key(&config.endpoint));
+        let endpoints = || difference.streams.iter().flat_map(|(config, _)| config.endpoints());
+        let keys = || endpoints().map(key);
         let (hosts, ports): (HashSet<_>, HashSet<_>) = (keys().map(|(host, _)| host).collect(), keys().collect());
         self.diallers.retain(|host, _| hosts.contains(host));
         self.gates.retain(|port, _| ports.contains(port));
@@ -134,26 +143,36 @@ impl RunningStreams {
     }
 
     async fn assemble(&mut self, config: &StreamConfig, transport: &TransportConfig) -> Driven {
-        let (host, port) = key(&config.endpoint);
-        let (places, dial) = (&self.places, &self.dial);
-        let dialler = self
-            .diallers
-            .entry(host.clone())
-            .or_insert_with(|| TcpDialler::with_places(places.clone()))
-            .clone();
-        let (gate, _) = self.gates.entry((host, port)).or_insert_with(|| {
-            let venue = config.venue.limits().dial;
-            (DialGate::new(venue.or_set(dial.per_second, dial.burst)), venue)
-        });
+        let mut dialler = self.dialler(&config.endpoint);
+        for endpoint in &config.alternatives {
+            let lookups = self.dialler(endpoint);
+            dialler = dialler.with_lookups_of(endpoint.host(), &lookups);
+        }
+        let venue = config.venue.limits().dial;
+        let gates = config.endpoints().map(|endpoint| self.gate(endpoint, venue)).collect();
         driven::assemble(
             config,
             transport,
             self.trust.clone(),
-            (dialler, gate.clone()),
+            (dialler, gates),
             &self.shown,
             self.tracer.clone(),
         )
         .await
+    }
+
+    fn dialler(&mut self, endpoint: &Endpoint) -> TcpDialler {
+        let (places, tcp) = (&self.places, &self.tcp);
+        let dialler = self.diallers.entry(key(endpoint).0);
+        let new = || TcpDialler::with_places(places.clone()).with_options(tcp.subscribe());
+        dialler.or_insert_with(new).clone()
+    }
+
+    fn gate(&mut self, endpoint: &Endpoint, venue: DialLimit) -> DialGate {
+        let dial = &self.dial;
+        let gate = self.gates.entry(key(endpoint));
+        let new = || (DialGate::new(venue.or_set(dial.per_second, dial.burst)), venue);
+        gate.or_insert_with(new).0.clone()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::config::{Config, Difference, Fate, NeedsRestart, StreamConfig};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};
-use crate::stream::TlsTrust;
+use crate::stream::{Endpoint, TlsTrust};
 use opentelemetry::global::BoxedTracer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -100,6 +100,7 @@ impl Service {
         let trust = trust_for(config)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
         let mut streams = RunningStreams::new(shown.clone(), trust, tracer, places, config.dial.clone());
+        streams.set_tcp(config.transport.tcp.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
         }
@@ -141,6 +142,7 @@ impl Service {
         }
         tell(&difference);
         self.streams.set_dial(next.dial.clone());
+        self.streams.set_tcp(next.transport.tcp.clone());
         self.streams.follow(difference, &next.transport).await;
         self.own.config_in_force(next.hash, Moment::now());
         self.config = next;
@@ -171,7 +173,8 @@ impl Service {
 }
 
 fn needs_tls(config: &Config) -> bool {
-    config.streams.iter().any(|stream| stream.endpoint.is_tls())
+    let mut endpoints = config.streams.iter().flat_map(StreamConfig::endpoints);
+    endpoints.any(Endpoint::is_tls)
 }
 
 /// Reading the system's certificates takes longer than all the rest of the start.
@@ -229,4 +232,21 @@ struct Counts {
     replaced: usize,
     changed: usize,
     unchanged: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alternative_may_be_what_needs_tls() {
+        let needs = |lines: &str| {
+            let none: [(&str, &str); 0] = [];
+            let text = format!("[[streams]]\nname = 'a'\nvenue = 'polymarket'\n{lines}");
+            needs_tls(&Config::parse("test", &text, none).unwrap())
+        };
+        assert!(needs(""));
+        assert!(!needs("url = 'ws://one.example'\nalternatives = ['ws://two.example']"));
+        assert!(needs("url = 'ws://one.example'\nalternatives = ['wss://two.example']"));
+    }
 }

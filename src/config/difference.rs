@@ -7,7 +7,7 @@ use super::{
     Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, StreamConfig, TracesConfig, TransportConfig,
 };
 use crate::market::{Instrument, StreamName};
-use crate::stream::TransportOptions;
+use crate::stream::{TcpOptions, TransportOptions};
 use crate::supervise::Policy;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -155,6 +155,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         name: _,
         venue,
         endpoint,
+        alternatives,
         instruments,
         instruments_per_connection,
         policy,
@@ -165,6 +166,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
     let elsewhere = differing([
         ("venue", venue.name() != next.venue.name()),
         ("url", *endpoint != next.endpoint),
+        ("alternatives", *alternatives != next.alternatives),
         // It is spread over its connections in another way.
         (
             "instruments_per_connection",
@@ -257,12 +259,23 @@ fn of_policy(before: &Policy, next: &Policy) -> Vec<&'static str> {
 
 fn of_transport(before: &TransportConfig, next: &TransportConfig) -> Vec<&'static str> {
     let TransportConfig {
+        connect_attempt_delay,
+        tcp: TcpOptions {
+            keepalive,
+            user_timeout,
+        },
         send_timeout,
         close_timeout,
         max_message_bytes,
         read_buffer_bytes,
     } = before;
     differing([
+        (
+            "transport.connect_attempt_delay_ms",
+            *connect_attempt_delay != next.connect_attempt_delay,
+        ),
+        ("transport.tcp_keepalive_ms", *keepalive != next.tcp.keepalive),
+        ("transport.tcp_user_timeout_ms", *user_timeout != next.tcp.user_timeout),
         ("transport.send_timeout_ms", *send_timeout != next.send_timeout),
         ("transport.close_timeout_ms", *close_timeout != next.close_timeout),
         (
@@ -416,6 +429,8 @@ mod tests {
         assert_eq!(fate, replaced(&["url", "instruments"]));
         let fate = fates(&[("name = \"b\"", "name = \"b\"\nurl = \"ws://127.0.0.1:1\"")]).remove(1);
         assert_eq!(fate, replaced(&["url"]));
+        let fate = fates(&[("name = \"b\"", "name = \"b\"\nalternatives = ['ws://127.0.0.1:1']")]).remove(1);
+        assert_eq!(fate, replaced(&["alternatives"]));
     }
 
     #[test]
@@ -515,6 +530,7 @@ mod tests {
                 "dial.per_second" | "dial.burst" => "7",
                 "log.format" => "\"json\"",
                 "log.level" => "\"debug\"",
+                "transport.connect_attempt_delay_ms" => "500",
                 "telemetry.endpoint" => "\"http://127.0.0.1:1\"",
                 "telemetry.service_name" => "\"other\"",
                 "telemetry.sample_ratio" => "0.5",

@@ -131,6 +131,21 @@ pub const KEYS: &[KeyDoc] = &[
         "whether a stale stream is worth a page, or only a warning",
     ),
     key(
+        "transport.connect_attempt_delay_ms",
+        "250",
+        "of several addresses of a host, each has so much of a head start over the next: 10 to 2000",
+    ),
+    key(
+        "transport.tcp_keepalive_ms",
+        "30000",
+        "after so long without a packet the kernel probes the peer, thrice and a third of that apart: 1000 to 32767000, in whole seconds; 0 = never",
+    ),
+    key(
+        "transport.tcp_user_timeout_ms",
+        "60000",
+        "the kernel ends a connection whose peer acknowledges nothing for so long: 1000 to 86400000; 0 = never before the system's own time; Linux only",
+    ),
+    key(
         "transport.send_timeout_ms",
         "5000",
         "the time limit of sending a frame; past it the connection is lost",
@@ -207,6 +222,11 @@ pub const KEYS: &[KeyDoc] = &[
     bare(
         "streams[].url",
         "where to connect, ws:// or wss://; by default the venue's own address",
+    ),
+    key(
+        "streams[].alternatives",
+        "[]",
+        "further addresses, tried in turn with that one: each failure moves on to the next; at most 15",
     ),
     key(
         "streams[].instruments",

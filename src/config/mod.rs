@@ -26,6 +26,7 @@
 //! Keys may be added in a minor release, and with them fields: a configuration is read, and not made by hand.
 
 mod difference;
+mod endpoints;
 mod environment;
 mod error;
 mod keys;

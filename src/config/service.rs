@@ -3,13 +3,20 @@
 use super::error::quoted;
 use super::section::Section;
 use super::value::Raw;
-use crate::stream::TransportOptions;
+use crate::stream::{TcpOptions, TransportOptions};
 use crate::supervise::DialLimit;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use tracing::Level;
 
 const MIB: usize = 1024 * 1024;
+/// Shorter ones flood a host with attempts, longer ones help nobody (RFC 8305, sections 5 and 8).
+const HEAD_STARTS: RangeInclusive<u64> = 10..=2000;
+/// Kernels count in whole seconds, in 15 bits.
+const KEEPALIVES: RangeInclusive<u64> = 1000..=32_767_000;
+/// Shorter than the retransmissions on a bad line would end connections that are well.
+const USER_TIMEOUTS: RangeInclusive<u64> = 1000..=86_400_000;
 
 /// What is served over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +34,10 @@ pub struct ExporterConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransportConfig {
+    /// Of several addresses of a host, each has so much of a head start over the next.
+    pub connect_attempt_delay: Duration,
+    /// What the kernel watches over.
+    pub tcp: TcpOptions,
     /// The time limit of sending a frame.
     pub send_timeout: Duration,
     /// The time limit of the closing handshake.
@@ -120,6 +131,10 @@ impl TransportConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let defaults = TransportOptions::default();
         Self {
+            connect_attempt_delay: section
+                .take("connect_attempt_delay_ms", |raw| raw.millis_within(HEAD_STARTS))
+                .unwrap_or(defaults.connect_attempt_delay),
+            tcp: read_tcp(section),
             send_timeout: section
                 .take("send_timeout_ms", |raw| raw.millis(1))
                 .unwrap_or(defaults.send_timeout),
@@ -133,6 +148,22 @@ impl TransportConfig {
                 .take("read_buffer_bytes", |raw| raw.bytes(4096..=MIB as u64))
                 .unwrap_or(defaults.read_buffer_bytes),
         }
+    }
+}
+
+fn read_tcp(section: &mut Section<'_, '_>) -> TcpOptions {
+    let TcpOptions {
+        keepalive,
+        user_timeout,
+    } = TcpOptions::default();
+    let or_off = |time: Duration| Some(time).filter(|time| !time.is_zero());
+    TcpOptions {
+        keepalive: section
+            .take("tcp_keepalive_ms", |raw| raw.millis_or_off(KEEPALIVES))
+            .map_or(keepalive, or_off),
+        user_timeout: section
+            .take("tcp_user_timeout_ms", |raw| raw.millis_or_off(USER_TIMEOUTS))
+            .map_or(user_timeout, or_off),
     }
 }
 

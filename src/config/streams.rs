@@ -1,5 +1,6 @@
 //! `[[streams]]`: what is watched.
 
+use super::endpoints;
 use super::error::{Place, quoted};
 use super::reconnection::Reconnection;
 use super::section::Section;
@@ -21,6 +22,8 @@ pub struct StreamConfig {
     pub venue: &'static dyn Venue,
     /// Where it connects.
     pub endpoint: Endpoint,
+    /// Where it connects instead, in turn, when that has failed; no two endpoints are the same.
+    pub alternatives: Vec<Endpoint>,
     /// What it subscribes to, no two the same; with none it idles.
     pub instruments: Vec<Instrument>,
     /// The most instruments that one of its connections carries.
@@ -41,10 +44,16 @@ impl StreamConfig {
         self.instruments.len().div_ceil(self.instruments_per_connection).max(1)
     }
 
+    /// Every place where it connects, in the order in which they are tried; at least one.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+        std::iter::once(&self.endpoint).chain(&self.alternatives)
+    }
+
     /// The figures of its connections.
     pub const fn transport_options(&self, transport: &TransportConfig) -> TransportOptions {
         TransportOptions {
             ping_interval: self.ping_interval,
+            connect_attempt_delay: transport.connect_attempt_delay,
             pong_timeout: self.pong_timeout,
             subscribe_timeout: self.policy.subscribe_timeout,
             send_timeout: transport.send_timeout,
@@ -111,10 +120,8 @@ fn read_one(
     let venues: Vec<_> = venue::ALL.iter().map(|venue| (venue.name(), *venue)).collect();
     let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
     let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&venues));
-    let endpoint = section.take("url", |raw| {
-        // The message never repeats the address: it may hold a secret.
-        Endpoint::parse(raw.text()?).map_err(|error| format!("{error}; an address is {}", Endpoint::FORM))
-    });
+    let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
+    let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue);
     let instruments = read_instruments(section, venue);
     let instruments_per_connection = section.take("instruments_per_connection", |raw| raw.whole(1..=10_000));
     let reconnection = Reconnection::read(section.section("reconnection"), base);
@@ -123,6 +130,7 @@ fn read_one(
         name: name?,
         venue,
         endpoint: endpoint.or_else(|| Endpoint::parse(venue.default_url()).ok())?,
+        alternatives,
         instruments,
         instruments_per_connection: instruments_per_connection.unwrap_or(venue.limits().instruments_per_connection),
         policy: reconnection.policy_for(venue.stale_after()),

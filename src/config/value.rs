@@ -67,6 +67,20 @@ impl<'v> Raw<'v> {
         self.whole_of(" ms", least..=MAX_MILLIS).map(Duration::from_millis)
     }
 
+    /// Milliseconds of a range.
+    pub(super) fn millis_within(self, range: RangeInclusive<u64>) -> Result<Duration, Wrong> {
+        self.whole_of(" ms", range).map(Duration::from_millis)
+    }
+
+    /// Milliseconds of a range, or 0 for what is off.
+    pub(super) fn millis_or_off(self, range: RangeInclusive<u64>) -> Result<Duration, Wrong> {
+        if self.whole_of("", 0..=0) == Ok(0_u64) {
+            return Ok(Duration::ZERO);
+        }
+        self.millis_within(range)
+            .map_err(|wrong| wrong.replacen("must be", "must be 0 or", 1))
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(self, choices: &[(&str, T)]) -> Result<T, Wrong> {
         let text = self.text()?;

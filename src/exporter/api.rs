@@ -60,6 +60,8 @@ struct Stream {
     next_attempt: Option<String>,
     next_attempt_unix: Option<f64>,
     connections: Connections,
+    /// Where they are, or dial: host and port, each once.
+    endpoints: Vec<String>,
     subscriptions: Subscriptions,
     last_data: Option<String>,
     last_data_unix: Option<f64>,
@@ -148,6 +150,7 @@ fn describe(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
         next_attempt: snapshot.next_attempt().map(rfc3339),
         next_attempt_unix: snapshot.next_attempt(),
         connections: Connections { desired: meant, live },
+        endpoints: cells.endpoints(),
         subscriptions: Subscriptions {
             desired,
             active,

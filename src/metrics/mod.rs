@@ -40,6 +40,7 @@ mod columns;
 mod connections;
 #[doc(hidden)] // what `feedwatch metrics` prints
 pub mod docs;
+mod endpoints;
 mod exemplar;
 mod exposition;
 mod figures;

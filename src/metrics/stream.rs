@@ -4,6 +4,7 @@
 //! changes when the stream moves stands behind a sequence lock, so that a scrape sees each move whole.
 
 use super::connections::Connections;
+use super::endpoints::ConnectionEndpoints;
 use super::figures::Figures;
 use super::instruments::{InstrumentClocks, StreamInstruments};
 use super::labels::LabelSet;
@@ -135,6 +136,7 @@ pub struct StreamCells {
     shown: AtomicU64,
     traffic: TrafficCells,
     instruments: StreamInstruments,
+    endpoints: ConnectionEndpoints,
     history: History,
     queues: AttachedQueues,
 }
@@ -152,6 +154,7 @@ impl StreamCells {
             shown: AtomicU64::new(0),
             traffic: Traffic::ZERO.to_atomic(),
             instruments: StreamInstruments::default(),
+            endpoints: ConnectionEndpoints::default(),
             history: History::default(),
             queues: AttachedQueues::default(),
         }
@@ -173,6 +176,21 @@ impl StreamCells {
     /// From now on somebody is to be woken when it is stale, or nobody any more.
     pub fn set_page_on_stale(&self, page_on_stale: bool) {
         self.page_on_stale.store(page_on_stale, Relaxed);
+    }
+
+    /// The connection with this number is, or dials, at this host and port.
+    pub fn set_endpoint(&self, number: u32, endpoint: String) {
+        self.endpoints.set(number, endpoint);
+    }
+
+    /// The connection with this number is no more.
+    pub fn forget_endpoint(&self, number: u32) {
+        self.endpoints.forget(number);
+    }
+
+    /// Where its connections are, or dial, each host and port once, as far as that was told.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.endpoints.distinct()
     }
 
     /// The figures of its venue.

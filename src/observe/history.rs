@@ -26,6 +26,10 @@ pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
             }
             of_notice(notice)
         }
+        Fact::Transport(TransportFact::Endpoint(endpoint)) => Some(Told {
+            detail: endpoint.authority().into(),
+            ..Told::new("endpoint")
+        }),
         Fact::Transport(fact) => {
             memory.take_note(fact);
             None
@@ -88,6 +92,7 @@ impl Memory {
             // the stream's fate.
             TransportFact::PhaseEnded { .. }
             | TransportFact::Panicked { .. }
+            | TransportFact::Endpoint(_)
             | TransportFact::Peer(_)
             | TransportFact::Answered { .. }
             | TransportFact::Certificate { .. }

@@ -31,6 +31,15 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
             }
             notice_line(about, notice);
         }
+        Fact::Transport(TransportFact::Endpoint(endpoint)) => {
+            line!(
+                info,
+                about,
+                server_address = endpoint.host(),
+                server_port = endpoint.port(),
+                "on to another endpoint"
+            );
+        }
         Fact::Transport(TransportFact::Peer(address)) => line!(debug, about, %address, "reached"),
         Fact::Transport(TransportFact::PhaseBegan(phase)) => {
             line!(debug, about, phase = phase.as_str(), "phase begins");

@@ -34,6 +34,9 @@ pub(super) fn record(about: About<'_>, memory: &mut Memory, connection: &mut OfC
         // subscriptions that are left, and a queue counts by itself, frame by frame.
         Fact::Transport(TransportFact::Peer(_) | TransportFact::PhaseBegan(_) | TransportFact::Answered { .. })
         | Fact::Data(DataFact::Ended { .. } | DataFact::QueueFull(_) | DataFact::CaughtUp { .. }) => {}
+        Fact::Transport(TransportFact::Endpoint(endpoint)) => {
+            cells.set_endpoint(about.number, endpoint.authority());
+        }
         Fact::Transport(TransportFact::PhaseEnded { phase, took }) => cells.venue().connect_phase(*phase, *took),
         Fact::Transport(TransportFact::Certificate { not_after }) => {
             cells.venue().set_certificate_not_after(*not_after);

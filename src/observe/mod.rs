@@ -154,6 +154,7 @@ impl StreamObserver {
         if let Some(spans) = &mut memory.spans {
             spans.forget(number);
         }
+        self.cells.forget_endpoint(number);
         self.cells
             .update_connection(number, Moment::now().mono, |writer| writer.set_state(State::Stopped));
     }

@@ -13,7 +13,7 @@ use crate::supervise::{BreakerState, Notice, Trigger};
 use opentelemetry::KeyValue;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{Link, SpanContext};
-use span::{Anchor, Maker, Open, of_peer};
+use span::{Anchor, Maker, Open, Target, of_peer};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) struct Spans {
 /// The spans of one connection.
 #[derive(Default)]
 struct OfConnection {
+    /// Where its attempts go, if not to the first endpoint.
+    target: Option<Target>,
     root: Option<Root>,
     /// The last root, as long as its outage goes on.
     outage: Option<SpanContext>,
@@ -136,7 +138,8 @@ impl Spans {
                     root.attempts += 1;
                     root.peer = None;
                     let start = root.anchor.wall(at.mono);
-                    root.attempt = Some(self.maker.attempt(&root.span, start, *number, *kind));
+                    let target = connection.target.as_ref();
+                    root.attempt = Some(self.maker.attempt(&root.span, start, target, (*number, *kind)));
                 }
             }
             Notice::AttemptFailed { cause, detail, .. } => {
@@ -229,11 +232,14 @@ impl OfConnection {
     }
 
     fn transport(&mut self, maker: &Maker, at: Moment, fact: &TransportFact) {
+        if let TransportFact::Endpoint(endpoint) = fact {
+            self.target = Some(maker.target(endpoint));
+        }
         let Some(root) = &mut self.root else { return };
         match fact {
             TransportFact::PhaseBegan(phase) => {
                 root.settle_phase(at.mono, None);
-                root.begin_phase(maker, at.mono, *phase);
+                root.begin_phase(maker, at.mono, self.target.as_ref(), *phase);
             }
             TransportFact::PhaseEnded { phase, .. } => {
                 // That of an attempt which was given up finds no phase open.
@@ -253,7 +259,8 @@ impl OfConnection {
                 }
             }
             // Figures of the venue, and of a live connection; and what was before the attempt.
-            TransportFact::Certificate { .. }
+            TransportFact::Endpoint(_)
+            | TransportFact::Certificate { .. }
             | TransportFact::RoundTrip(_)
             | TransportFact::WaitedAtGate(_)
             | TransportFact::Panicked { .. } => {}
@@ -271,11 +278,11 @@ impl OfConnection {
 }
 
 impl Root {
-    fn begin_phase(&mut self, maker: &Maker, now: Instant, which: DialPhase) {
+    fn begin_phase(&mut self, maker: &Maker, now: Instant, to: Option<&Target>, which: DialPhase) {
         if let Some(attempt) = &self.attempt {
             self.phase = Some(Phase {
                 which,
-                span: maker.phase(attempt, self.anchor.wall(now), which, self.peer),
+                span: maker.phase(attempt, self.anchor.wall(now), to, (which, self.peer)),
                 ended: None,
             });
         }

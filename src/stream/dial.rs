@@ -1,5 +1,6 @@
 //! Dialling: name look-up and TCP, behind a trait so that a stream can run in a simulated network.
 
+use super::tcp::TcpOptions;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Look-ups of one dialler at once.
 const LOOKUPS: usize = 4;
@@ -56,10 +57,10 @@ pub trait Dialler: Send + Sync + 'static {
     /// A connected byte stream.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The addresses of a host.
+    /// The addresses of a host, the preferred ones first.
     fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// A connection to one of them.
+    /// A connection to one of them. Several run at once; one that another has overtaken is dropped.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Io>> + Send;
 }
 
@@ -67,11 +68,14 @@ pub trait Dialler: Send + Sync + 'static {
 ///
 /// A look-up holds a thread for as long as the resolver pleases, also after the dial has given it up. So that a resolver
 /// which hangs does not take every thread there is, the streams of a host share one of these (it is cheap to clone), and
-/// look up only a few at once.
+/// look up only a few at once. A stream with endpoints on several hosts has a [`TcpDialler::with_lookups_of`] each.
 #[derive(Clone, Debug)]
 pub struct TcpDialler {
     lookups: Arc<Semaphore>,
+    /// Those of other hosts, by name.
+    others: Vec<(String, Arc<Semaphore>)>,
     places: Arc<Semaphore>,
+    options: watch::Receiver<TcpOptions>,
 }
 
 impl TcpDialler {
@@ -79,8 +83,31 @@ impl TcpDialler {
     pub fn with_places(places: Arc<Semaphore>) -> Self {
         Self {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            others: Vec::new(),
             places,
+            options: watch::channel(TcpOptions::default()).1,
         }
+    }
+
+    /// The same with options that may change: each connection follows those of its dial.
+    #[must_use]
+    pub fn with_options(mut self, options: watch::Receiver<TcpOptions>) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The same, which looks this host up like the other dialler: a name server that hangs for one host keeps nobody from
+    /// another.
+    #[must_use]
+    pub fn with_lookups_of(mut self, host: &str, other: &Self) -> Self {
+        self.others.push((host.to_owned(), other.lookups.clone()));
+        self
+    }
+
+    fn lookups(&self, host: &str) -> &Arc<Semaphore> {
+        let mut others = self.others.iter();
+        let other = others.find(|(name, _)| name.eq_ignore_ascii_case(host));
+        other.map_or(&self.lookups, |(_, lookups)| lookups)
     }
 }
 
@@ -125,7 +152,12 @@ impl Dialler for TcpDialler {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let permit = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let permit = self
+            .lookups(host)
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let host = host.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
             let _until_it_returns = permit;
@@ -141,7 +173,13 @@ impl Dialler for TcpDialler {
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpIo> {
         let no_place = |_| io::Error::new(io::ErrorKind::OutOfMemory, "no file descriptor is left for streams");
         let place = self.places.clone().try_acquire_owned().map_err(no_place)?;
-        let stream = TcpStream::connect(address).await?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        self.options.borrow().set_on(&socket)?;
+        let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(TcpIo { stream, _place: place })
     }

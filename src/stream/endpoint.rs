@@ -122,6 +122,24 @@ impl Endpoint {
         format!("{}://{authority}", self.scheme())
     }
 
+    /// Host and port, as they stand in a URL: `[::1]:9000`. The port stands there always.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// Whether both are the same place, however they are written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let asked = |endpoint: &Self| endpoint.uri.path_and_query().cloned();
+        self.tls == other.tls
+            && self.port == other.port
+            && self.host.eq_ignore_ascii_case(&other.host)
+            && asked(self) == asked(other)
+    }
+
     pub(super) const fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -159,7 +177,23 @@ mod tests {
             (endpoint.host(), endpoint.port(), endpoint.is_tls()),
             ("::1", 9000, false)
         );
+        assert_eq!(endpoint.authority(), "[::1]:9000");
         assert!(Endpoint::parse("wss://venue.example?token=x@y").is_ok());
+    }
+
+    #[test]
+    fn a_place_is_the_same_however_it_is_written() {
+        let is_same = |one, other| Endpoint::parse(one).unwrap().is_same(&Endpoint::parse(other).unwrap());
+        assert!(is_same("wss://venue.example", "wss://VENUE.example:443/"));
+        for other in [
+            "ws://venue.example:443/",
+            "wss://venue.example:444/",
+            "wss://venue.example/ws",
+            "wss://venue.example/?key=1",
+            "wss://venue2.example/",
+        ] {
+            assert!(!is_same("wss://venue.example/", other), "{other}");
+        }
     }
 
     #[test]

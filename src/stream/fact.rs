@@ -1,6 +1,6 @@
 //! What happened to a stream, reported once.
 
-use super::WhenFull;
+use super::{Endpoint, WhenFull};
 use crate::clock::Moment;
 use crate::market::{DecodeError, DialPhase, SubscriptionFailure};
 use crate::metrics::QueueCells;
@@ -27,6 +27,9 @@ pub enum Fact {
 pub enum TransportFact {
     /// A dial has waited so much longer at the gate of its host; before the attempt.
     WaitedAtGate(Duration),
+    /// The attempts from now on are to this endpoint, and no more to the one before; before the attempt. At first they are to
+    /// the first of the stream's endpoints, which is not told.
+    Endpoint(Endpoint),
     /// The attempt reached this peer.
     Peer(SocketAddr),
     /// A phase of an attempt begins.

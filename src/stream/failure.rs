@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::{self, http::StatusCode};
 
 /// `EMFILE`, `ENFILE` and `ENOBUFS`, for which `std` has no kind.
 const OUT_OF_RESOURCES: [i32; 3] = [24, 23, 105];
+/// `EAFNOSUPPORT`, for which it has none either.
+const NO_SUCH_FAMILY: i32 = 97;
 
 /// Name look-up.
 pub(super) fn of_resolve(error: &io::Error) -> Failure {
@@ -24,10 +26,11 @@ pub(super) fn of_resolve(error: &io::Error) -> Failure {
     Failure::new(cause).with_detail(error.to_string())
 }
 
-/// TCP connect to an address. Without an address of its own of that family (IPv6 is off) the host cannot reach it; otherwise
-/// it has run out of ports.
+/// TCP connect to an address. Without that family, or an address of its own in it (IPv6 is off), the host cannot reach it;
+/// otherwise it has run out of ports.
 pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Failure {
-    if error.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv6() {
+    let has_no_address = error.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv6();
+    if has_no_address || error.raw_os_error() == Some(NO_SUCH_FAMILY) {
         return Failure::new(Cause::TcpUnreachable).with_detail(error.to_string());
     }
     of_io(error)
@@ -233,6 +236,11 @@ mod tests {
         assert_eq!(
             of_connect(&no_address, ([127, 0, 0, 1], 80).into()).cause,
             Cause::ResourceLimit
+        );
+        let no_family = io::Error::from_raw_os_error(97);
+        assert_eq!(
+            of_connect(&no_family, ([0_u16; 8], 80).into()).cause,
+            Cause::TcpUnreachable
         );
         for (kind, cause) in [
             (io::ErrorKind::ConnectionRefused, Cause::TcpRefused),

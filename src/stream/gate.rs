@@ -90,6 +90,11 @@ impl DialGate {
         self.0.gate().set_limit(limit);
     }
 
+    /// Until when it is shut for every stream, if it is.
+    pub(super) fn shut_until(&self, now: Instant) -> Option<Instant> {
+        self.0.gate().shut_until(now)
+    }
+
     /// One more stream.
     pub(super) fn join(&self) -> GatePlace {
         GatePlace {
@@ -123,6 +128,11 @@ struct Wait {
 }
 
 impl GatePlace {
+    /// Whether it is a place at this gate.
+    pub(super) fn is_at(&self, gate: &DialGate) -> bool {
+        Arc::ptr_eq(&self.shared, &gate.0)
+    }
+
     /// When to ask again, if it waits.
     pub(super) fn due(&self) -> Option<Instant> {
         self.wait.map(|wait| wait.due)

@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod candidates;
 mod clocks;
 mod connection;
 mod deadline;
@@ -53,6 +54,7 @@ mod reconnecting;
 mod slot;
 mod spawn;
 mod subscriptions;
+mod tcp;
 mod timer;
 mod tls;
 mod websocket;
@@ -66,6 +68,7 @@ pub use many::ManyConnections;
 pub use polled::PolledAfresh;
 pub use reconnecting::ReconnectingDataStream;
 pub use spawn::{StreamControl, StreamHandle};
+pub use tcp::TcpOptions;
 #[cfg(feature = "service")]
 pub(crate) use tls::MaybeTls;
 pub use tls::TlsTrust;
@@ -149,6 +152,14 @@ pub trait MarketDataStream: Send {
     fn close(&mut self) -> impl Future<Output = ()> + Send {
         async {}
     }
+
+    /// Where it can connect, in the order in which its driver tries it; empty = it does not say.
+    fn endpoints(&self) -> Vec<Endpoint> {
+        Vec::new()
+    }
+
+    /// The next `connect` is to the endpoint at this place among [`MarketDataStream::endpoints`].
+    fn choose_endpoint(&mut self, _place: usize) {}
 
     /// The phase that was under way when a `connect` was cut off by its deadline.
     fn dial_phase(&self) -> DialPhase {

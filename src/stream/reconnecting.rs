@@ -1,5 +1,6 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
+mod endpoints;
 mod turn;
 
 use super::deadline::Deadline;
@@ -11,6 +12,7 @@ use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFac
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed, SubscriptionFailure};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
+use endpoints::Endpoints;
 use std::collections::VecDeque;
 use std::time::Instant;
 use turn::Wish;
@@ -85,7 +87,8 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     /// When a live stream is stable or stale, if nothing comes that says otherwise.
     verdict: Option<Deadline>,
     timer: Timer,
-    /// At the gate of the host, if there is one.
+    endpoints: Endpoints,
+    /// At the gate of the endpoint's host, if there is one.
     gate: Option<GatePlace>,
     /// Asked for by hand, and waiting for its turn.
     wish: Option<Wish>,
@@ -103,6 +106,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     pub fn with_observer(inner: S, policy: Policy, seed: u64, observer: O) -> Self {
         Self {
             venue: inner.exchange_name(),
+            endpoints: Endpoints::new(inner.endpoints()),
             slot: Slot::new(inner),
             supervisor: Supervisor::new(policy, seed),
             observer,
@@ -168,6 +172,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn apply(&mut self, input: Input, now: Moment) {
         for notice in self.supervisor.apply(input, now.mono) {
             self.tell_gate(&notice, now);
+            self.endpoints.take_note(&notice);
             match &notice {
                 Notice::AttemptFailed { .. } => self.leave_connection(now),
                 Notice::Lost { cause, detail } => {
@@ -245,7 +250,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         match outcome {
             Outcome::Connected(Ok(())) => self.apply(Input::Connected, now),
             Outcome::Connected(Err(failure)) => {
-                self.apply(Input::Failed(failure.clone()), now);
+                let input = self.endpoints.judge(failure.clone(), now.mono);
+                self.apply(input, now);
                 self.leave_host_alone(&failure, now);
             }
             Outcome::Subscribed(result) => {
@@ -370,7 +376,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 let now = Moment::now();
                 if self.may_leave(now) {
                     let deadline = later(now.mono, self.supervisor.policy().connect_timeout);
-                    self.slot.begin(Task::Connect, deadline);
+                    self.slot.begin(Task::Connect(self.endpoints.at()), deadline);
                 }
             }
             Action::Subscribe { deadline } => {

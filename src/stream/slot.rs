@@ -19,7 +19,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the stream is asked to do.
 pub(super) enum Task {
-    Connect,
+    /// To the endpoint at this place.
+    Connect(usize),
     /// On a new connection.
     Subscribe(Vec<Instrument>),
     /// On a live connection.
@@ -94,7 +95,7 @@ impl<S: MarketDataStream + 'static> Slot<S> {
         let Place::AtHand(mut stream) = std::mem::replace(&mut self.place, Place::Moving) else {
             return;
         };
-        if matches!(task, Task::Connect) {
+        if matches!(task, Task::Connect(_)) {
             self.has_panicked = false;
         }
         let cancel = CancellationToken::new();
@@ -175,7 +176,7 @@ impl Task {
     /// What it comes to where it panics.
     fn panicked(&self) -> Outcome {
         match self {
-            Self::Connect => Outcome::Connected(Err(panicked())),
+            Self::Connect(_) => Outcome::Connected(Err(panicked())),
             Self::Subscribe(_) => Outcome::Subscribed(Err(panicked())),
             Self::Change(change) => Outcome::Changed(change.instruments(), Err(panicked())),
         }
@@ -190,7 +191,8 @@ impl Change {
 
 async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant) -> Outcome {
     match task {
-        Task::Connect => {
+        Task::Connect(endpoint) => {
+            stream.choose_endpoint(endpoint);
             let result = by(deadline, stream.connect()).await;
             Outcome::Connected(result.unwrap_or_else(|| Err(too_late(stream.dial_phase()))))
         }

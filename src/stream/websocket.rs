@@ -1,5 +1,6 @@
 //! The transport: one venue over WebSocket.
 
+use super::candidates;
 use super::connection::Connection;
 use super::dial::{Dialler, TcpDialler};
 use super::endpoint::Endpoint;
@@ -11,7 +12,6 @@ use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscrib
 use crate::metrics::{InstrumentClocks, StreamCells};
 use crate::venue::Venue;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -37,6 +37,8 @@ const WRITE_LIMIT: usize = 1024 * 1024;
 pub struct TransportOptions {
     /// The time between two pings; `None` = the venue's own rule.
     pub ping_interval: Option<Duration>,
+    /// Of several addresses of a host, each has so much of a head start over the next (RFC 8305, section 5).
+    pub connect_attempt_delay: Duration,
     /// The connection is lost when so long after a ping nothing at all has come: pongs queue behind data.
     pub pong_timeout: Duration,
     /// How long an answer to a change of subscriptions is awaited. The first subscription has the supervisor's deadline.
@@ -55,6 +57,7 @@ impl Default for TransportOptions {
     fn default() -> Self {
         Self {
             ping_interval: None,
+            connect_attempt_delay: Duration::from_millis(250),
             pong_timeout: Duration::from_secs(20),
             subscribe_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(5),
@@ -94,7 +97,9 @@ impl Default for TransportOptions {
 /// ```
 pub struct WebSocketStream<D: Dialler = TcpDialler> {
     venue: &'static dyn Venue,
+    /// Where it connects; one of `endpoints`.
     endpoint: Endpoint,
+    endpoints: Vec<Endpoint>,
     options: watch::Receiver<TransportOptions>,
     dialler: D,
     trust: TlsTrust,
@@ -117,6 +122,7 @@ impl WebSocketStream {
     ) -> Self {
         Self {
             venue,
+            endpoints: vec![endpoint.clone()],
             endpoint,
             options: watch::channel(options).1,
             dialler: TcpDialler::default(),
@@ -136,6 +142,7 @@ impl<D: Dialler> WebSocketStream<D> {
         WebSocketStream {
             venue: self.venue,
             endpoint: self.endpoint,
+            endpoints: self.endpoints,
             options: self.options,
             dialler,
             trust: self.trust,
@@ -154,6 +161,13 @@ impl<D: Dialler> WebSocketStream<D> {
         self
     }
 
+    /// The same with further endpoints, which its driver tries in turn where one has failed.
+    #[must_use]
+    pub fn with_alternatives(mut self, alternatives: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.endpoints.extend(alternatives);
+        self
+    }
+
     fn tell(&self, fact: TransportFact) {
         self.observer.observe(Moment::now(), &Fact::Transport(fact));
     }
@@ -165,9 +179,13 @@ impl<D: Dialler> WebSocketStream<D> {
         let addresses = resolved.map_err(|error| failure::of_resolve(&error))?;
 
         let phase = self.enter(DialPhase::Connect);
-        let connected = self.connect_to_any(addresses).await;
+        let head_start = self.options.borrow().connect_attempt_delay;
+        let connected = candidates::connect(&self.dialler, addresses, head_start).await;
+        if let Ok((_, peer)) = &connected {
+            self.tell(TransportFact::Peer(*peer));
+        }
         drop(phase);
-        let io = connected?;
+        let (io, _) = connected?;
 
         let io = if self.endpoint.is_tls() {
             let phase = self.enter(DialPhase::Tls);
@@ -217,27 +235,6 @@ impl<D: Dialler> WebSocketStream<D> {
             self.instruments.of_socket(),
             self.observer.clone(),
         ))
-    }
-
-    /// Tries one address after the other. Of several failures the first counts, but for one that says nothing of the venue:
-    /// a family of addresses that this host cannot reach.
-    async fn connect_to_any(&mut self, addresses: Vec<SocketAddr>) -> Result<D::Io, Failure> {
-        let mut worst: Option<Failure> = None;
-        for address in addresses {
-            match self.dialler.connect(address).await {
-                Ok(io) => {
-                    self.tell(TransportFact::Peer(address));
-                    return Ok(io);
-                }
-                Err(error) => {
-                    let failure = failure::of_connect(&error, address);
-                    if worst.as_ref().is_none_or(|worst| worst.cause == Cause::TcpUnreachable) {
-                        worst = Some(failure);
-                    }
-                }
-            }
-        }
-        Err(worst.unwrap_or(Failure::new(Cause::Dns).with_detail("the name has no address")))
     }
 
     fn enter(&mut self, phase: DialPhase) -> PhaseTimer {
@@ -307,6 +304,16 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
     async fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.close().await;
+        }
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        self.endpoints.clone()
+    }
+
+    fn choose_endpoint(&mut self, place: usize) {
+        if let Some(endpoint) = self.endpoints.get(place) {
+            self.endpoint = endpoint.clone();
         }
     }
 

@@ -54,6 +54,8 @@ pub enum Input {
     Data,
     /// The attempt failed, or the connection was lost.
     Failed(Failure),
+    /// The attempt failed at one endpoint, and another is left: the same, but a fatal cause trips nothing by itself.
+    TurnedAway(Failure),
     /// The deadline of the action may have passed. Too early is harmless.
     Elapsed,
     /// A dial is due, and the gate of the host lets it through no sooner than then. No effect unless idle, which it ends, or

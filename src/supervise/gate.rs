@@ -220,6 +220,11 @@ impl HostGate {
         }
     }
 
+    /// Until when nobody is let through, if the venue wants to be left alone.
+    pub fn shut_until(&self, now: Instant) -> Option<Instant> {
+        Some(self.not_before).filter(|until| *until > now)
+    }
+
     /// Takes note of what happened to a stream. Returns whether those that are held should ask again.
     pub fn take_note(&mut self, standing: &mut Standing, notice: &Notice, now: Instant) -> bool {
         let was_down = self.is_down();

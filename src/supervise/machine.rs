@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A longer `Retry-After` than this is not honoured in full: nobody means it.
 pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
 /// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
-const FORBIDDEN_IN_A_ROW: u32 = 3;
+pub(super) const FORBIDDEN_IN_A_ROW: u32 = 3;
 
 /// Decides for one connection. See the module's page.
 ///
@@ -116,8 +116,9 @@ impl Supervisor {
             }
             (Input::Data, Phase::Live(live)) => self.data(live, now, &mut notices),
             (Input::Failed(failure), Phase::Connecting { .. } | Phase::Subscribing { .. } | Phase::Live(_)) => {
-                self.fail(&failure, now, &mut notices);
+                self.fail(&failure, true, now, &mut notices);
             }
+            (Input::TurnedAway(failure), Phase::Connecting { .. }) => self.fail(&failure, false, now, &mut notices),
             (Input::Elapsed, phase) => self.elapsed(phase, now, &mut notices),
             (Input::Held { due }, phase) => self.hold(phase, due, now, &mut notices),
             (Input::Policy(policy), _) => {
@@ -275,10 +276,10 @@ impl Supervisor {
                 _ => self.dial(kind, now, notices),
             },
             Phase::Connecting { since } if later(since, self.policy.connect_timeout) <= now => {
-                self.fail(&Cause::TcpTimeout.into(), now, notices);
+                self.fail(&Cause::TcpTimeout.into(), true, now, notices);
             }
             Phase::Subscribing { since } if later(since, self.policy.subscribe_timeout) <= now => {
-                self.fail(&Cause::SubscribeTimeout.into(), now, notices);
+                self.fail(&Cause::SubscribeTimeout.into(), true, now, notices);
             }
             Phase::Live(live) => self.settle(live, now, notices),
             _ => {}
@@ -299,7 +300,7 @@ impl Supervisor {
             self.phase = Phase::Live(live);
             notices.push(Notice::Stale);
             if self.policy.on_stale == OnStale::Reconnect {
-                self.fail(&Cause::Stale.into(), now, notices);
+                self.fail(&Cause::Stale.into(), true, now, notices);
             }
         }
     }
@@ -341,7 +342,8 @@ impl Supervisor {
         });
     }
 
-    fn fail(&mut self, failure: &Failure, now: Instant, notices: &mut Notices) {
+    /// A fatal cause trips at once where this was the last endpoint that was left.
+    fn fail(&mut self, failure: &Failure, was_last: bool, now: Instant, notices: &mut Notices) {
         let cause = self.judge(failure);
         self.needs_data |= cause == Cause::Stale;
         self.end(cause, failure.detail.clone(), notices);
@@ -363,7 +365,7 @@ impl Supervisor {
         let opened = if cause.is_failure() {
             let threshold = self.policy.max_consecutive_failures;
             self.breaker
-                .fail(threshold, cause.is_fatal() || excessive, cooldown, now)
+                .fail(threshold, (was_last && cause.is_fatal()) || excessive, cooldown, now)
         } else {
             self.breaker.abandon_probe(cooldown, now)
         };

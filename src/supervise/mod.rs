@@ -3,7 +3,8 @@
 //! No clock, no socket and no randomness of its own: time comes in as an argument and chance from a seed, so that everything
 //! about backoff, breaker and deadlines is tested in microseconds. [`Supervisor::action`] says what to do next and is derived
 //! from the phase, so asking twice changes nothing; [`Supervisor::apply`] moves the phase and returns what happened.
-//! [`HostGate`] decides what the streams of one host share: how fast they dial, and which of them probes for all.
+//! [`HostGate`] decides what the streams of one host share: how fast they dial, and which of them probes for all. [`Rotation`]
+//! decides which of its endpoints a stream dials next.
 //!
 //! ```
 //! use feedwatch::market::Cause;
@@ -47,6 +48,7 @@ mod machine;
 mod notice;
 mod phase;
 mod policy;
+mod rotation;
 
 pub use backoff::Backoff;
 pub use breaker::{BreakerState, CircuitBreaker, Transition, Trigger};
@@ -56,6 +58,7 @@ pub use limit::DialLimit;
 pub use machine::Supervisor;
 pub use notice::{AttemptKind, Notice, Notices, Stage, State};
 pub use policy::{OnStale, Policy, PolicyError};
+pub use rotation::Rotation;
 
 pub(crate) use machine::RETRY_AFTER_CAP;
 use std::time::{Duration, Instant};

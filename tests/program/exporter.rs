@@ -165,6 +165,7 @@ async fn so_many_series_are_scraped_as_were_told_before() {
 #[tokio::test]
 async fn the_api_says_what_each_stream_does() {
     let (up, down) = (venue(Vec::new()), closed_venue());
+    let addresses = [&up, &down].map(|venue| venue.address().to_string());
     let streams = [("up", up.url(), ""), ("down", down.url(), PATIENT)];
     let streams = streams.each_ref().map(|(name, url, own)| (*name, url.as_str(), *own));
     let mut service = Service::run(&config("", &streams)).await;
@@ -193,7 +194,7 @@ async fn the_api_says_what_each_stream_does() {
     for (stream, state) in [(up, "live"), (down, "backing_off")] {
         let fields: BTreeSet<_> = stream.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = "name venue state connected stale since since_unix breaker last_cause last_cause_at \
-                        last_cause_at_unix outage_since outage_since_unix next_attempt next_attempt_unix connections subscriptions \
+                        last_cause_at_unix outage_since outage_since_unix next_attempt next_attempt_unix connections endpoints subscriptions \
                         last_data last_data_unix data_age_seconds";
         assert_eq!(fields, expected.split_whitespace().collect());
         assert_eq!(stream["venue"], "polymarket");
@@ -209,6 +210,8 @@ async fn the_api_says_what_each_stream_does() {
     );
     assert_eq!(up["connections"], object!({ "desired": 1, "live": 1 }));
     assert_eq!(down["connections"], object!({ "desired": 1, "live": 0 }));
+    let told = [up, down].map(|stream| &stream["endpoints"]);
+    assert_eq!(told, addresses.map(|address| object!([address])).each_ref());
     for (stream, failures) in [(up, 0), (down, 1)] {
         let closed = object!({
             "state": "closed", "failures": failures, "threshold": 10, "open_until": null, "open_until_unix": null,

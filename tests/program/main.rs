@@ -12,6 +12,7 @@
 mod captures;
 mod command_line;
 mod demo;
+mod endpoints;
 mod exporter;
 #[path = "../support/exposition.rs"]
 mod exposition;

@@ -46,6 +46,8 @@ struct OpenGap {
 
 pub(crate) struct Ledger {
     policy: Policy,
+    /// The host of the attempts from now on.
+    pub(crate) endpoint: String,
     /// So many facts were put down.
     pub(crate) facts: u64,
     pub(crate) state: State,
@@ -76,9 +78,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(policy: Policy, now: Instant) -> Self {
+    pub(crate) fn new(policy: Policy, endpoint: &str, now: Instant) -> Self {
         Self {
             policy,
+            endpoint: endpoint.to_owned(),
             facts: 0,
             state: State::Idle,
             breaker: BreakerState::Closed,
@@ -155,6 +158,11 @@ impl Ledger {
             Fact::Transport(TransportFact::WaitedAtGate(waited)) => {
                 journal.note(who, format_args!("has waited {waited:?} for its turn"));
                 journal.met("waited at the gate");
+            }
+            Fact::Transport(TransportFact::Endpoint(endpoint)) => {
+                journal.note(who, format_args!("on to {endpoint}"));
+                journal.met("another endpoint");
+                endpoint.host().clone_into(&mut self.endpoint);
             }
             Fact::Transport(TransportFact::PhaseEnded { phase, took }) => {
                 journal.note(who, format_args!("{phase:?} took {took:?}"));

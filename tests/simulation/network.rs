@@ -44,6 +44,8 @@ const OUT_OF_DESCRIPTORS: i32 = 24;
 pub(crate) struct Host {
     pub(crate) name: String,
     address: SocketAddr,
+    /// Named first by the resolver, and of a family that leads nowhere.
+    nowhere: SocketAddr,
     weather: Mutex<Weather>,
     /// Wakes in the order of waiting, which tokio's `watch` does not.
     changed: Notify,
@@ -79,6 +81,7 @@ impl Host {
         Self {
             name,
             address: ([192, 0, 2, number], 80).into(),
+            nowhere: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into()], 80).into(),
             weather: Mutex::new(Weather::Fine),
             changed: Notify::new(),
             calm: Mutex::new(false),
@@ -154,6 +157,16 @@ impl Host {
         sleep(latency).await;
     }
 
+    /// Packets are lost, or a router says so.
+    async fn lead_nowhere<T>(&self) -> io::Result<T> {
+        self.one_way().await;
+        let is_told = self.rng.lock().unwrap().bool();
+        if is_told {
+            return Err(io::ErrorKind::NetworkUnreachable.into());
+        }
+        std::future::pending().await
+    }
+
     /// A dial begins. Returns how many have, within the second that ends with it.
     fn count_dial(&self) -> usize {
         let now = self.journal.elapsed();
@@ -201,9 +214,10 @@ fn most_in_a_second(limit: DialLimit) -> usize {
     (limit.per_second.ceil() as usize).max(limit.burst as usize)
 }
 
-/// The way of one stream to its host.
+/// The way of one stream to its hosts.
 pub(crate) struct Way {
-    pub(crate) host: Arc<Host>,
+    /// Where it has its endpoints, in their order.
+    pub(crate) hosts: Vec<Arc<Host>>,
     pub(crate) stream: usize,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
     /// Its dials under way and its sockets.
@@ -211,19 +225,23 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    fn begin(&self) {
-        let journal = &self.host.journal;
-        journal.note(&self.host.name, format_args!("{} dials", stream::name(self.stream)));
+    fn begin(&self, host: &Host) {
+        let journal = &host.journal;
+        journal.note(&host.name, format_args!("{} dials", stream::name(self.stream)));
         let who = stream::name(self.stream);
-        let (dials, most) = (self.host.count_dial(), self.host.most_dials);
-        journal.expect(Promise::DialRate, dials <= most, &self.host.name, || {
+        let (dials, most) = (host.count_dial(), host.most_dials);
+        journal.expect(Promise::DialRate, dials <= most, &host.name, || {
             format!("{dials} dials within a second, and {most} are allowed")
         });
         let open = self.open.load(Relaxed);
         journal.expect(Promise::OneSocket, open == 0, &who, || {
             format!("it dials with {open} open")
         });
-        self.ledger.lock().unwrap().dial_begins(journal, &who);
+        let mut ledger = self.ledger.lock().unwrap();
+        journal.expect(Promise::EndpointTold, ledger.endpoint == host.name, &who, || {
+            format!("it dials {}, and told of {}", host.name, ledger.endpoint)
+        });
+        ledger.dial_begins(journal, &who);
     }
 }
 
@@ -231,37 +249,44 @@ impl Dialler for Way {
     type Io = Wire;
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        assert_eq!((host, port), (self.host.name.as_str(), self.host.address.port()));
-        self.begin();
+        let host = self.hosts.iter().find(|one| one.name == host).unwrap();
+        assert_eq!(port, host.address.port());
+        self.begin(host);
         let _open = Ticket::new(&self.open);
         loop {
-            match self.host.now() {
+            match host.now() {
                 Weather::NoName => return Err(io::Error::other("no such name")),
                 Weather::NoDescriptors => return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS)),
-                Weather::MuteResolver => self.host.until_it_changes().await,
+                Weather::MuteResolver => host.until_it_changes().await,
                 _ => break,
             }
         }
-        self.host.one_way().await;
-        Ok(vec![self.host.address])
+        host.one_way().await;
+        Ok(vec![host.nowhere, host.address])
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Wire> {
-        assert_eq!(address, self.host.address);
+        let mut hosts = self.hosts.iter();
+        let host = hosts
+            .find(|host| [host.address, host.nowhere].contains(&address))
+            .unwrap();
         let ticket = Ticket::new(&self.open);
+        if address == host.nowhere {
+            return host.lead_nowhere().await;
+        }
         loop {
-            self.host.one_way().await;
-            match self.host.now() {
+            host.one_way().await;
+            match host.now() {
                 Weather::Down => return Err(io::ErrorKind::ConnectionRefused.into()),
                 Weather::NoRoute => return Err(io::ErrorKind::HostUnreachable.into()),
                 // What was sent is lost, and sent again.
-                Weather::Gone | Weather::Parted => self.host.until_it_changes().await,
+                Weather::Gone | Weather::Parted => host.until_it_changes().await,
                 Weather::SlowAccept => {
-                    let wait = chance::millis(&mut self.host.rng.lock().unwrap(), 500..9_000);
+                    let wait = chance::millis(&mut host.rng.lock().unwrap(), 500..9_000);
                     sleep(wait).await;
-                    return Ok(self.host.accept(self.stream, ticket));
+                    return Ok(host.accept(self.stream, ticket));
                 }
-                _ => return Ok(self.host.accept(self.stream, ticket)),
+                _ => return Ok(host.accept(self.stream, ticket)),
             }
         }
     }

@@ -30,6 +30,8 @@ promises! {
     OneProbe => "a half-open breaker lets one probe through at a time",
     /// Looked at when the network sees a dial begin: no other dial of the stream is under way, and no socket is open.
     OneSocket => "a stream has one dial or one socket at a time",
+    /// Looked at when the network sees a dial begin: its host, against the endpoint that was told last.
+    EndpointTold => "a stream dials the endpoint that it told of",
     /// Looked at when the network sees a dial begin, against the dials to that host within the second before, of all streams.
     DialRate => "the streams of a host never dial it faster than its gate allows",
     /// Looked at after each step of the stream: enough failures in a row, by this side's own count.

@@ -81,14 +81,15 @@ pub(crate) fn name(number: usize) -> String {
 pub(crate) fn build(
     number: usize,
     seed: u64,
-    host: &Arc<Host>,
+    hosts: &[Arc<Host>],
     shown: &Streams,
     tracer: &Arc<BoxedTracer>,
     journal: &Arc<Journal>,
 ) -> Built {
     let policy = policy(number);
     assert_eq!(policy.errors(), []);
-    let endpoint = Endpoint::parse(&format!("ws://{}/ws/market", host.name)).unwrap();
+    let endpoint_of = |host: &Arc<Host>| Endpoint::parse(&format!("ws://{}/ws/market", host.name)).unwrap();
+    let endpoint = endpoint_of(&hosts[0]);
     let info = StreamInfo {
         stream: StreamName::new(&name(number)).unwrap(),
         server_address: endpoint.host().into(),
@@ -98,7 +99,7 @@ pub(crate) fn build(
     let now = Moment::now().mono;
     let cells = Arc::new(StreamCells::new(info, shown.venue("polymarket"), now));
     shown.add(&cells);
-    let ledger = Arc::new(Mutex::new(Ledger::new(policy.clone(), now)));
+    let ledger = Arc::new(Mutex::new(Ledger::new(policy.clone(), endpoint.host(), now)));
     let observer = Arc::new(Watched {
         inner: StreamObserver::new(cells.clone(), &policy).with_tracer(tracer.clone(), &endpoint),
         who: name(number),
@@ -107,6 +108,7 @@ pub(crate) fn build(
     });
     let options = TransportOptions {
         ping_interval: Some(secs(7)),
+        connect_attempt_delay: Duration::from_millis(250),
         pong_timeout: secs(6),
         subscribe_timeout: secs(4),
         send_timeout: secs(3),
@@ -116,18 +118,16 @@ pub(crate) fn build(
     };
     let open = Arc::new(AtomicUsize::new(0));
     let way = Way {
-        host: host.clone(),
+        hosts: hosts.to_vec(),
         stream: number,
         ledger: ledger.clone(),
         open: open.clone(),
     };
     let trust = TlsTrust::only([]).unwrap();
     let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells.clone(), observer.clone());
+    let socket = socket.with_alternatives(hosts[1..].iter().map(endpoint_of));
     let stream = ReconnectingDataStream::with_observer(socket.with_dialler(way), policy, seed, observer);
-    let stream = match &host.gate {
-        Some(gate) => stream.with_gate(gate),
-        None => stream,
-    };
+    let stream = stream.with_gates(hosts.iter().filter_map(|host| host.gate.clone()));
     Built {
         stream,
         cells,

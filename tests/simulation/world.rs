@@ -77,6 +77,7 @@ pub(crate) const TO_BE_MET: &[&str] = &[
     "recovery",
     "reset by hand",
     "waited at the gate",
+    "another endpoint",
     "outage of several roots",
     "root that was continued",
 ];
@@ -131,7 +132,8 @@ pub(crate) fn run(seed: u64) -> Account {
 /// What the world keeps of a stream.
 struct Resident {
     who: String,
-    host: usize,
+    /// Where it has its endpoints.
+    hosts: Vec<Arc<Host>>,
     cells: Arc<StreamCells>,
     ledger: Arc<Mutex<Ledger>>,
     wishes: Arc<Mutex<BTreeSet<String>>>,
@@ -191,15 +193,8 @@ impl World {
     fn settle(&self, number: usize, tracer: &Arc<BoxedTracer>) -> Resident {
         let who = stream::name(number);
         let mut rng = chance::of(self.seed, &who);
-        let host = number % self.hosts.len();
-        let built = build(
-            number,
-            rng.u64(..),
-            &self.hosts[host],
-            &self.shown,
-            tracer,
-            &self.journal,
-        );
+        let hosts = self.hosts_of(number);
+        let built = build(number, rng.u64(..), &hosts, &self.shown, tracer, &self.journal);
         let wishes = Arc::new(Mutex::default());
         let consumer = Consumer {
             number,
@@ -219,13 +214,24 @@ impl World {
         let calm = self.journal.begun() + storm(self.seed);
         Resident {
             who,
-            host,
+            hosts,
             cells: built.cells,
             ledger: built.ledger,
             wishes,
             open: built.open,
             life: tokio::spawn(consumer.run(calm, self.stop.clone())),
         }
+    }
+
+    /// Every second stream of the hosts that have gates has an alternative: the next of these hosts.
+    fn hosts_of(&self, number: usize) -> Vec<Arc<Host>> {
+        let first = number % self.hosts.len();
+        let mut hosts = vec![self.hosts[first].clone()];
+        let gated: Vec<_> = self.hosts.iter().filter(|host| host.gate.is_some()).collect();
+        if first < gated.len() && (number / self.hosts.len()) % 2 == 1 {
+            hosts.push(gated[(first + 1) % gated.len()].clone());
+        }
+        hosts
     }
 
     async fn live(mut self) {
@@ -274,8 +280,9 @@ impl World {
         for (number, resident) in self.residents.iter().enumerate() {
             let ledger = resident.ledger.lock().unwrap();
             let wishes = resident.wishes.lock().unwrap();
-            let sessions = self.hosts[resident.host].sessions.lock().unwrap();
-            let of_stream: Vec<_> = sessions.values().filter(|(stream, _)| *stream == number).collect();
+            let sessions = |host: &Arc<Host>| -> Vec<_> { host.sessions.lock().unwrap().values().cloned().collect() };
+            let mut of_stream: Vec<_> = resident.hosts.iter().flat_map(sessions).collect();
+            of_stream.retain(|(stream, _)| *stream == number);
             let is_restored = match &of_stream[..] {
                 [] => wishes.is_empty() && ledger.state == State::Idle,
                 [(_, subscribed)] => {

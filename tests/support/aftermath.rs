@@ -38,10 +38,10 @@ fn alive_tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Open descriptors of this process that are TCP sockets, by their inodes.
+/// Open descriptors of this process that are TCP sockets in the network of this thread, by their inodes.
 fn tcp_inodes() -> Vec<String> {
     let mut of_tcp = BTreeSet::new();
-    for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+    for table in ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"] {
         let table = std::fs::read_to_string(table).unwrap();
         // The tenth column is the inode.
         of_tcp.extend(
@@ -72,6 +72,7 @@ fn inode(link: &Path) -> Option<String> {
 
 #[tokio::test]
 async fn a_socket_that_is_open_is_counted() {
+    let _turn = TURN.lock().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
     let own = inode(&link).unwrap();

@@ -6,7 +6,7 @@ use feedwatch::market::{Instrument, MarketEvent, StreamName};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
-    Dialler, Endpoint, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust,
+    DialGate, Dialler, Endpoint, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust,
     TransportOptions, WebSocketStream,
 };
 use feedwatch::supervise::Policy;
@@ -55,6 +55,25 @@ impl<D: Dialler> Rig<D> {
         })
         .await
     }
+}
+
+/// A stream of the instruments 11 and 12 with several endpoints, and the gate of each.
+pub(crate) async fn among<D: Dialler>(
+    urls: &[&str],
+    policy: Policy,
+    options: TransportOptions,
+    dialler: D,
+    gates: Vec<DialGate>,
+) -> Rig<D> {
+    let (instruments, of_policy) = (["11", "12"].map(Instrument::new), policy.clone());
+    Rig::over(urls[0], &of_policy, &instruments, |endpoint, cells, observer| {
+        let trust = TlsTrust::only([]).unwrap();
+        let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+        let alternatives = urls[1..].iter().map(|url| Endpoint::parse(url).unwrap());
+        let socket = socket.with_alternatives(alternatives).with_dialler(dialler);
+        ReconnectingDataStream::with_observer(socket, policy, 1, observer).with_gates(gates)
+    })
+    .await
 }
 
 /// A stream of these instruments, at most so many of them on a connection.
@@ -167,7 +186,7 @@ impl<S: MarketDataStream> RigOf<S> {
 }
 
 /// The values of an attribute; spans without it are left out.
-fn of_spans(spans: &[SpanData], key: &str) -> Vec<String> {
+pub(crate) fn of_spans(spans: &[SpanData], key: &str) -> Vec<String> {
     let pairs = spans.iter().flat_map(|span| &span.attributes);
     let wanted = pairs.filter(|pair| pair.key.as_str() == key);
     wanted.map(|pair| pair.value.to_string()).collect()

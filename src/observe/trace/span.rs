@@ -61,8 +61,15 @@ impl Open {
 /// Makes the spans of one stream.
 pub(super) struct Maker {
     tracer: Arc<BoxedTracer>,
+    venue: String,
     /// Of each root and each attempt.
     identity: [KeyValue; 2],
+    /// Where attempts go that were not told to go elsewhere.
+    first: Target,
+}
+
+/// Where an attempt goes.
+pub(super) struct Target {
     server: [KeyValue; 2],
     url: KeyValue,
 }
@@ -75,12 +82,13 @@ impl Maker {
                 KeyValue::new("feedwatch.stream", stream.to_owned()),
                 KeyValue::new("feedwatch.venue", venue.to_owned()),
             ],
-            server: [
-                KeyValue::new("server.address", endpoint.host().to_owned()),
-                KeyValue::new("server.port", i64::from(endpoint.port())),
-            ],
-            url: KeyValue::new("url.full", shown(endpoint, venue)),
+            first: target(endpoint, venue),
+            venue: venue.to_owned(),
         }
+    }
+
+    pub(super) fn target(&self, endpoint: &Endpoint) -> Target {
+        target(endpoint, &self.venue)
     }
 
     /// A root, in a trace of its own.
@@ -94,9 +102,16 @@ impl Maker {
         self.open(builder, at, &Context::new())
     }
 
-    pub(super) fn attempt(&self, root: &Open, at: SystemTime, number: u32, kind: AttemptKind) -> Open {
+    /// `to` where it is not the first endpoint.
+    pub(super) fn attempt(
+        &self,
+        root: &Open,
+        at: SystemTime,
+        to: Option<&Target>,
+        (number, kind): (u32, AttemptKind),
+    ) -> Open {
         let mut attributes = self.identity.to_vec();
-        attributes.extend(self.server.clone());
+        attributes.extend(to.unwrap_or(&self.first).server.clone());
         attributes.push(KeyValue::new("feedwatch.attempt.number", i64::from(number)));
         attributes.push(KeyValue::new("feedwatch.attempt.kind", kind.as_str()));
         let builder = SpanBuilder::from_name("stream.connect").with_attributes(attributes);
@@ -112,7 +127,13 @@ impl Maker {
     }
 
     /// The upgrade is an HTTP request, and has the name and the kind of one.
-    pub(super) fn phase(&self, attempt: &Open, at: SystemTime, phase: DialPhase, peer: Option<SocketAddr>) -> Open {
+    pub(super) fn phase(
+        &self,
+        attempt: &Open,
+        at: SystemTime,
+        to: Option<&Target>,
+        (phase, peer): (DialPhase, Option<SocketAddr>),
+    ) -> Open {
         let builder = match phase {
             DialPhase::Resolve => SpanBuilder::from_name("dns.lookup"),
             DialPhase::Connect => SpanBuilder::from_name("tcp.connect"),
@@ -120,10 +141,11 @@ impl Maker {
             DialPhase::Upgrade => SpanBuilder::from_name("GET").with_kind(SpanKind::Client),
             DialPhase::Subscribe => SpanBuilder::from_name("stream.subscribe"),
         };
-        let mut attributes = self.server.to_vec();
+        let Target { server, url } = to.unwrap_or(&self.first);
+        let mut attributes = server.to_vec();
         if phase == DialPhase::Upgrade {
             attributes.push(KeyValue::new("http.request.method", "GET"));
-            attributes.push(self.url.clone());
+            attributes.push(url.clone());
         }
         attributes.extend(peer.into_iter().flat_map(of_peer));
         self.open(builder.with_attributes(attributes), at, &attempt.0)
@@ -132,6 +154,16 @@ impl Maker {
     fn open(&self, builder: SpanBuilder, at: SystemTime, parent: &Context) -> Open {
         let span = self.tracer.build_with_context(builder.with_start_time(at), parent);
         Open(Context::new().with_span(span))
+    }
+}
+
+fn target(endpoint: &Endpoint, venue: &str) -> Target {
+    Target {
+        server: [
+            KeyValue::new("server.address", endpoint.host().to_owned()),
+            KeyValue::new("server.port", i64::from(endpoint.port())),
+        ],
+        url: KeyValue::new("url.full", shown(endpoint, venue)),
     }
 }
 

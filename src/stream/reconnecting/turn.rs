@@ -189,6 +189,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     }
 
     fn has_turn(&mut self, dial: Dial, now: Moment) -> bool {
+        // The gate that is asked is that of the host that will be dialled.
+        self.move_on(now);
         let Some(gate) = &mut self.gate else { return true };
         let due_before = gate.due();
         let (turn, waited) = gate.ask(dial, now.mono);
@@ -204,7 +206,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
-    fn give_up_turn(&mut self, now: Moment) {
+    pub(super) fn give_up_turn(&mut self, now: Moment) {
         if let Some(gate) = &mut self.gate {
             let waited = gate.give_up(now.mono);
             self.tell_waited(waited, now);
