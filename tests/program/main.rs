@@ -24,6 +24,7 @@ mod history;
 mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
+mod leaks;
 mod negotiation;
 mod notify;
 #[path = "../support/openmetrics.rs"]
@@ -40,6 +41,7 @@ mod prometheus_server;
 mod queries;
 mod receiver;
 mod reload;
+mod resolver;
 mod scarcity;
 mod signals;
 mod simulate;
