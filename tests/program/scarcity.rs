@@ -73,6 +73,16 @@ async fn a_log_that_nobody_reads_stops_neither_scrapes_nor_the_end() {
 
 #[tokio::test]
 async fn streams_do_not_take_the_last_file_descriptor_from_the_metrics() {
+    with_64_descriptors(0, 20.0).await;
+}
+
+#[tokio::test]
+async fn descriptors_that_the_program_was_started_with_are_nobody_s() {
+    with_64_descriptors(26, 5.0).await;
+}
+
+/// Sixty streams, of which so many are live at least, in a process that was started with so many descriptors open.
+async fn with_64_descriptors(inherited: usize, live: f64) {
     let venue = venue(Vec::new());
     let url = venue.url();
     let names: Vec<_> = (0..60).map(|number| format!("s{number}")).collect();
@@ -83,9 +93,10 @@ async fn streams_do_not_take_the_last_file_descriptor_from_the_metrics() {
     let file = TempFile::new("toml", &config("", &streams));
     let receiver = Receiver::start(Mood::Take);
     let binary = env!("CARGO_BIN_EXE_feedwatch");
-    let script = format!("ulimit -n 64; exec '{binary}' run --config '{}'", file.name());
+    let opened = format!("for ((i = 0; i < {inherited}; i++)); do exec {{held}}</dev/null; done");
+    let script = format!("ulimit -n 64; {opened}; exec '{binary}' run --config '{}'", file.name());
     let mut program = Program::spawn(
-        Command::new("sh")
+        Command::new("bash")
             .args(["-c", &script])
             .envs(to(&receiver.endpoint()))
             .stdout(Stdio::piped())
@@ -97,7 +108,7 @@ async fn streams_do_not_take_the_last_file_descriptor_from_the_metrics() {
     };
     let address: SocketAddr = program.err.find("ready", ready).await;
     let full = |scrape: &Exposition| {
-        scrape.sum("feedwatch_stream_connected", &[]) >= 20.0
+        scrape.sum("feedwatch_stream_connected", &[]) >= live
             && scrape.sum("feedwatch_connect_failures_total", &[("cause", "resource_limit")]) > 0.0
     };
     let scrape = scraped(address, "some live, the others out of descriptors", full).await;
@@ -117,12 +128,12 @@ async fn streams_do_not_take_the_last_file_descriptor_from_the_metrics() {
     let scrape = scraped(address, "they back off and dial again", again).await;
     assert!(scrape.sum("feedwatch_stream_state", &[("state", "backing_off")]) > 0.0);
     assert_eq!(scrape.sum("feedwatch_breaker_consecutive_failures", &[]), 0.0);
-    let errors = receiver.named("stream.connect");
-    let errors = error_types(&errors);
-    assert!(
-        !errors.is_empty() && errors.iter().all(|cause| cause == "resource_limit"),
-        "{errors:?}"
-    );
+    eventually("spans of it", async || {
+        !error_types(&receiver.named("stream.connect")).is_empty()
+    })
+    .await;
+    let errors = error_types(&receiver.named("stream.connect"));
+    assert!(errors.iter().all(|cause| cause == "resource_limit"), "{errors:?}");
     program.signal("TERM");
     assert_eq!(program.end().await.code, Some(0));
 }
