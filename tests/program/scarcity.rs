@@ -82,7 +82,7 @@ async fn descriptors_that_the_program_was_started_with_are_nobody_s() {
 }
 
 /// Sixty streams, of which so many are live at least, in a process that was started with so many descriptors open.
-async fn with_64_descriptors(inherited: usize, live: f64) {
+async fn with_64_descriptors(inherited: usize, least: f64) {
     let venue = venue(Vec::new());
     let url = venue.url();
     let names: Vec<_> = (0..60).map(|number| format!("s{number}")).collect();
@@ -108,7 +108,7 @@ async fn with_64_descriptors(inherited: usize, live: f64) {
     };
     let address: SocketAddr = program.err.find("ready", ready).await;
     let full = |scrape: &Exposition| {
-        scrape.sum("feedwatch_stream_connected", &[]) >= live
+        scrape.sum("feedwatch_stream_connected", &[]) >= least
             && scrape.sum("feedwatch_connect_failures_total", &[("cause", "resource_limit")]) > 0.0
     };
     let scrape = scraped(address, "some live, the others out of descriptors", full).await;
