@@ -26,7 +26,10 @@ const RIGHTLY_EMPTY: [(&str, &str); 6] = [
         "the demo has nothing to read again",
     ),
     ("feedwatch-overview: Certificates", "the demo has no TLS"),
-    ("feedwatch-stream: Identity", "the demo has no TLS, whose end it would tell"),
+    (
+        "feedwatch-stream: Identity",
+        "the demo has no TLS, whose end it would tell",
+    ),
     (
         "feedwatch-stream: Queue of the consumer",
         "the service reads its streams directly",
