@@ -12,7 +12,7 @@
 mod support;
 
 use feedwatch::sim::{SimOptions, SimulatedVenue};
-use feedwatch::stream::{Dialler, MarketDataStream, TcpDialler, TcpIo, TlsTrust};
+use feedwatch::stream::{Dialler, TcpDialler, TcpIo, TlsTrust};
 use feedwatch::supervise::Policy;
 use std::io;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ async fn keeps_failing(url: &str, cause: &str) {
     );
     assert_eq!(scrape.sum("feedwatch_reconnect_current_delay_seconds", &[]), 0.4);
     assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 0.0);
-    rig.stream.close().await;
+    rig.end().await;
 }
 
 #[tokio::test]
@@ -53,6 +53,19 @@ async fn a_name_that_does_not_resolve() {
     leaves_nothing_behind(async || {
         // No name has so long a part, so no name server is asked.
         keeps_failing(&format!("ws://{}/ws/market", "a".repeat(64)), "dns").await;
+    })
+    .await;
+}
+
+/// A port that somebody holds and at which nobody listens is refused, and nobody else takes it meanwhile.
+#[tokio::test]
+async fn a_port_that_is_closed() {
+    leaves_nothing_behind(async || {
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = held.local_addr().unwrap();
+        keeps_failing(&format!("ws://{address}/ws/market"), "tcp_refused").await;
+        keeps_failing(&format!("wss://{address}/ws/market"), "tcp_refused").await;
     })
     .await;
 }
@@ -116,7 +129,7 @@ async fn an_address_that_never_answers_is_overtaken_and_the_one_that_did_is_told
             let peer = of_spans(&rig.spans(span), "network.peer.port");
             assert_eq!(peer, [venue.address().port().to_string()], "{span}");
         }
-        rig.stream.close().await;
+        rig.end().await;
         venue.shutdown().await;
     })
     .await;

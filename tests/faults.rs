@@ -12,11 +12,13 @@
 
 mod support;
 
+use feedwatch::clock::{Moment, unix_seconds};
 use feedwatch::market::MarketEvent;
 use feedwatch::sim::{BadFrame, Fault, Flood, OddText, RetryForm, Rule, Script};
-use feedwatch::sim::{SimOptions, SimulatedVenue, TlsFault, UpgradeFault, What};
-use feedwatch::stream::{MarketDataStream, TcpDialler, TlsTrust, TransportOptions};
+use feedwatch::sim::{SimOptions, SimulatedVenue, TlsFault, Traffic, UpgradeFault, What};
+use feedwatch::stream::{TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::Policy;
+use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
 use std::time::Duration;
 use support::Scrape;
@@ -24,7 +26,7 @@ use support::aftermath::leaves_nothing_behind;
 use support::metered::Metered;
 use support::pipe::Pipe;
 use support::rig::Rig;
-use support::rows::{dial, fails_an_attempt, loses_the_connection, millis, options, policy, venue};
+use support::rows::{assert_recovered, dial, fails_an_attempt, loses_the_connection, millis, options, policy, venue};
 use tokio_tungstenite::tungstenite::Message;
 
 const AFTER: Duration = millis(50);
@@ -58,7 +60,7 @@ async fn a_certificate_that_redialling_cannot_heal_trips_at_once() {
                 ["tls_certificate"]
             );
             assert_eq!(rig.error_types(), ["tls_certificate"], "{fault:?}");
-            rig.stream.close().await;
+            rig.end().await;
             venue.shutdown().await;
         }
     })
@@ -91,7 +93,7 @@ async fn a_handshake_that_goes_wrong_backs_off_and_the_next_one_is_good() {
                 failed.attributes.iter().any(|pair| pair.key.as_str() == "error.type"),
                 "{fault:?}"
             );
-            rig.stream.close().await;
+            rig.end().await;
             venue.shutdown().await;
         }
     })
@@ -115,48 +117,89 @@ async fn an_upgrade_that_is_answered_badly_backs_off() {
     .await;
 }
 
+const BUSY: [(u16, &str); 3] = [(429, "rate_limited"), (418, "rate_limited"), (503, "http_status")];
+
+/// Everybody who dials is asked to come again after so many seconds; what the first one does, who is ready to wait for so long.
+async fn asked_to_wait(code: u16, form: RetryForm, seconds: u64, most: Duration) -> (SimulatedVenue, Rig) {
+    let venue = venue(vec![Rule::connections(1, 1, Fault::RetryAfter { code, seconds, form })]);
+    let policy = Policy {
+        retry_after_max: most,
+        ..policy()
+    };
+    let rig = dial(&venue.url(), policy).await;
+    (venue, rig)
+}
+
+/// Which wait was chosen, in seconds; told of the failed attempt is this cause.
+fn chosen_wait(rig: &Rig, scrape: &Scrape, cause: &str) -> f64 {
+    assert_eq!(scrape.nonzero("feedwatch_connect_failures_total", "cause"), [cause]);
+    assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 1.0);
+    assert_eq!(rig.error_types(), [cause]);
+    scrape.sum("feedwatch_reconnect_current_delay_seconds", &[])
+}
+
 #[tokio::test]
 async fn retry_after_is_honoured_in_both_forms_and_up_to_a_limit() {
     leaves_nothing_behind(async || {
-        for (code, cause) in [(429, "rate_limited"), (418, "rate_limited"), (503, "http_status")] {
+        let (patient, impatient) = (Duration::from_secs(900), Duration::from_secs(60));
+        for (code, cause) in BUSY {
             for form in [RetryForm::Seconds, RetryForm::Date] {
-                let fault = Fault::RetryAfter {
-                    code,
-                    seconds: 77,
-                    form,
-                };
-                let venue = venue(vec![Rule::always(fault)]);
-                let mut rig = dial(&venue.url(), policy()).await;
+                let (venue, mut rig) = asked_to_wait(code, form, 77, patient).await;
                 let waits = |scrape: &Scrape| scrape.sum("feedwatch_stream_state", &[("state", "backing_off")]) == 1.0;
                 let scrape = rig.until("waiting", waits).await;
-                assert_eq!(
-                    scrape.sum("feedwatch_reconnect_current_delay_seconds", &[]),
-                    77.0,
-                    "{code} {form:?}"
-                );
-                assert_eq!(rig.error_types(), [cause]);
-                rig.stream.close().await;
+                assert_eq!(chosen_wait(&rig, &scrape, cause), 77.0, "{code} {form:?}");
+                assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 0.0);
+                rig.end().await;
                 venue.shutdown().await;
 
-                let impatient = Policy {
-                    retry_after_max: Duration::from_secs(60),
-                    ..policy()
-                };
-                let venue = self::venue(vec![Rule::always(Fault::RetryAfter {
-                    code,
-                    seconds: 77,
-                    form,
-                })]);
-                let mut rig = dial(&venue.url(), impatient).await;
+                // More than it is ready to wait for: it trips, and stays away for as long all the same.
+                let (venue, mut rig) = asked_to_wait(code, form, 77, impatient).await;
                 let scrape = rig.until_tripped().await;
-                assert!(
-                    scrape.sum("feedwatch_reconnect_current_delay_seconds", &[]) >= 77.0,
-                    "{code} {form:?}"
-                );
-                rig.stream.close().await;
+                assert_eq!(chosen_wait(&rig, &scrape, cause), 77.0, "{code} {form:?}");
+                let fatal = [("trigger", "fatal_error")];
+                assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &fatal), 1.0);
+                assert_eq!(rig.errors_of_outages(), [cause]);
+                rig.end().await;
                 venue.shutdown().await;
             }
         }
+        // Nobody means a week.
+        let (venue, mut rig) = asked_to_wait(429, RetryForm::Date, 7 * 86_400, patient).await;
+        let scrape = rig.until_tripped().await;
+        assert_eq!(chosen_wait(&rig, &scrape, "rate_limited"), 3.0 * 86_400.0);
+        rig.end().await;
+        venue.shutdown().await;
+    })
+    .await;
+}
+
+/// A second, where the delay alone would be a fiftieth of one.
+async fn comes_again_when_it_was_asked_to(code: u16, cause: &str, form: RetryForm) {
+    let (venue, mut rig) = asked_to_wait(code, form, 1, Duration::from_secs(900)).await;
+    let scrape = rig.until_live().await;
+    assert_recovered(&scrape);
+    assert_eq!(scrape.nonzero("feedwatch_connect_failures_total", "cause"), [cause]);
+    assert_eq!(rig.error_types(), [cause]);
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 2.0);
+    let entries = venue.log().entries();
+    let at = |is: &dyn Fn(&What) -> bool| entries.iter().rfind(|entry| is(&entry.what)).unwrap().at;
+    let refused = at(&|what| matches!(what, What::UpgradeRefused { .. }));
+    let returned = at(&|what| *what == What::Accepted);
+    assert!(
+        returned >= refused + millis(1000),
+        "{code} {form:?}: {refused:?}, {returned:?}"
+    );
+    rig.end().await;
+    venue.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_retry_after_is_waited_for_to_its_end_and_then_the_stream_is_live() {
+    leaves_nothing_behind(async || {
+        let cases = BUSY.into_iter().flat_map(|(code, cause)| {
+            [RetryForm::Seconds, RetryForm::Date].map(|form| comes_again_when_it_was_asked_to(code, cause, form))
+        });
+        join_all(cases).await;
     })
     .await;
 }
@@ -227,7 +270,7 @@ async fn what_is_too_large_ends_the_connection_before_it_is_in_memory() {
                 venue.log().entries().iter().any(|entry| entry.what == told),
                 "{fault:?}"
             );
-            rig.stream.close().await;
+            rig.end().await;
             venue.shutdown().await;
         }
     })
@@ -254,7 +297,7 @@ async fn what_waits_for_an_unanswered_subscription_is_bounded() {
         let most = READS / size_of::<MarketEvent>() + 1;
         let received = scrape.sum("feedwatch_frames_received_total", &[]);
         assert!(received <= most as f64, "{received} wait where {most} are allowed");
-        rig.stream.close().await;
+        rig.end().await;
         flooding.await.unwrap();
     })
     .await;
@@ -283,53 +326,101 @@ async fn an_event_in_fragments_is_one_message() {
         let scrape = rig.until("all received", equal).await;
         assert_eq!(scrape.sum("feedwatch_parse_errors_total", &[]), 0.0);
         assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0);
-        rig.stream.close().await;
+        rig.end().await;
         venue.shutdown().await;
     })
     .await;
+}
+
+/// So many strange texts are sent.
+const ODD: u64 = 20;
+
+/// A venue that sends the answer to the subscription, two books, and strange texts.
+fn odd_venue(kind: OddText) -> SimulatedVenue {
+    let fault = Fault::OddText {
+        kind,
+        frames: ODD,
+        after: AFTER,
+    };
+    SimulatedVenue::start(SimOptions {
+        traffic: Traffic::Silent,
+        script: Script {
+            rules: vec![Rule::always(fault)],
+        },
+        ..SimOptions::default()
+    })
+    .unwrap()
+}
+
+/// The connection was kept, and no attempt has failed.
+fn assert_kept(rig: &Rig, scrape: &Scrape) {
+    assert_recovered(scrape);
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0);
+    assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0);
+    assert!(rig.error_types().is_empty() && rig.causes_of_outages().is_empty());
 }
 
 #[tokio::test]
 async fn strange_texts_are_counted_and_the_connection_is_kept() {
     leaves_nothing_behind(async || {
         for (kind, reason) in [
-            (OddText::NotJson, Some("json")),
-            (OddText::OtherSchema, Some("schema")),
-            (OddText::UnknownChannel, Some("unknown_channel")),
-            (OddText::DeepNesting, Some("json")),
-            (OddText::Future, None),
-            (OddText::LongAgo, None),
-            (OddText::AbsurdTime, None),
+            (OddText::NotJson, "json"),
+            (OddText::OtherSchema, "schema"),
+            (OddText::UnknownChannel, "unknown_channel"),
+            (OddText::DeepNesting, "json"),
         ] {
-            let fault = Fault::OddText {
-                kind,
-                frames: 20,
-                after: AFTER,
-            };
-            let venue = venue(vec![Rule::always(fault)]);
+            let venue = odd_venue(kind);
             let mut rig = dial(&venue.url(), policy()).await;
-            let all = |scrape: &Scrape| match reason {
-                Some(reason) => scrape.sum("feedwatch_parse_errors_total", &[("reason", reason)]) == 20.0,
-                None => scrape.sum("feedwatch_messages_total", &[("kind", "trade")]) >= 20.0,
-            };
+            let all = |scrape: &Scrape| scrape.sum("feedwatch_parse_errors_total", &[]) == ODD as f64;
             let scrape = rig.until(&format!("all of {kind:?}"), all).await;
-            if reason.is_none() {
-                // A time that is none of ours poisons no histogram: an hour ahead is no latency, nor is half a century.
-                assert!(
-                    scrape.sum("feedwatch_message_latency_seconds_sum", &[]) < 3600.0,
-                    "{kind:?}"
-                );
-                assert!(scrape.sum("feedwatch_stream_lag_seconds", &[]) < 60.0, "{kind:?}");
+            assert_eq!(scrape.nonzero("feedwatch_parse_errors_total", "reason"), [reason]);
+            assert_kept(&rig, &scrape);
+            rig.end().await;
+            venue.shutdown().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_time_that_nobody_can_have_meant_is_skew_and_touches_no_other_figure() {
+    leaves_nothing_behind(async || {
+        // Of six absurd times two are numbers, the ends of what 64 bits hold; the others are no time at all.
+        let numbers = (0..ODD).filter(|left| left % 6 < 2).count() as u64;
+        for (kind, skewed) in [
+            (OddText::Future, ODD),
+            (OddText::LongAgo, ODD),
+            (OddText::AbsurdTime, numbers),
+        ] {
+            let venue = odd_venue(kind);
+            let begun = unix_seconds(Moment::now().wall);
+            let mut rig = dial(&venue.url(), policy()).await;
+            let all = |scrape: &Scrape| scrape.sum("feedwatch_messages_total", &[("kind", "trade")]) == ODD as f64;
+            let scrape = rig.until(&format!("all of {kind:?}"), all).await;
+            assert_eq!(
+                scrape.sum("feedwatch_message_clock_skew_total", &[]),
+                skewed as f64,
+                "{kind:?}"
+            );
+            // The books of the answer count for neither: they are as old as the last change of a market.
+            for untouched in [
+                "feedwatch_message_latency_seconds_count",
+                "feedwatch_message_latency_seconds_sum",
+                "feedwatch_message_latency_seconds_bucket",
+                "feedwatch_stream_lag_seconds",
+            ] {
+                assert_eq!(scrape.sum(untouched, &[]), 0.0, "{kind:?}: {untouched}");
             }
-            if matches!(kind, OddText::Future | OddText::LongAgo) {
-                assert!(
-                    scrape.sum("feedwatch_message_clock_skew_total", &[]) >= 20.0,
-                    "{kind:?}"
-                );
-            }
-            assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0, "{kind:?}");
-            assert_eq!(scrape.sum("feedwatch_stream_connected", &[]), 1.0, "{kind:?}");
-            rig.stream.close().await;
+            // Data is data, whatever it says of its time: it came now.
+            let last = scrape.sum("feedwatch_last_data_timestamp_seconds", &[]);
+            let now = unix_seconds(Moment::now().wall);
+            assert!(
+                (begun - 1.0..=now + 1.0).contains(&last),
+                "{kind:?}: {last} is not {now}"
+            );
+            assert_eq!(scrape.sum("feedwatch_parse_errors_total", &[]), 0.0, "{kind:?}");
+            assert_kept(&rig, &scrape);
+            rig.end().await;
             venue.shutdown().await;
         }
     })
@@ -355,47 +446,105 @@ async fn a_flood_is_answered_and_counted_and_the_connection_is_kept() {
                 let answered = |scrape: &Scrape| scrape.sum("feedwatch_control_frames_total", &pongs) >= frames as f64;
                 rig.until("each is answered", answered).await;
             }
-            rig.stream.close().await;
+            rig.end().await;
             venue.shutdown().await;
         }
     })
     .await;
 }
 
+/// A minute of the matrix, in which the venue is there for two seconds.
+const PERIOD: Duration = millis(900);
+const THERE: Duration = millis(150);
+/// So many of them; then it is back for good.
+const PERIODS: u32 = 4;
+
+/// Who comes while it is there is thrown out when that time is over, more or less.
+fn there_for_a_moment_in_each_period() -> SimulatedVenue {
+    let close = Fault::Close {
+        code: Some(1001),
+        reason: String::new(),
+        after: millis(100),
+    };
+    let period = |number: u32| {
+        let begin = number * PERIOD;
+        [
+            Rule::during(begin, begin + THERE, close.clone()),
+            Rule::during(begin + THERE, begin + PERIOD, Fault::Refuse),
+        ]
+    };
+    venue((0..PERIODS).flat_map(period).collect())
+}
+
 #[tokio::test]
-async fn a_venue_that_comes_back_for_a_moment_trips_the_breaker_once() {
+async fn a_venue_that_is_back_for_a_moment_now_and_then_trips_the_breaker_once() {
     leaves_nothing_behind(async || {
-        let close = |after| Fault::Close {
-            code: Some(1001),
-            reason: String::new(),
-            after,
-        };
-        // Away soon after the start, back for a moment in which nobody stays, away again, and back for good.
-        let venue = venue(vec![
-            Rule::connections(1, 1, close(millis(100))),
-            Rule::during(millis(50), millis(500), Fault::Refuse),
-            Rule::during(millis(500), millis(650), close(Duration::ZERO)),
-            Rule::during(millis(650), millis(1000), Fault::Refuse),
-        ]);
+        let venue = there_for_a_moment_in_each_period();
         let restless = Policy {
-            max_consecutive_failures: 2,
-            circuit_breaker_cooldown: millis(60),
-            stable_after: millis(500),
+            max_consecutive_failures: 3,
+            circuit_breaker_cooldown: millis(70),
+            // No probe that meets it there stays for so long.
+            stable_after: millis(400),
             ..policy()
         };
         let mut rig = dial(&venue.url(), restless).await;
-        let recovered = |scrape: &Scrape| {
-            scrape.sum("feedwatch_breaker_trips_total", &[]) == 1.0
-                && scrape.sum("feedwatch_breaker_state", &[("state", "closed")]) == 1.0
+        let going_away = [("cause", "close_going_away")];
+        let losses = |scrape: &Scrape| scrape.sum("feedwatch_disconnects_total", &going_away);
+        let moves = |scrape: &Scrape, from, to| {
+            scrape.sum("feedwatch_breaker_transitions_total", &[("from", from), ("to", to)])
         };
-        let scrape = rig.until("recovered", recovered).await;
-        let reopened = [("from", "half_open"), ("to", "open")];
-        assert!(
-            scrape.sum("feedwatch_breaker_transitions_total", &reopened) >= 1.0,
-            "probes failed meanwhile"
+        let tripped = rig.until_tripped().await;
+        let met = rig
+            .until("a probe that finds it there, and is thrown out", |scrape| {
+                losses(scrape) > losses(&tripped) && scrape.sum("feedwatch_breaker_state", &[("state", "open")]) == 1.0
+            })
+            .await;
+        assert!(moves(&met, "half_open", "open") >= 1.0);
+        assert_eq!(
+            moves(&met, "half_open", "closed"),
+            0.0,
+            "live for a moment is not stable"
         );
-        assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 1.0);
-        rig.stream.close().await;
+
+        let closed = |scrape: &Scrape| scrape.sum("feedwatch_breaker_state", &[("state", "closed")]) == 1.0;
+        let scrape = rig.until("recovered", closed).await;
+        assert!(
+            venue.log().elapsed() > PERIODS * PERIOD,
+            "not before it is back for good"
+        );
+        assert_recovered(&scrape);
+        assert_eq!(
+            scrape.sum("feedwatch_breaker_trips_total", &[]),
+            1.0,
+            "one trip is one page"
+        );
+        assert_eq!(scrape.sum("feedwatch_breaker_consecutive_failures", &[]), 0.0);
+        let probes = scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "probe")]);
+        assert_eq!(moves(&scrape, "open", "half_open"), probes, "each probe is one dial");
+        assert_eq!(
+            moves(&scrape, "half_open", "open"),
+            probes - 1.0,
+            "and all failed but the last"
+        );
+        assert_eq!(moves(&scrape, "half_open", "closed"), 1.0);
+        assert_eq!(
+            scrape.nonzero("feedwatch_disconnects_total", "cause"),
+            ["close_going_away"]
+        );
+        assert_eq!(
+            scrape.nonzero("feedwatch_connect_failures_total", "cause"),
+            ["tcp_refused"]
+        );
+        let all_are = |told: Vec<String>, cause: &str, count: f64| {
+            assert!(told.iter().all(|told| told == cause), "{told:?}");
+            assert_eq!(told.len() as f64, count, "{cause}");
+        };
+        let failures = scrape.sum("feedwatch_connect_failures_total", &[]);
+        all_are(rig.error_types(), "tcp_refused", failures);
+        all_are(rig.causes_of_outages(), "close_going_away", losses(&scrape));
+        // The trip's root, and one of each probe that failed.
+        assert_eq!(rig.errors_of_outages().len() as f64, probes);
+        rig.end().await;
         venue.shutdown().await;
     })
     .await;

@@ -139,7 +139,7 @@ async fn one_lost_connection_is_an_outage_of_the_stream_and_names_its_instrument
         };
         assert_eq!(names(gone), names(back));
         assert!(gone.len() <= 2, "{gone:?}");
-        rig.stream.close().await;
+        rig.end().await;
         venue.shutdown().await;
     })
     .await;
@@ -300,7 +300,7 @@ async fn an_instrument_that_falls_silent_is_counted_and_the_connection_kept() {
         assert_eq!(sum(&silent, "feedwatch_stream_connected"), 1.0);
         assert_eq!(sum(&silent, "feedwatch_stream_stale"), 0.0);
         assert_eq!(sum(&silent, "feedwatch_disconnects_total"), 0.0);
-        rig.stream.close().await;
+        rig.end().await;
         venue.shutdown().await;
     })
     .await;

@@ -178,7 +178,7 @@ async fn a_panic_while_connecting_is_a_failed_attempt_and_the_next_one_goes_well
             );
             assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 2.0, "{place:?}");
             assert_eq!(rig.error_types(), ["internal"], "{place:?}");
-            rig.stream.close().await;
+            rig.end().await;
             venue.shutdown().await;
         }
     })
@@ -213,7 +213,7 @@ async fn a_panic_while_live_is_a_loss_that_the_consumer_is_told_of() {
                 matches!(gap[0], MarketEvent::Disconnected { cause: Cause::Internal, detail, .. } if detail.contains("panicked")),
                 "{place:?}: {gap:?}"
             );
-            rig.stream.close().await;
+            rig.end().await;
             venue.shutdown().await;
         }
     })

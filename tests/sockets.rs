@@ -11,8 +11,8 @@
 
 mod support;
 
-use feedwatch::market::Instrument;
-use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, SimOptions, SimulatedVenue, Speed, Traffic, What};
+use feedwatch::market::{Cause, Instrument, MarketEvent};
+use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, Script, SimOptions, SimulatedVenue, Speed, Traffic, What};
 use feedwatch::stream::{Dialler, MarketDataStream, TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::{OnStale, Policy};
 use futures_util::{SinkExt, StreamExt};
@@ -20,10 +20,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
 use support::pipe::{BOOK, Pipe, serve_first_subscription};
 use support::rig::Rig;
-use support::rows::{close, dial, fails_an_attempt, loses_the_connection, millis, options, policy, status, venue};
+use support::rows::{
+    assert_recovered, close, dial, fails_an_attempt, loses_the_connection, millis, options, policy, status, venue,
+};
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -90,6 +93,8 @@ async fn http_401_and_451_trip_at_once() {
             assert_eq!(rig.error_types(), ["unauthorized"]);
             assert_eq!(scrape.sum("feedwatch_breaker_state", &[("state", "open")]), 1.0);
             assert_eq!(scrape.sum("feedwatch_stream_state", &[("state", "cooling_down")]), 1.0);
+            assert_eq!(rig.errors_of_outages(), ["unauthorized"]);
+            rig.end().await;
         }
     })
     .await;
@@ -110,6 +115,7 @@ async fn the_third_http_403_in_a_row_trips() {
             1.0
         );
         assert_eq!(rig.error_types(), ["http_status", "http_status", "unauthorized"]);
+        rig.end().await;
     })
     .await;
 }
@@ -148,8 +154,12 @@ async fn a_closed_port_is_refused_and_found_again_when_it_opens() {
             scrape.nonzero("feedwatch_connect_failures_total", "cause"),
             ["tcp_refused"]
         );
-        assert!(rig.error_types().iter().all(|cause| cause == "tcp_refused"));
+        let refused = scrape.sum("feedwatch_connect_failures_total", &[("cause", "tcp_refused")]);
+        assert_eq!(rig.error_types(), vec!["tcp_refused"; rig.error_types().len()]);
+        assert_eq!(rig.error_types().len() as f64, refused);
         assert_eq!(scrape.sum("feedwatch_outages_total", &[]), 1.0);
+        assert_recovered(&scrape);
+        rig.end().await;
     })
     .await;
 }
@@ -186,6 +196,7 @@ async fn a_venue_that_restarts_is_left_alone_for_five_seconds() {
             assert_eq!(scrape.sum("feedwatch_reconnect_current_delay_seconds", &[]), 5.0);
             rig.stream.close().await;
             assert_eq!(rig.causes_of_outages(), [cause]);
+            rig.end().await;
         }
     })
     .await;
@@ -216,58 +227,191 @@ async fn a_venue_that_says_nothing_any_more_not_even_a_pong() {
 }
 
 #[tokio::test]
+async fn a_dead_connection_is_noticed_within_a_ping_and_its_time_out() {
+    leaves_nothing_behind(async || {
+        let venue = venue(vec![Rule::connections(1, 1, Fault::Mute { after: millis(50) })]);
+        let mut rig = dial(&venue.url(), policy()).await;
+        rig.until("lost", |scrape| {
+            scrape.sum("feedwatch_disconnects_total", &[("cause", "pong_timeout")]) == 1.0
+        })
+        .await;
+        let entries = venue.log().entries();
+        let muted = entries
+            .iter()
+            .find(|entry| matches!(entry.what, What::FaultBegan { .. }));
+        let noticed = venue.log().elapsed().saturating_sub(muted.unwrap().at);
+        // Judged only when the time is over, and looked at every hundredth of a second; the rest is for a busy machine.
+        let options = options();
+        let most = options.ping_interval.unwrap() + options.pong_timeout;
+        assert!(noticed < most + millis(600), "after {noticed:?}");
+        rig.end().await;
+        venue.shutdown().await;
+    })
+    .await;
+}
+
+/// Neither attempt nor loss: what a stream that is kept must show.
+fn assert_kept(scrape: &Scrape) {
+    assert_eq!(scrape.sum("feedwatch_stream_connected", &[]), 1.0);
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0);
+    assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0);
+    assert_eq!(scrape.sum("feedwatch_outages_total", &[]), 0.0);
+}
+
+#[tokio::test]
 async fn heartbeats_do_not_hide_dead_data() {
     leaves_nothing_behind(async || {
         for fault in [
             Fault::HeartbeatsOnly { after: millis(50) },
             Fault::Silence { after: millis(50) },
         ] {
-            let venue = venue(vec![Rule::always(fault)]);
+            let venue = venue(vec![Rule::always(fault.clone())]);
             let watching = Policy {
                 stale_after: Some(millis(500)),
                 ..policy()
             };
             let mut rig = dial(&venue.url(), watching).await;
-            let scrape = rig
+            let before = rig
                 .until("stale", |scrape| scrape.sum("feedwatch_stream_stale", &[]) == 1.0)
                 .await;
-            assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 1.0);
-            assert_eq!(
-                scrape.sum("feedwatch_stream_connected", &[]),
-                1.0,
-                "reported, and the connection is kept"
-            );
             assert!(
-                scrape.sum("feedwatch_ping_rtt_seconds_count", &[]) > 0.0,
+                before.sum("feedwatch_ping_rtt_seconds_count", &[]) > 0.0,
                 "it answered pings"
             );
+            // Sent by the venue itself once a second, or in answer to a ping every tenth of one.
+            let heartbeats = |scrape: &Scrape| scrape.sum("feedwatch_messages_total", &[("kind", "heartbeat")]);
+            let scrape = rig
+                .until("more heartbeats", |scrape| {
+                    heartbeats(scrape) > heartbeats(&before) + 2.0
+                        && scrape.sum("feedwatch_stream_stale_seconds_total", &[]) > 1.2
+                })
+                .await;
+            assert_kept(&scrape);
+            assert_eq!(scrape.sum("feedwatch_stream_stale", &[]), 1.0, "{fault:?}");
+            assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 1.0, "{fault:?}");
+            let silence = scrape.sum("feedwatch_last_frame_timestamp_seconds", &[])
+                - scrape.sum("feedwatch_last_data_timestamp_seconds", &[]);
+            assert!(
+                silence > 1.0,
+                "{fault:?}: the transport is alive, the data is not: {silence}"
+            );
+            assert!(rig.error_types().is_empty() && rig.causes_of_outages().is_empty());
+            rig.end().await;
+            venue.shutdown().await;
         }
     })
     .await;
 }
 
 #[tokio::test]
+async fn silence_that_is_only_reported_is_over_with_the_next_event() {
+    leaves_nothing_behind(async || {
+        let venue = venue(Vec::new());
+        let watching = Policy {
+            stale_after: Some(millis(300)),
+            ..policy()
+        };
+        let mut rig = dial(&venue.url(), watching).await;
+        rig.until_live().await;
+        for episode in 1..3 {
+            venue.pause_traffic();
+            let stale = |scrape: &Scrape| scrape.sum("feedwatch_stream_stale", &[]) == 1.0;
+            let silent = rig.until("stale", stale).await;
+            assert_eq!(silent.sum("feedwatch_stale_episodes_total", &[]), f64::from(episode));
+            venue.resume_traffic();
+            let fresh = rig.until("fresh", |scrape| !stale(scrape)).await;
+            assert_kept(&fresh);
+            assert_recovered(&fresh);
+        }
+        rig.end().await;
+        venue.shutdown().await;
+    })
+    .await;
+}
+
+/// What a stream does that reconnects for want of data, up to the trip: three times, each for the same cause.
+async fn assert_trips_of_staleness(rig: &mut Rig) {
+    let scrape = rig.until_tripped().await;
+    assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), ["stale"]);
+    assert_eq!(scrape.sum("feedwatch_disconnects_total", &[("cause", "stale")]), 3.0);
+    assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 0.0);
+    assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 3.0);
+    assert_eq!(scrape.sum("feedwatch_stream_stale", &[]), 0.0, "it is not live");
+    let consecutive = [("trigger", "consecutive_failures")];
+    assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &consecutive), 1.0);
+    assert_eq!(rig.causes_of_outages(), ["stale"; 3]);
+    assert_eq!(rig.errors_of_outages(), ["stale"], "the one that tripped");
+    let told = |event: &&MarketEvent| {
+        matches!(
+            event,
+            MarketEvent::Disconnected {
+                cause: Cause::Stale,
+                ..
+            }
+        )
+    };
+    assert!(rig.events.iter().filter(told).count() >= 2, "{:?}", rig.events);
+}
+
+#[tokio::test]
 async fn a_venue_that_stays_dead_is_redialled_and_then_trips() {
     leaves_nothing_behind(async || {
         let policy = Policy {
-            stale_after: Some(millis(200)),
+            stale_after: Some(millis(300)),
             on_stale: OnStale::Reconnect,
             stable_after: millis(100),
             max_consecutive_failures: 3,
             ..policy()
         };
-        // Nothing is active, so not even the answer holds data.
-        let silent = SimOptions {
-            traffic: Traffic::Silent,
-            unknown: ["11".into(), "12".into()].into(),
-            ..SimOptions::default()
+        for fault in [Fault::None, Fault::HeartbeatsOnly { after: Duration::ZERO }] {
+            // Nothing is active, so not even the answer holds data.
+            let silent = SimOptions {
+                traffic: Traffic::Silent,
+                unknown: ["11".into(), "12".into()].into(),
+                script: Script {
+                    rules: vec![Rule::always(fault)],
+                },
+                ..SimOptions::default()
+            };
+            let venue = SimulatedVenue::start(silent).unwrap();
+            let mut rig = dial(&venue.url(), policy.clone()).await;
+            assert_trips_of_staleness(&mut rig).await;
+            assert!(rig.scrape().sum("feedwatch_messages_total", &[("kind", "heartbeat")]) > 3.0);
+            rig.end().await;
+            venue.shutdown().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_venue_whose_data_comes_back_closes_the_breaker_that_its_silence_tripped() {
+    leaves_nothing_behind(async || {
+        let policy = Policy {
+            stale_after: Some(millis(300)),
+            on_stale: OnStale::Reconnect,
+            // What answers with books and is silent from then on is no more stable than what closes.
+            stable_after: millis(600),
+            max_consecutive_failures: 3,
+            circuit_breaker_cooldown: millis(200),
+            ..policy()
         };
-        let venue = SimulatedVenue::start(silent).unwrap();
+        let silence = Fault::Silence { after: Duration::ZERO };
+        let venue = venue(vec![Rule::connections(1, 4, silence)]);
         let mut rig = dial(&venue.url(), policy).await;
-        let scrape = rig.until_tripped().await;
-        assert_eq!(scrape.sum("feedwatch_disconnects_total", &[("cause", "stale")]), 3.0);
-        assert_eq!(rig.causes_of_outages(), ["stale"; 3]);
-        assert_eq!(scrape.sum("feedwatch_stale_episodes_total", &[]), 3.0);
+        assert_trips_of_staleness(&mut rig).await;
+        let closed = |scrape: &Scrape| scrape.sum("feedwatch_breaker_state", &[("state", "closed")]) == 1.0;
+        let scrape = rig.until("closed", closed).await;
+        assert_recovered(&scrape);
+        assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 1.0);
+        assert_eq!(scrape.sum("feedwatch_breaker_consecutive_failures", &[]), 0.0);
+        assert_eq!(
+            scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "probe")]),
+            2.0,
+            "the first probe found it silent"
+        );
+        rig.end().await;
+        venue.shutdown().await;
     })
     .await;
 }
@@ -289,9 +433,13 @@ async fn a_flapping_venue_trips_although_each_connection_goes_live() {
         )
         .await;
         let scrape = rig.until_tripped().await;
+        assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), ["close_normal"]);
         assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 4.0);
         assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 0.0);
         assert_eq!(rig.causes_of_outages(), ["close_normal"; 4]);
+        assert_eq!(rig.errors_of_outages(), ["close_normal"], "the one that tripped");
+        rig.end().await;
+        venue.shutdown().await;
     })
     .await;
 }
@@ -305,13 +453,81 @@ async fn unknown_tokens_are_told_and_the_others_go_on() {
         };
         let venue = SimulatedVenue::start(options).unwrap();
         let mut rig = dial(&venue.url(), policy()).await;
-        let scrape = rig.until_live().await;
+        let before = rig.until_live().await;
+        let messages = |scrape: &Scrape| scrape.sum("feedwatch_messages_total", &[]);
+        let scrape = rig
+            .until("data of the other", |scrape| messages(scrape) > messages(&before) + 5.0)
+            .await;
+        assert_kept(&scrape);
+        assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 0.0);
         assert_eq!(scrape.sum("feedwatch_subscriptions_desired", &[]), 2.0);
         assert_eq!(scrape.sum("feedwatch_subscriptions_active", &[]), 1.0);
         assert_eq!(
-            scrape.sum("feedwatch_subscription_failures_total", &[("reason", "rejected")]),
-            1.0
+            scrape.nonzero("feedwatch_subscription_failures_total", "reason"),
+            ["rejected"]
         );
+        assert_eq!(scrape.sum("feedwatch_subscription_failures_total", &[]), 1.0);
+        assert!(rig.error_types().is_empty(), "an attempt that went live");
+        let attempt = &rig.spans("stream.connect")[0];
+        for (name, count) in [("accepted", 1), ("refused", 1)] {
+            let name = format!("feedwatch.subscriptions.{name}");
+            let told = attempt.attributes.iter().find(|pair| pair.key.as_str() == name);
+            assert_eq!(told.unwrap().value, count.into(), "{name}");
+        }
+        rig.end().await;
+        venue.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_venue_that_leaves_all_tokens_out_is_live_with_none() {
+    leaves_nothing_behind(async || {
+        let options = SimOptions {
+            unknown: ["11".into(), "12".into()].into(),
+            ..SimOptions::default()
+        };
+        let venue = SimulatedVenue::start(options).unwrap();
+        let mut rig = dial(&venue.url(), policy()).await;
+        // It says not why: markets that have ended look so.
+        let scrape = rig.until_live().await;
+        assert_kept(&scrape);
+        assert_eq!(scrape.sum("feedwatch_subscriptions_desired", &[]), 2.0);
+        assert_eq!(scrape.sum("feedwatch_subscriptions_active", &[]), 0.0);
+        let rejected = [("reason", "rejected")];
+        assert_eq!(scrape.sum("feedwatch_subscription_failures_total", &rejected), 2.0);
+        assert!(rig.error_types().is_empty());
+        rig.end().await;
+        venue.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_venue_that_refuses_every_subscription_backs_off_and_then_trips() {
+    leaves_nothing_behind(async || {
+        let venue = venue(vec![Rule::always(Fault::RejectSubscription)]);
+        let three = Policy {
+            max_consecutive_failures: 3,
+            ..policy()
+        };
+        let mut rig = dial(&venue.url(), three).await;
+        let scrape = rig.until_tripped().await;
+        let cause = "subscribe_rejected";
+        assert_eq!(scrape.nonzero("feedwatch_connect_failures_total", "cause"), [cause]);
+        assert_eq!(scrape.sum("feedwatch_connect_failures_total", &[]), 3.0);
+        assert_eq!(
+            scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "backoff")]),
+            2.0
+        );
+        let rejected = [("reason", "rejected")];
+        assert_eq!(scrape.sum("feedwatch_subscription_failures_total", &rejected), 6.0);
+        assert_eq!(scrape.sum("feedwatch_disconnects_total", &[]), 0.0, "it was never live");
+        assert_eq!(rig.error_types(), [cause; 3]);
+        assert_eq!(rig.errors_of_outages(), [cause]);
+        assert_eq!(rig.spans("stream.subscribe").len(), 3);
+        rig.end().await;
+        venue.shutdown().await;
     })
     .await;
 }

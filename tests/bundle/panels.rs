@@ -16,7 +16,7 @@ const DEMO: Duration = Duration::from_secs(120);
 const RATE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Queries without an answer in the demo: where they stand, and why that is right.
-const RIGHTLY_EMPTY: [(&str, &str); 5] = [
+const RIGHTLY_EMPTY: [(&str, &str); 6] = [
     (
         "feedwatch-exporter: annotation Configuration changes",
         "the demo runs one configuration",
@@ -26,6 +26,10 @@ const RIGHTLY_EMPTY: [(&str, &str); 5] = [
         "the demo has nothing to read again",
     ),
     ("feedwatch-overview: Certificates", "the demo has no TLS"),
+    (
+        "feedwatch-stream: Identity",
+        "the demo has no TLS, whose end it would tell",
+    ),
     (
         "feedwatch-stream: Queue of the consumer",
         "the service reads its streams directly",

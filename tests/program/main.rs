@@ -25,6 +25,7 @@ mod history;
 mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
+mod leaks;
 mod negotiation;
 mod notify;
 #[path = "../support/openmetrics.rs"]
@@ -41,6 +42,7 @@ mod prometheus_server;
 mod queries;
 mod receiver;
 mod reload;
+mod resolver;
 mod scarcity;
 mod signals;
 mod simulate;

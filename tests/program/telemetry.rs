@@ -30,7 +30,7 @@ pub(super) fn stumbling() -> SimulatedVenue {
 }
 
 /// Variables for spans that leave soon.
-fn to(endpoint: &str) -> Vec<(&str, &str)> {
+pub(super) fn to(endpoint: &str) -> Vec<(&str, &str)> {
     vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("OTEL_BSP_SCHEDULE_DELAY", "20"),
@@ -61,6 +61,14 @@ async fn until_live_again(service: &Service, attempts: f64) {
             && scrape.sum("feedwatch_stream_connected", &[]) == 1.0
     })
     .await;
+}
+
+/// `error.type` of those spans that have one.
+pub(super) fn error_types(spans: &[Span]) -> Vec<String> {
+    spans
+        .iter()
+        .filter_map(|span| attribute(&span.attributes, "error.type"))
+        .collect()
 }
 
 fn is_error(span: &Span) -> bool {

@@ -21,6 +21,19 @@ use tokio::time::{Instant, timeout};
 /// No wait for a scrape is longer.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// The gauges of what is under way: 0 of a stream that has ended.
+const AT_REST: [&str; 9] = [
+    "feedwatch_stream_connected",
+    "feedwatch_connections_live",
+    "feedwatch_connections_desired",
+    "feedwatch_reconnect_current_delay_seconds",
+    "feedwatch_reconnect_next_attempt_timestamp_seconds",
+    "feedwatch_outage_start_timestamp_seconds",
+    "feedwatch_stream_stale",
+    "feedwatch_subscriptions_active",
+    "feedwatch_subscriptions_stale",
+];
+
 /// A stream, and what is seen of it.
 pub(crate) struct RigOf<S> {
     pub(crate) stream: S,
@@ -147,6 +160,11 @@ impl<S: MarketDataStream> RigOf<S> {
         of_spans(&self.spans("stream.outage"), "feedwatch.outage.cause")
     }
 
+    /// `error.type` of the outages whose breaker has opened, in order.
+    pub(crate) fn errors_of_outages(&self) -> Vec<String> {
+        of_spans(&self.spans("stream.outage"), "error.type")
+    }
+
     pub(crate) fn scrape(&self) -> Scrape {
         Scrape::read(&text::render(&self.shown, Moment::now()))
     }
@@ -170,6 +188,29 @@ impl<S: MarketDataStream> RigOf<S> {
                 self.events.push(event.expect("the stream goes on"));
             }
         }
+    }
+
+    /// Closes the stream. Afterwards no gauge stands where it stood before, and nothing at all is shown of what is gone.
+    pub(crate) async fn end(self) {
+        let Self {
+            mut stream,
+            shown,
+            events: _,
+            ..
+        } = self;
+        let closing = async {
+            stream.close().await;
+            while stream.next_event().await.is_some() {}
+        };
+        timeout(LIMIT, closing).await.expect("it ends");
+        let scrape = Scrape::read(&text::render(&shown, Moment::now()));
+        assert_eq!(scrape.sum("feedwatch_stream_state", &[("state", "stopped")]), 1.0);
+        for gauge in AT_REST {
+            assert_eq!(scrape.sum(gauge, &[]), 0.0, "{gauge} of a stream that has ended");
+        }
+        drop(stream);
+        let left = text::render(&shown, Moment::now());
+        assert!(!left.contains("stream=\""), "{left}");
     }
 
     pub(crate) async fn until_live(&mut self) -> Scrape {

@@ -4,7 +4,7 @@ use super::Scrape;
 use super::rig::Rig;
 use feedwatch::market::MarketEvent;
 use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue};
-use feedwatch::stream::{MarketDataStream, TcpDialler, TlsTrust, TransportOptions};
+use feedwatch::stream::{TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::Policy;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,6 +74,22 @@ pub(crate) fn close(code: Option<u16>) -> Fault {
     }
 }
 
+/// Live, and nothing stands as it did while the stream was away.
+pub(crate) fn assert_recovered(scrape: &Scrape) {
+    assert_eq!(scrape.sum("feedwatch_stream_connected", &[]), 1.0);
+    for gauge in [
+        "feedwatch_reconnect_current_delay_seconds",
+        "feedwatch_reconnect_next_attempt_timestamp_seconds",
+        "feedwatch_outage_start_timestamp_seconds",
+        "feedwatch_breaker_open_until_timestamp_seconds",
+        "feedwatch_stream_stale",
+    ] {
+        assert_eq!(scrape.sum(gauge, &[]), 0.0, "{gauge} of a stream that is live again");
+    }
+    let (desired, active) = ("feedwatch_subscriptions_desired", "feedwatch_subscriptions_active");
+    assert_eq!(scrape.sum(active, &[]), scrape.sum(desired, &[]));
+}
+
 /// The first connection meets the fault, the second one does not: the attempt failed for this cause, and the stream is live
 /// after a redial.
 pub(crate) async fn fails_an_attempt(fault: Fault, cause: &str) {
@@ -93,7 +109,8 @@ pub(crate) async fn fails_an_attempt(fault: Fault, cause: &str) {
     );
     assert_eq!(scrape.sum("feedwatch_outage_duration_seconds_count", &[]), 1.0);
     assert_eq!(rig.error_types(), [cause]);
-    rig.stream.close().await;
+    assert_recovered(&scrape);
+    rig.end().await;
     venue.shutdown().await;
 }
 
@@ -108,6 +125,8 @@ pub(crate) async fn loses_the_connection(fault: Fault, cause: &str) {
     assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), [cause]);
     assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 2.0);
     assert_eq!(rig.causes_of_outages(), [cause]);
+    assert!(rig.errors_of_outages().is_empty(), "an outage that is over is no error");
+    assert_recovered(&scrape);
     let gaps: Vec<_> = rig
         .events
         .iter()
@@ -117,6 +136,6 @@ pub(crate) async fn loses_the_connection(fault: Fault, cause: &str) {
         matches!(gaps[..], [MarketEvent::Disconnected { cause: told, .. }, MarketEvent::Reconnected { .. }] if told.as_str() == cause),
         "{gaps:?}"
     );
-    rig.stream.close().await;
+    rig.end().await;
     venue.shutdown().await;
 }
