@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod keys;
 mod reconnection;
+mod secrets;
 mod section;
 mod service;
 mod streams;

@@ -1,7 +1,7 @@
 //! What comes from files and lists beside the configuration: headers, attributes, certificates. No message repeats a value.
 
-use crate::config::error::quoted;
-use crate::config::value::Wrong;
+use super::error::quoted;
+use super::value::Wrong;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use std::fmt::Display;
