@@ -1,5 +1,6 @@
 //! Streams: the trait, the facts that they report, the driver that reconnects, and the transport.
 
+mod access;
 mod clocks;
 mod connection;
 mod deadline;
@@ -9,9 +10,11 @@ mod fact;
 mod failure;
 mod gate;
 mod handoff;
+mod headers;
 mod isolation;
 mod many;
 mod polled;
+mod proxy;
 mod reconnecting;
 mod slot;
 mod spawn;
@@ -20,18 +23,23 @@ mod timer;
 mod tls;
 mod websocket;
 
+pub use access::Access;
 pub use dial::{Dialler, TcpDialler, TcpIo};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
 pub use gate::DialGate;
 pub use handoff::{HandOff, WhenFull};
+pub use headers::{InvalidHeader, UpgradeHeaders};
 pub use many::ManyConnections;
 pub use polled::PolledAfresh;
+pub use proxy::{InvalidCredentials, InvalidProxy, Proxy, ProxyProtocol};
 pub use reconnecting::ReconnectingDataStream;
 pub use spawn::{StreamControl, StreamHandle};
 #[cfg(feature = "service")]
 pub(crate) use tls::MaybeTls;
-pub use tls::TlsTrust;
+#[cfg(feature = "service")]
+pub(crate) use tls::certificates;
+pub use tls::{Authorities, ClientIdentity, InvalidCertificates, InvalidIdentity, InvalidKey, TlsTrust};
 pub use websocket::{TransportOptions, WebSocketStream};
 
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
