@@ -2,11 +2,11 @@
 
 use super::descriptors;
 use super::running::RunningStreams;
+use super::trust::Trusts;
 use crate::clock::Moment;
 use crate::config::{Config, Difference, Fate, NeedsRestart, StreamConfig};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};
-use crate::stream::TlsTrust;
 use opentelemetry::global::BoxedTracer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -97,9 +97,9 @@ impl Service {
         let stop_server = CancellationToken::new();
         let server = tokio::spawn(exporter.serve(stop_server.clone()));
 
-        let trust = trust_for(config)?;
+        let trusts = Trusts::new()?.for_streams(&config.streams)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
-        let mut streams = RunningStreams::new(shown.clone(), trust, tracer, places, config.dial.clone());
+        let mut streams = RunningStreams::new(shown.clone(), trusts, tracer, places, config.dial.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
         }
@@ -136,10 +136,9 @@ impl Service {
     pub async fn reload(&mut self, next: Config) -> Result<(), RefusedReload> {
         let difference = self.config.difference(&next)?;
         // The last thing that can fail: from here on all of it is followed.
-        if needs_tls(&next) && !needs_tls(&self.config) {
-            self.streams.set_trust(trust_for(&next)?);
-        }
+        let trusts = self.streams.trusts().for_streams(&next.streams)?;
         tell(&difference);
+        self.streams.set_trusts(trusts);
         self.streams.set_dial(next.dial.clone());
         self.streams.follow(difference, &next.transport).await;
         self.own.config_in_force(next.hash, Moment::now());
@@ -167,19 +166,6 @@ impl Service {
                 "not everything was closed within the grace period"
             );
         }
-    }
-}
-
-fn needs_tls(config: &Config) -> bool {
-    config.streams.iter().any(|stream| stream.endpoint.is_tls())
-}
-
-/// Reading the system's certificates takes longer than all the rest of the start.
-fn trust_for(config: &Config) -> Result<TlsTrust, rustls::Error> {
-    if needs_tls(config) {
-        TlsTrust::system()
-    } else {
-        TlsTrust::only([])
     }
 }
 

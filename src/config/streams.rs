@@ -1,6 +1,7 @@
 //! `[[streams]]`: what is watched.
 
 use super::error::{Place, quoted};
+use super::network::{Network, NetworkConfig};
 use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
@@ -32,6 +33,8 @@ pub struct StreamConfig {
     pub pong_timeout: Duration,
     /// Whether it is worth a page when it is stale.
     pub page_on_stale: bool,
+    /// How it gets to its venue.
+    pub network: NetworkConfig,
 }
 
 impl StreamConfig {
@@ -59,6 +62,7 @@ const EXAMPLE: &str = r#"streams = [{ name = "elections", venue = "polymarket", 
 
 /// Reads the streams; those that are wrong are left out and reported.
 pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams: usize) -> Vec<StreamConfig> {
+    let mut network = Network::read(root);
     let Some((tables, at)) = root.tables("streams") else {
         if root.place_of("streams").is_none() {
             report_none(root, 0);
@@ -79,7 +83,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
     let mut streams = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         if let Some(mut section) = root.element("streams", "streams[]", index, table) {
-            streams.extend(read_one(&mut section, base, &mut names));
+            streams.extend(read_one(&mut section, base, &mut network, &mut names));
         }
     }
     streams
@@ -89,6 +93,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
 fn read_one(
     section: &mut Section<'_, '_>,
     base: &Reconnection,
+    network: &mut Network,
     names: &mut HashMap<StreamName, usize>,
 ) -> Option<StreamConfig> {
     let name = section.require("name", "1 to 64 of the characters A-Z a-z 0-9 _ - .", |raw| {
@@ -117,17 +122,20 @@ fn read_one(
     let instruments = read_instruments(section, venue);
     let instruments_per_connection = section.take("instruments_per_connection", |raw| raw.whole(1..=10_000));
     let reconnection = Reconnection::read(section.section("reconnection"), base);
+    let endpoint = endpoint.or_else(|| Endpoint::parse(venue?.default_url()).ok());
+    let network = network.of_stream(section, endpoint.as_ref().is_none_or(Endpoint::is_tls));
     let venue = venue?;
     Some(StreamConfig {
         name: name?,
         venue,
-        endpoint: endpoint.or_else(|| Endpoint::parse(venue.default_url()).ok())?,
+        endpoint: endpoint?,
         instruments,
         instruments_per_connection: instruments_per_connection.unwrap_or(venue.limits().instruments_per_connection),
         policy: reconnection.policy_for(venue.stale_after()),
         ping_interval: reconnection.ping_interval,
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
+        network,
     })
 }
 

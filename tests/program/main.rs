@@ -25,6 +25,7 @@ mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
 mod negotiation;
+mod network;
 mod notify;
 #[path = "../support/openmetrics.rs"]
 mod openmetrics;
@@ -36,6 +37,8 @@ mod prometheus;
 mod prometheus_client;
 #[path = "../support/prometheus.rs"]
 mod prometheus_server;
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/queries.rs"]
 mod queries;
 mod receiver;
