@@ -208,6 +208,16 @@ fn variables_override_the_sections_and_hold_the_password() {
 }
 
 #[test]
+fn the_hash_is_no_oracle_of_the_password() {
+    let text = text("proxy = { url = 'http://p:1', username = 'u' }", &[""]);
+    let hash = |password| {
+        let variables = [("FEEDWATCH__PROXY__PASSWORD", password)];
+        Config::parse("f.toml", &text, variables).unwrap().hash
+    };
+    assert_eq!(hash("hunter2"), hash("hunter3"));
+}
+
+#[test]
 fn every_file_that_cannot_be_used_is_told_with_the_place_of_its_key() {
     let ((certificate, key), (_, other_key)) = (pair(), pair());
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";

@@ -10,6 +10,9 @@ use super::value::{Raw, Wrong};
 use crate::stream::{Authorities, ClientIdentity, InvalidIdentity, Proxy, UpgradeHeaders};
 use std::collections::HashMap;
 
+/// The one place, beside a file, that the password for the general proxy is taken from.
+pub(super) const PASSWORD_VARIABLE: &str = "FEEDWATCH__PROXY__PASSWORD";
+
 /// How a stream gets to its venue. `Debug` shows no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkConfig {
@@ -147,11 +150,9 @@ fn credentials(section: &mut Section<'_, '_>) -> Option<(String, String)> {
         Raw::Variable(password) => Ok(password.to_owned()),
         Raw::Toml(_) => {
             raw.text()?;
-            Err(
-                "has no place in this file; put it into a file that password_file names, or into the variable \
-                 FEEDWATCH__PROXY__PASSWORD"
-                    .to_owned(),
-            )
+            Err(format!(
+                "has no place in this file; put it into a file that password_file names, or into the variable {PASSWORD_VARIABLE}"
+            ))
         }
     });
     let password_key = if from_variable.is_some() {
