@@ -123,6 +123,7 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
         script,
         seed: simulate.seed,
         unknown,
+        ..SimOptions::default()
     };
     // What is left to be wrong here, since the others were judged when they were read.
     if let Some(problem) = options.problem() {

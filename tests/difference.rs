@@ -2,7 +2,7 @@
 #![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail")]
 
-use feedwatch::config::{Change, Config, Fate, StreamConfig};
+use feedwatch::config::{Change, Config, Fate, NetworkConfig, StreamConfig};
 use feedwatch::market::{Instrument, StreamName};
 use feedwatch::stream::TransportOptions;
 use feedwatch::supervise::Policy;
@@ -23,6 +23,7 @@ struct Follower {
     options: TransportOptions,
     instruments: BTreeSet<Instrument>,
     page_on_stale: bool,
+    network: NetworkConfig,
 }
 
 impl Follower {
@@ -34,6 +35,7 @@ impl Follower {
             options: stream.transport_options(&config.transport),
             instruments: stream.instruments.iter().cloned().collect(),
             page_on_stale: stream.page_on_stale,
+            network: stream.network.clone(),
         }
     }
 
@@ -50,6 +52,10 @@ impl Follower {
                 for instrument in instruments {
                     assert!(self.instruments.remove(&instrument), "it does not have it");
                 }
+            }
+            Change::Network(network) => {
+                assert_ne!(self.network, *network);
+                self.network = *network;
             }
             Change::PageOnStale(page_on_stale) => {
                 assert_ne!(self.page_on_stale, page_on_stale);
@@ -114,18 +120,27 @@ fn any_config() -> impl Strategy<Value = Config> {
         1..3_u32,
         1..3_u32,
         any::<bool>(),
+        (1..3_u8, 0..3_u8),
     );
     let streams = prop::collection::btree_map(1..5_u8, stream, 1..4);
-    (streams, 1..3_u32, 1..3_u32, 1..3_u32).prop_map(|(streams, send_timeout, head_start, max_failures)| {
+    (streams, 1..3_u32, 1..3_u32, 1..3_u32, 1..3_u8).prop_map(|(streams, send_timeout, head_start, max_failures, proxy)| {
         let mut text = format!(
-            "transport.send_timeout_ms = {send_timeout}\ntransport.connect_attempt_delay_ms = 1{head_start}\nreconnection.max_consecutive_failures = {max_failures}\n"
+            "transport.send_timeout_ms = {send_timeout}\ntransport.connect_attempt_delay_ms = 1{head_start}\n\
+             reconnection.max_consecutive_failures = {max_failures}\nproxy.url = \"http://127.0.0.1:{proxy}\"\n"
         );
-        for (name, ((port, other), instruments, pong_timeout, stable_after, page)) in streams {
+        for (name, ((port, other), instruments, pong_timeout, stable_after, page, (key, own))) in streams {
+            // That of all, none, or one of its own.
+            let proxy = match own {
+                0 => "{}",
+                1 => "{ url = '' }",
+                _ => "{ url = 'socks5://127.0.0.1:1' }",
+            };
             let instruments: Vec<_> = instruments.iter().map(|id| format!("\"{id}\"")).collect();
             write!(
                 text,
                 "[[streams]]\nname = \"{name}\"\nvenue = \"polymarket\"\nurl = \"ws://127.0.0.1:{port}/\"\nalternatives = [{}]\ninstruments = [{}]\n\
-                 reconnection = {{ pong_timeout_ms = {pong_timeout}, stable_after_ms = {stable_after}, page_on_stale = {page} }}\n",
+                 reconnection = {{ pong_timeout_ms = {pong_timeout}, stable_after_ms = {stable_after}, page_on_stale = {page} }}\n\
+                 headers = {{ X-Key = \"{key}\" }}\nproxy = {proxy}\n",
                 if other > 1 { format!("'ws://127.0.0.1:{other}/2'") } else { String::new() },
                 instruments.join(", ")
             )

@@ -127,7 +127,10 @@ fn act(cells: &StreamCells, at: Moment, what: u64) {
         12 => cells.latency(at.unix_millis() - i64::try_from(index).unwrap() * 50, at),
         13 => cells.control_frame(Opcode::Pong, Direction::Sent),
         14 => {
-            venue.connect_phase(DialPhase::ALL[index % 5], Duration::from_millis(what % 20_000));
+            venue.connect_phase(
+                DialPhase::ALL[index % DialPhase::COUNT],
+                Duration::from_millis(what % 20_000),
+            );
             venue
                 .reconnect_delay
                 .observe_traced(Duration::from_secs_f64(index as f64 / 7.0), at, trace);

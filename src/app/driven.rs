@@ -5,9 +5,10 @@ use crate::config::{Change, StreamConfig, TransportConfig};
 use crate::metrics::{StreamCells, StreamInfo, Streams};
 use crate::observe::{ConnectionObserver, StreamObserver};
 use crate::stream::{
-    DialGate, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
+    Access, DialGate, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TransportOptions,
     WebSocketStream,
 };
+use crate::supervise::State;
 use opentelemetry::global::BoxedTracer;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -18,6 +19,7 @@ pub(super) struct Driven {
     stream: ManyConnections<WebSocketStream, Arc<ConnectionObserver>, Make>,
     cells: Arc<StreamCells>,
     options: watch::Sender<TransportOptions>,
+    access: watch::Sender<Access>,
 }
 
 /// Makes a connection of the stream.
@@ -25,8 +27,8 @@ type Make = Box<dyn FnMut(u32) -> ReconnectingDataStream<WebSocketStream, Arc<Co
 
 /// What the task of a stream is told.
 pub(super) enum Command {
-    /// The stream goes on, changed.
-    Change(Vec<Change>),
+    /// The stream goes on, changed; with what it brings along, where that is among the changes.
+    Change(Vec<Change>, Box<Access>),
     /// The stream ends, and then this one takes its place.
     Replace(Box<Driven>),
 }
@@ -35,7 +37,7 @@ pub(super) enum Command {
 pub(super) async fn assemble(
     config: &StreamConfig,
     transport: &TransportConfig,
-    trust: TlsTrust,
+    access: Access,
     (dialler, gates): (TcpDialler, Vec<DialGate>),
     shown: &Streams,
     tracer: Option<Arc<BoxedTracer>>,
@@ -59,6 +61,8 @@ pub(super) async fn assemble(
     let observer = Arc::new(observer);
     let figures = config.transport_options(transport);
     let (options, followed) = watch::channel(figures.clone());
+    let trust = access.trust.clone();
+    let (access, brought) = watch::channel(access);
     let (venue, endpoint, policy) = (config.venue, config.endpoint.clone(), config.policy.clone());
     let (alternatives, shared) = (config.alternatives.clone(), cells.clone());
     let make = move |number| {
@@ -66,7 +70,8 @@ pub(super) async fn assemble(
         shared.set_endpoint(number, endpoint.authority());
         let (endpoint, figures, trust) = (endpoint.clone(), figures.clone(), trust.clone());
         let socket = WebSocketStream::new(venue, endpoint, figures, trust, shared.clone(), observer.clone());
-        let socket = socket.with_options(followed.clone()).with_dialler(dialler.clone());
+        let socket = socket.with_options(followed.clone()).with_access(brought.clone());
+        let socket = socket.with_dialler(dialler.clone());
         let socket = socket.with_alternatives(alternatives.iter().cloned());
         // A seed for each connection, or all would jitter alike.
         let stream = ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer);
@@ -76,7 +81,12 @@ pub(super) async fn assemble(
     // Neither fails: both record the wish.
     let _ = stream.subscribe(&config.instruments).await;
     let _ = stream.connect().await;
-    Driven { stream, cells, options }
+    Driven {
+        stream,
+        cells,
+        options,
+        access,
+    }
 }
 
 /// Receives until `stop` is cancelled, or nobody is left who could send a command: then the stream was taken away.
@@ -89,9 +99,9 @@ pub(super) async fn drive(mut driven: Driven, mut commands: mpsc::Receiver<Comma
             biased; // a flood of events must not keep the end back, nor a command
             () = stop.cancelled() => return driven.stream.close().await,
             command = commands.recv() => match command {
-                Some(Command::Change(changes)) => {
+                Some(Command::Change(changes, access)) => {
                     for change in changes {
-                        driven.follow(change).await;
+                        driven.follow(change, &access).await;
                     }
                 }
                 Some(Command::Replace(next)) => {
@@ -112,11 +122,18 @@ pub(super) async fn drive(mut driven: Driven, mut commands: mpsc::Receiver<Comma
 
 impl Driven {
     /// Nothing here waits: what takes time is done while the stream is driven on.
-    async fn follow(&mut self, change: Change) {
+    async fn follow(&mut self, change: Change, access: &Access) {
         match change {
             Change::Policy(policy) => self.stream.set_policy(*policy),
             Change::Transport(options) => {
                 self.options.send_replace(options);
+            }
+            Change::Network(_) => {
+                self.access.send_replace(access.clone());
+                // A breaker may be open for what has just been mended: a certificate, a key of an API, a proxy.
+                if self.cells.state() == State::CoolingDown {
+                    self.stream.reset_breaker();
+                }
             }
             // Neither fails: both record the wish.
             Change::Subscribe(instruments) => {

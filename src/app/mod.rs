@@ -13,6 +13,7 @@ mod running;
 mod service;
 mod signals;
 mod simulate;
+mod trust;
 
 pub use demo::{Comparison, DemoOptions, Scenario, demo};
 pub use healthcheck::healthcheck;

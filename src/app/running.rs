@@ -1,10 +1,11 @@
 //! The streams that run: by their names, each a task of its own that takes commands.
 
 use super::driven::{self, Command, Driven};
+use super::trust::Trusts;
 use crate::config::{DialConfig, Difference, Fate, StreamConfig, TransportConfig};
 use crate::market::StreamName;
 use crate::metrics::Streams;
-use crate::stream::{DialGate, Endpoint, TcpDialler, TcpOptions, TlsTrust};
+use crate::stream::{DialGate, Endpoint, TcpDialler, TcpOptions};
 use crate::supervise::DialLimit;
 use opentelemetry::global::BoxedTracer;
 use std::collections::{HashMap, HashSet};
@@ -25,7 +26,7 @@ pub(super) struct RunningStreams {
     tasks: TaskTracker,
     stop: CancellationToken,
     shown: Arc<Streams>,
-    trust: TlsTrust,
+    trusts: Trusts,
     tracer: Option<Arc<BoxedTracer>>,
     /// So many sockets are left for streams.
     limit: usize,
@@ -43,7 +44,7 @@ impl RunningStreams {
     /// None yet. They will be shown among `shown`, and have places for `limit` sockets.
     pub(super) fn new(
         shown: Arc<Streams>,
-        trust: TlsTrust,
+        trusts: Trusts,
         tracer: Option<Arc<BoxedTracer>>,
         limit: usize,
         dial: DialConfig,
@@ -53,7 +54,7 @@ impl RunningStreams {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             shown,
-            trust,
+            trusts,
             tracer,
             limit,
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
@@ -64,9 +65,14 @@ impl RunningStreams {
         }
     }
 
-    /// Whom the streams from now on trust.
-    pub(super) fn set_trust(&mut self, trust: TlsTrust) {
-        self.trust = trust;
+    /// What the streams bring along.
+    pub(super) const fn trusts(&self) -> &Trusts {
+        &self.trusts
+    }
+
+    /// What those bring along that are started or changed from now on.
+    pub(super) fn set_trusts(&mut self, trusts: Trusts) {
+        self.trusts = trusts;
     }
 
     /// How fast the streams dial from now on.
@@ -109,7 +115,7 @@ impl RunningStreams {
                 }
                 Fate::Replaced { .. } => Command::Replace(Box::new(self.assemble(config, transport).await)),
                 Fate::Kept { changes, .. } if changes.is_empty() => continue,
-                Fate::Kept { changes, .. } => Command::Change(changes),
+                Fate::Kept { changes, .. } => Command::Change(changes, Box::new(self.trusts.access(config))),
             };
             if let Some(commands) = self.running.get(&config.name) {
                 // A task that is gone has panicked, which has been told.
@@ -153,7 +159,7 @@ impl RunningStreams {
         driven::assemble(
             config,
             transport,
-            self.trust.clone(),
+            self.trusts.access(config),
             (dialler, gates),
             &self.shown,
             self.tracer.clone(),

@@ -2,11 +2,11 @@
 
 use super::descriptors;
 use super::running::RunningStreams;
+use super::trust::Trusts;
 use crate::clock::Moment;
 use crate::config::{Config, Difference, Fate, NeedsRestart, StreamConfig};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};
-use crate::stream::{Endpoint, TlsTrust};
 use opentelemetry::global::BoxedTracer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -97,9 +97,9 @@ impl Service {
         let stop_server = CancellationToken::new();
         let server = tokio::spawn(exporter.serve(stop_server.clone()));
 
-        let trust = trust_for(config)?;
+        let trusts = Trusts::new()?.for_streams(&config.streams)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
-        let mut streams = RunningStreams::new(shown.clone(), trust, tracer, places, config.dial.clone());
+        let mut streams = RunningStreams::new(shown.clone(), trusts, tracer, places, config.dial.clone());
         streams.set_tcp(config.transport.tcp.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
@@ -137,10 +137,9 @@ impl Service {
     pub async fn reload(&mut self, next: Config) -> Result<(), RefusedReload> {
         let difference = self.config.difference(&next)?;
         // The last thing that can fail: from here on all of it is followed.
-        if needs_tls(&next) && !needs_tls(&self.config) {
-            self.streams.set_trust(trust_for(&next)?);
-        }
+        let trusts = self.streams.trusts().for_streams(&next.streams)?;
         tell(&difference);
+        self.streams.set_trusts(trusts);
         self.streams.set_dial(next.dial.clone());
         self.streams.set_tcp(next.transport.tcp.clone());
         self.streams.follow(difference, &next.transport).await;
@@ -169,20 +168,6 @@ impl Service {
                 "not everything was closed within the grace period"
             );
         }
-    }
-}
-
-fn needs_tls(config: &Config) -> bool {
-    let mut endpoints = config.streams.iter().flat_map(StreamConfig::endpoints);
-    endpoints.any(Endpoint::is_tls)
-}
-
-/// Reading the system's certificates takes longer than all the rest of the start.
-fn trust_for(config: &Config) -> Result<TlsTrust, rustls::Error> {
-    if needs_tls(config) {
-        TlsTrust::system()
-    } else {
-        TlsTrust::only([])
     }
 }
 
@@ -232,21 +217,4 @@ struct Counts {
     replaced: usize,
     changed: usize,
     unchanged: usize,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alternative_may_be_what_needs_tls() {
-        let needs = |lines: &str| {
-            let none: [(&str, &str); 0] = [];
-            let text = format!("[[streams]]\nname = 'a'\nvenue = 'polymarket'\n{lines}");
-            needs_tls(&Config::parse("test", &text, none).unwrap())
-        };
-        assert!(needs(""));
-        assert!(!needs("url = 'ws://one.example'\nalternatives = ['ws://two.example']"));
-        assert!(needs("url = 'ws://one.example'\nalternatives = ['wss://two.example']"));
-    }
 }

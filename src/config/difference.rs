@@ -3,8 +3,11 @@
 //! Everything is taken apart whole here: a new field does not compile before it is decided what a change of it means, whether
 //! it can be followed while the service runs, and whether a stream has to be connected afresh for it.
 
+mod network;
+
 use super::{
-    Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, StreamConfig, TracesConfig, TransportConfig,
+    Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, NetworkConfig, StreamConfig, TracesConfig,
+    TransportConfig,
 };
 use crate::market::{Instrument, StreamName};
 use crate::stream::{TcpOptions, TransportOptions};
@@ -56,6 +59,8 @@ pub enum Change {
     Unsubscribe(Vec<Instrument>),
     /// Whether it is worth a page when it is stale.
     PageOnStale(bool),
+    /// The next dial gets there in this way. What files hold counts, and not their names.
+    Network(Box<NetworkConfig>),
 }
 
 /// The next configuration differs in what is fixed while the service runs.
@@ -162,6 +167,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         ping_interval,
         pong_timeout,
         page_on_stale,
+        network,
     } = before;
     let elsewhere = differing([
         ("venue", venue.name() != next.venue.name()),
@@ -182,6 +188,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         ("reconnection.pong_timeout_ms", *pong_timeout != next.pong_timeout),
         ("reconnection.page_on_stale", *page_on_stale != next.page_on_stale),
     ]));
+    keys.extend(network::differing(network, &next.network));
     if !elsewhere.is_empty() {
         return Fate::Replaced {
             keys: elsewhere.into_iter().chain(keys).collect(),
@@ -189,9 +196,11 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
     }
     let policy = (*policy != next.policy).then(|| Change::Policy(Box::new(next.policy.clone())));
     let transport = (*options != next_options).then_some(Change::Transport(next_options));
+    let network = (*network != next.network).then(|| Change::Network(Box::new(next.network.clone())));
     let changes = [
         policy,
         transport,
+        network,
         // In this order: a stream that wants nothing, if only for a moment, hangs up.
         (!added.is_empty()).then_some(Change::Subscribe(added)),
         (!removed.is_empty()).then_some(Change::Unsubscribe(removed)),
@@ -521,7 +530,10 @@ mod tests {
         for key in crate::config::KEYS {
             // Another protocol is not in every build, and changes the endpoint as well.
             let is_left_out = key.path.starts_with("streams[]") || key.path == "telemetry.protocol";
-            if is_left_out || key.path.starts_with("reconnection.") {
+            let is_of_streams = ["reconnection.", "tls.", "proxy."]
+                .iter()
+                .any(|of| key.path.starts_with(of));
+            if is_left_out || is_of_streams {
                 continue;
             }
             let headers = format!("{headers:?}");

@@ -174,6 +174,28 @@ pub const KEYS: &[KeyDoc] = &[
         "so many of them at once after a quiet while: 1 to 1000; by default what the venue allows",
     ),
     bare(
+        "tls.ca_file",
+        "a file of certificates, in PEM, of those who may sign a venue's: instead of the system's; \"\" = the system's",
+    ),
+    bare(
+        "tls.client_certificate_file",
+        "a file with the certificate to show a venue that asks for one, and its chain, in PEM; \"\" = none",
+    ),
+    bare(
+        "tls.client_key_file",
+        "a file with the certificate's private key, in PEM, not encrypted",
+    ),
+    bare(
+        "proxy.url",
+        "what streams go through: http://HOST:PORT (CONNECT) or socks5://HOST:PORT, by default nothing; \"\" = nothing",
+    ),
+    bare("proxy.username", "who asks the proxy; needs a password"),
+    bare("proxy.password_file", "a file with the password on its only line"),
+    bare(
+        "proxy.password",
+        "the password; it is taken from the variable alone, never from this file",
+    ),
+    bare(
         "telemetry.endpoint",
         "where traces go: an http:// or https:// address, to which /v1/traces is added for OTLP over HTTP; by default no traces",
     ),
@@ -241,6 +263,21 @@ pub const KEYS: &[KeyDoc] = &[
         "streams[].reconnection",
         "{}",
         "any keys of [reconnection], for this stream alone",
+    ),
+    key(
+        "streams[].headers",
+        "{}",
+        "headers to send with the upgrade, such as { X-Api-Key = \"...\" }: at most 32, of 8192 bytes in all",
+    ),
+    bare(
+        "streams[].headers_file",
+        "a file of more such headers, a `name: value` a line: for secrets",
+    ),
+    key("streams[].tls", "{}", "any keys of [tls], for this stream alone"),
+    key(
+        "streams[].proxy",
+        "{}",
+        "any keys of [proxy], for this stream alone: another url has credentials of its own",
     ),
 ];
 

@@ -30,7 +30,9 @@ mod endpoints;
 mod environment;
 mod error;
 mod keys;
+mod network;
 mod reconnection;
+mod secrets;
 mod section;
 mod service;
 mod streams;
@@ -40,6 +42,7 @@ mod value;
 pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
+pub use network::{NetworkConfig, TlsConfig};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};
@@ -204,7 +207,10 @@ fn hash(text: &str, environment: &Environment) -> u64 {
     add(text);
     for found in environment.overrides() {
         add(&found.name);
-        add(&found.value);
+        // Anybody who sees the hash could guess at so short a secret, and be told whether it is right.
+        if found.name != network::PASSWORD_VARIABLE {
+            add(&found.value);
+        }
     }
     (hash >> 48) ^ (hash & 0xFFFF_FFFF_FFFF)
 }

@@ -167,6 +167,26 @@ impl<'a, 'p> Section<'a, 'p> {
         texts
     }
 
+    /// What a table holds whose keys are names of the user's own, with the offsets of the values.
+    pub(super) fn entries(&mut self, key: &'static str) -> Vec<(&'a str, Raw<'a>, usize)> {
+        match self.entry(key) {
+            Some((DeValue::Table(table), _)) => table
+                .iter()
+                .map(|(name, value)| (name.get_ref().as_ref(), Raw::Toml(value.get_ref()), value.span().start))
+                .collect(),
+            Some((other, _)) => {
+                self.wrong(key, format!("must be a table, not {}", kind(other)));
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Reports what stands below a key under a name of the user's own.
+    pub(super) fn add_below(&mut self, at: usize, key: &str, name: &str, problem: String) {
+        self.add(Place::File(at), &join(key, &shown_key(name)), problem);
+    }
+
     /// Reports a key: at its value, or at the section where the key is left out.
     pub(super) fn wrong(&mut self, key: &str, problem: String) {
         self.wrong_at(key, key, problem);
@@ -200,6 +220,15 @@ impl<'a, 'p> Section<'a, 'p> {
     /// The offset of a key's value in the file, or of the section where the key is left out.
     pub(super) fn offset_of(&self, key: &str) -> usize {
         self.entry(key).map_or(self.at, |(_, at)| at)
+    }
+
+    /// Whether the key is left out, or holds a table without keys.
+    pub(super) fn is_empty(&self, key: &str) -> bool {
+        match self.entry(key) {
+            Some((DeValue::Table(table), _)) => table.is_empty(),
+            Some(_) => false,
+            None => true,
+        }
     }
 
     /// Whether the key was taken, and reported.

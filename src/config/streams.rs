@@ -2,6 +2,7 @@
 
 use super::endpoints;
 use super::error::{Place, quoted};
+use super::network::{Network, NetworkConfig};
 use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
@@ -36,6 +37,8 @@ pub struct StreamConfig {
     pub pong_timeout: Duration,
     /// Whether it is worth a page when it is stale.
     pub page_on_stale: bool,
+    /// How it gets to its venue.
+    pub network: NetworkConfig,
 }
 
 impl StreamConfig {
@@ -47,6 +50,11 @@ impl StreamConfig {
     /// Every place where it connects, in the order in which they are tried; at least one.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> + Clone {
         std::iter::once(&self.endpoint).chain(&self.alternatives)
+    }
+
+    /// Whether it is `wss` anywhere.
+    pub fn uses_tls(&self) -> bool {
+        self.endpoints().any(Endpoint::is_tls)
     }
 
     /// The figures of its connections.
@@ -69,6 +77,7 @@ const EXAMPLE: &str = r#"streams = [{ name = "elections", venue = "polymarket", 
 
 /// Reads the streams; those that are wrong are left out and reported.
 pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams: usize) -> Vec<StreamConfig> {
+    let mut network = Network::read(root);
     let Some((tables, at)) = root.tables("streams") else {
         if root.place_of("streams").is_none() {
             report_none(root, 0);
@@ -89,7 +98,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
     let mut streams = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         if let Some(mut section) = root.element("streams", "streams[]", index, table) {
-            streams.extend(read_one(&mut section, base, &mut names));
+            streams.extend(read_one(&mut section, base, &mut network, &mut names));
         }
     }
     streams
@@ -99,6 +108,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
 fn read_one(
     section: &mut Section<'_, '_>,
     base: &Reconnection,
+    network: &mut Network,
     names: &mut HashMap<StreamName, usize>,
 ) -> Option<StreamConfig> {
     let name = section.require("name", "1 to 64 of the characters A-Z a-z 0-9 _ - .", |raw| {
@@ -125,11 +135,15 @@ fn read_one(
     let instruments = read_instruments(section, venue);
     let instruments_per_connection = section.take("instruments_per_connection", |raw| raw.whole(1..=10_000));
     let reconnection = Reconnection::read(section.section("reconnection"), base);
+    let endpoint = endpoint.or_else(|| Endpoint::parse(venue?.default_url()).ok());
+    // Where the first is wrong, who knows.
+    let uses_tls = endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().any(Endpoint::is_tls);
+    let network = network.of_stream(section, uses_tls);
     let venue = venue?;
     Some(StreamConfig {
         name: name?,
         venue,
-        endpoint: endpoint.or_else(|| Endpoint::parse(venue.default_url()).ok())?,
+        endpoint: endpoint?,
         alternatives,
         instruments,
         instruments_per_connection: instruments_per_connection.unwrap_or(venue.limits().instruments_per_connection),
@@ -137,6 +151,7 @@ fn read_one(
         ping_interval: reconnection.ping_interval,
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
+        network,
     })
 }
 
@@ -175,5 +190,21 @@ mod tests {
     fn the_example_is_valid() {
         let none: [(&str, &str); 0] = [];
         assert!(Config::parse("example", EXAMPLE, none).is_ok());
+    }
+
+    #[test]
+    fn an_alternative_may_be_what_uses_tls() {
+        let uses_tls = |lines: &str| {
+            let none: [(&str, &str); 0] = [];
+            let text = format!("[[streams]]\nname = 'a'\nvenue = 'polymarket'\n{lines}");
+            Config::parse("test", &text, none).unwrap().streams[0].uses_tls()
+        };
+        assert!(uses_tls(""));
+        assert!(!uses_tls(
+            "url = 'ws://one.example'\nalternatives = ['ws://two.example']"
+        ));
+        assert!(uses_tls(
+            "url = 'ws://one.example'\nalternatives = ['wss://two.example']"
+        ));
     }
 }

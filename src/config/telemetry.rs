@@ -2,13 +2,11 @@
 //!
 //! Source: OpenTelemetry specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter".
 
-mod secrets;
-
+use super::secrets::{attributes, certificates_from, header_pairs, headers_from};
 use super::section::Section;
 use super::value::{Raw, Wrong};
 use hyper::header::HeaderMap;
 use hyper::http::uri::{PathAndQuery, Uri};
-use secrets::{attributes, certificates_from, header_pairs, headers_from};
 use std::fmt;
 use std::time::Duration;
 

@@ -51,11 +51,13 @@ causes! {
     TcpReset => "tcp_reset", true, true;
     /// No route to the host or its network.
     TcpUnreachable => "tcp_unreachable", true, false;
+    /// The proxy did not open the way to the venue, or not within the time limit of the dial.
+    Proxy => "proxy", true, false;
     /// The TLS handshake failed, other than for the certificate.
     Tls => "tls", true, false;
     /// The TLS handshake was not finished within the time limit of the dial.
     TlsTimeout => "tls_timeout", true, false;
-    /// The venue's certificate is not valid for it. Fatal.
+    /// The venue's certificate is not valid for it, or the venue does not take this side's. Fatal.
     TlsCertificate => "tls_certificate", true, false;
     /// The upgrade was answered with an HTTP error status.
     HttpStatus => "http_status", true, false;
@@ -164,7 +166,7 @@ impl Cause {
     pub const fn of_loss(self) -> Self {
         match self {
             Self::TcpUnreachable => Self::TcpTimeout,
-            Self::Tls => Self::Protocol,
+            Self::Tls | Self::TlsCertificate => Self::Protocol,
             cause if cause.ends_connections() => cause,
             _ => Self::Internal,
         }

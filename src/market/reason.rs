@@ -9,6 +9,8 @@ closed_set! {
         Resolve => "resolve",
         /// TCP connect.
         Connect => "connect",
+        /// The proxy, where there is one, opens the way to the venue.
+        Proxy => "proxy",
         /// TLS handshake.
         Tls => "tls",
         /// HTTP upgrade to WebSocket.
@@ -24,6 +26,7 @@ impl DialPhase {
         match self {
             Self::Resolve => Cause::DnsTimeout,
             Self::Connect => Cause::TcpTimeout,
+            Self::Proxy => Cause::Proxy,
             Self::Tls => Cause::TlsTimeout,
             Self::Upgrade => Cause::UpgradeTimeout,
             Self::Subscribe => Cause::SubscribeTimeout,
@@ -64,6 +67,8 @@ closed_set! {
     pub enum ExportError {
         /// The tracing backend cannot be reached.
         Connect => "connect",
+        /// The proxy, where there is one, opens the way to the venue.
+        Proxy => "proxy",
         /// It did not answer in time.
         Timeout => "timeout",
         /// It answered with an HTTP status that is no success.

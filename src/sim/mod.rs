@@ -153,7 +153,7 @@ pub use expectation::Expectation;
 pub use fault::{BadFrame, Fault, Flood, OddText, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
 pub use script::{Rule, Script, ScriptError};
-pub use tls::Authority;
+pub use tls::{Authority, Client};
 pub use traffic::{Speed, Traffic};
 
 use crate::clock::Moment;
@@ -180,6 +180,10 @@ pub struct SimOptions {
     pub listen: SocketAddr,
     /// Whether it serves `wss`, with certificates that an authority of its own has signed: [`SimulatedVenue::authority`].
     pub tls: bool,
+    /// Whether it wants a certificate from each client, as [`SimulatedVenue::client`] is one; with TLS only.
+    pub client_certificates: bool,
+    /// A header that each client has to send, name and value; others are answered with 401.
+    pub required_header: Option<(String, String)>,
     /// What it sends.
     pub traffic: Traffic,
     /// Which connection meets which fault.
@@ -196,6 +200,8 @@ impl Default for SimOptions {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             tls: false,
+            client_certificates: false,
+            required_header: None,
             traffic: Traffic::Generated {
                 events_per_second: 10.0,
             },
@@ -213,10 +219,15 @@ impl SimOptions {
             let rule = self.script.needs_tls().filter(|_| !self.tls)? + 1;
             Some(format!("rule {rule}: fault.tls: the venue must serve TLS"))
         };
+        let plain = || {
+            let is_wanted = self.client_certificates && !self.tls;
+            is_wanted.then(|| "client certificates: the venue must serve TLS".to_owned())
+        };
         self.script
             .problem()
             .or_else(|| self.traffic.problem())
             .or_else(needs_tls)
+            .or_else(plain)
     }
 }
 
@@ -224,6 +235,7 @@ impl SimOptions {
 #[derive(Debug)]
 struct Venue {
     tls: Option<Tls>,
+    required_header: Option<(String, String)>,
     traffic: Traffic,
     script: Script,
     seed: u64,
@@ -266,7 +278,8 @@ impl SimulatedVenue {
         }
         let mut port = Port::reserve(options.listen)?;
         let address = port.address()?;
-        let tls = options.tls.then(|| Tls::new(address.ip())).transpose()?;
+        let tls = || Tls::new(address.ip(), options.client_certificates);
+        let tls = options.tls.then(tls).transpose()?;
         let log = Arc::new(SimLog::new());
         if options.script.refused_until(log.elapsed()).is_none() {
             port = port.open()?;
@@ -276,6 +289,7 @@ impl SimulatedVenue {
         let stop = CancellationToken::new();
         let venue = Arc::new(Venue {
             tls,
+            required_header: options.required_header,
             traffic: options.traffic,
             script: options.script,
             seed: options.seed,
@@ -309,6 +323,11 @@ impl SimulatedVenue {
     /// addresses and for the address that it listens on.
     pub fn authority(&self) -> Option<&Authority> {
         self.venue.tls.as_ref().map(Tls::authority)
+    }
+
+    /// A client that it takes, where it wants a certificate; `None` without TLS.
+    pub fn client(&self) -> Option<&Client> {
+        self.venue.tls.as_ref().map(Tls::client)
     }
 
     /// What it did, and goes on doing.

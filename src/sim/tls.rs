@@ -4,7 +4,7 @@ use super::connection::{Io, LEAVE_LIMIT, REQUEST_LIMIT, read_to_end};
 use super::fault::{Fault, TlsFault};
 use super::log::{ConnectionLog, What};
 use crate::stream::MaybeTls;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{ServerConfig, ServerConnection};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 /// A fatal alert, `protocol_version`, in a record of TLS 1.1 (RFC 4346, section 7.2): what a server that knows nothing newer
 /// answers a client that offers nothing so old.
@@ -46,9 +47,35 @@ impl Authority {
     }
 }
 
+/// A certificate that the venue's authority has signed for a client, and its key. `Debug` leaves the key out.
+#[derive(Clone)]
+pub struct Client {
+    certificate: String,
+    key: String,
+}
+
+impl Client {
+    /// The certificate as PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// The key as PEM.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
 /// What a venue with TLS shows its clients. The keys exist here only.
 pub(super) struct Tls {
     authority: Authority,
+    client: Client,
     good: Arc<ServerConfig>,
     expired: Arc<ServerConfig>,
     wrong_host: Arc<ServerConfig>,
@@ -62,18 +89,22 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Makes an authority, and certificates for a venue that listens on `address`. They are good from 2000 to 2100.
-    pub(super) fn new(address: IpAddr) -> io::Result<Self> {
+    /// Makes an authority, and certificates for a venue that listens on `address`. They are good from 2000 to 2100. Where it
+    /// `wants_certificates`, clients without one of that authority are refused.
+    pub(super) fn new(address: IpAddr, wants_certificates: bool) -> io::Result<Self> {
         let mut hosts = HOSTS.map(str::to_owned).to_vec();
         if !hosts.contains(&address.to_string()) {
             hosts.push(address.to_string());
         }
         let (authority, stranger) = (issuer("known")?, issuer("unknown")?);
+        let of_clients = wants_certificates.then(|| authority.der().clone());
+        let server = |issuer, hosts: &[String], year| server(issuer, hosts, year, of_clients.clone());
         Ok(Self {
             good: server(&authority, &hosts, 2100)?,
             expired: server(&authority, &hosts, 2001)?,
             wrong_host: server(&authority, &[OTHER_HOST.to_owned()], 2100)?,
             unknown_authority: server(&stranger, &hosts, 2100)?,
+            client: client(&authority)?,
             authority: Authority {
                 der: authority.der().to_vec(),
                 pem: authority.pem(),
@@ -83,6 +114,10 @@ impl Tls {
 
     pub(super) const fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Shakes hands, or does what the fault says instead.
@@ -174,17 +209,45 @@ fn issuer(name: &str) -> io::Result<Issuer> {
     CertifiedIssuer::self_signed(params, key).map_err(io::Error::other)
 }
 
-/// What a server has that shows a certificate for `hosts`, which ends with the beginning of `year`.
-fn server(issuer: &Issuer, hosts: &[String], year: i32) -> io::Result<Arc<ServerConfig>> {
+fn client(issuer: &Issuer) -> io::Result<Client> {
+    let (certificate, key) = certificate(issuer, &[], 2100)?;
+    Ok(Client {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+/// A certificate for `hosts`, which ends with the beginning of `year`, and its key.
+fn certificate(issuer: &Issuer, hosts: &[String], year: i32) -> io::Result<(Certificate, KeyPair)> {
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let mut params = CertificateParams::new(hosts).map_err(io::Error::other)?;
     (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
-    let certificate = params.signed_by(&key, issuer).map_err(io::Error::other)?;
+    Ok((params.signed_by(&key, issuer).map_err(io::Error::other)?, key))
+}
+
+/// What a server has that shows such a certificate, and wants one of its clients where there is an authority for them.
+fn server(
+    issuer: &Issuer,
+    hosts: &[String],
+    year: i32,
+    of_clients: Option<CertificateDer<'static>>,
+) -> io::Result<Arc<ServerConfig>> {
+    let (certificate, key) = certificate(issuer, hosts, year)?;
+    let clients = match of_clients {
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority).map_err(io::Error::other)?;
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
+                .build()
+                .map_err(io::Error::other)?
+        }
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate.der().clone()], key);
     config.map(Arc::new).map_err(io::Error::other)
 }

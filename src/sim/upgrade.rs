@@ -28,23 +28,35 @@ const FILLER: usize = 1024;
 /// An answer to another client's key.
 const OTHER_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Answers as it should be.
-pub(super) async fn answer(log: &ConnectionLog, stream: Io) -> Option<WebSocketStream<Io>> {
+/// Answers as it should be: whoever brings the `required` header along is let in.
+pub(super) async fn answer(
+    log: &ConnectionLog,
+    stream: Io,
+    required: Option<&(String, String)>,
+) -> Option<WebSocketStream<Io>> {
+    let is_let_in = |request: &Request| {
+        let brings =
+            |(name, value): &(String, String)| request.headers().get(name).is_some_and(|brought| brought == value);
+        required.is_none_or(brings)
+    };
     #[allow(clippy::result_large_err)] // the library's signature
     let on_request = |request: &Request, response: Response| {
-        if request.uri().path() == PATH {
+        let (status, told) = if request.uri().path() != PATH {
+            (StatusCode::NOT_FOUND, "not found\n")
+        } else if !is_let_in(request) {
+            (StatusCode::UNAUTHORIZED, "not let in\n")
+        } else {
             // Before the answer leaves, so that what the client does next is later in the log.
             log.note(What::Upgraded);
-            Ok(response)
-        } else {
-            let mut refusal = ErrorResponse::new(Some(String::from("not found\n")));
-            *refusal.status_mut() = StatusCode::NOT_FOUND;
-            log.note(What::UpgradeRefused {
-                status: 404,
-                retry_after_seconds: None,
-            });
-            Err(refusal)
-        }
+            return Ok(response);
+        };
+        let mut refusal = ErrorResponse::new(Some(told.to_owned()));
+        *refusal.status_mut() = status;
+        log.note(What::UpgradeRefused {
+            status: status.as_u16(),
+            retry_after_seconds: None,
+        });
+        Err(refusal)
     };
     let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, on_request, Some(config()));
     match timeout(REQUEST_LIMIT, accepted).await {

@@ -36,6 +36,12 @@ pub(super) fn of_connect(error: &io::Error, address: SocketAddr) -> Failure {
     of_io(error)
 }
 
+/// What fails on the way to a proxy says so: the names and the ports of a cause are else the venue's.
+pub(super) fn on_the_way_to_a_proxy(mut failure: Failure) -> Failure {
+    failure.detail = format!("on the way to the proxy: {}", failure.detail).into();
+    failure
+}
+
 /// TCP, and what runs on it.
 pub(super) fn of_io(error: &io::Error) -> Failure {
     let cause = match error.kind() {
@@ -51,10 +57,32 @@ pub(super) fn of_io(error: &io::Error) -> Failure {
         | io::ErrorKind::NetworkDown
         | io::ErrorKind::PermissionDenied => Cause::TcpUnreachable,
         io::ErrorKind::UnexpectedEof => Cause::Eof,
-        _ if tls_error(error).is_some() => Cause::Tls,
-        _ => Cause::Internal,
+        _ => return of_alert(error).unwrap_or_else(|| Failure::new(Cause::Internal).with_detail(error.to_string())),
     };
     Failure::new(cause).with_detail(error.to_string())
+}
+
+/// An error of TLS itself. In TLS 1.3 a server judges the client's certificate when the client has long finished its handshake,
+/// and goes on to what follows: its alert comes in place of the first answer (RFC 8446, section 4.4.2.4).
+fn of_alert(error: &io::Error) -> Option<Failure> {
+    use rustls::AlertDescription as Alert;
+    let told = error.to_string();
+    Some(match tls_error(error)? {
+        rustls::Error::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired,
+        ) => {
+            let told = format!("the venue does not take this side's certificate, or wants one: {told}");
+            Failure::new(Cause::TlsCertificate).with_detail(told)
+        }
+        _ => Failure::new(Cause::Tls).with_detail(told),
+    })
 }
 
 /// The TLS handshake.
@@ -250,6 +278,31 @@ mod tests {
             (io::ErrorKind::UnexpectedEof, Cause::Eof),
         ] {
             assert_eq!(of_io(&kind.into()).cause, cause);
+        }
+    }
+
+    #[test]
+    fn an_alert_about_this_sides_certificate_is_told_from_others() {
+        use rustls::AlertDescription as Alert;
+        let received = |alert| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
+            [
+                of_io(&error).cause,
+                of_tls(&error).cause,
+                of_upgrade(tungstenite::Error::Io(error), UNIX_EPOCH).cause,
+            ]
+        };
+        for alert in [
+            Alert::CertificateRequired,
+            Alert::BadCertificate,
+            Alert::UnknownCA,
+            Alert::CertificateExpired,
+            Alert::AccessDenied,
+        ] {
+            assert_eq!(received(alert), [Cause::TlsCertificate; 3], "{alert:?}");
+        }
+        for alert in [Alert::HandshakeFailure, Alert::ProtocolVersion, Alert::InternalError] {
+            assert_eq!(received(alert), [Cause::Tls; 3], "{alert:?}");
         }
     }
 

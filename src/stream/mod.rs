@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod access;
 mod candidates;
 mod clocks;
 mod connection;
@@ -47,9 +48,11 @@ mod fact;
 mod failure;
 mod gate;
 mod handoff;
+mod headers;
 mod isolation;
 mod many;
 mod polled;
+mod proxy;
 mod reconnecting;
 mod slot;
 mod spawn;
@@ -59,19 +62,24 @@ mod timer;
 mod tls;
 mod websocket;
 
+pub use access::Access;
 pub use dial::{Dialler, TcpDialler, TcpIo};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
 pub use gate::DialGate;
 pub use handoff::{HandOff, WhenFull};
+pub use headers::{InvalidHeader, UpgradeHeaders};
 pub use many::ManyConnections;
 pub use polled::PolledAfresh;
+pub use proxy::{InvalidCredentials, InvalidProxy, Proxy, ProxyProtocol};
 pub use reconnecting::ReconnectingDataStream;
 pub use spawn::{StreamControl, StreamHandle};
 pub use tcp::TcpOptions;
 #[cfg(feature = "service")]
 pub(crate) use tls::MaybeTls;
-pub use tls::TlsTrust;
+#[cfg(feature = "service")]
+pub(crate) use tls::certificates;
+pub use tls::{Authorities, ClientIdentity, InvalidCertificates, InvalidIdentity, InvalidKey, TlsTrust};
 pub use websocket::{TransportOptions, WebSocketStream};
 
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};

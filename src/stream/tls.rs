@@ -1,4 +1,11 @@
-//! TLS for `wss`: rustls with the system's roots, or Mozilla's where the system has none.
+//! TLS for `wss`: rustls with the system's roots, or Mozilla's where the system has none; or with others, and with a certificate
+//! of this side.
+
+mod pem;
+
+#[cfg(feature = "service")]
+pub(crate) use pem::certificates;
+pub use pem::{Authorities, ClientIdentity, InvalidCertificates, InvalidIdentity, InvalidKey};
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +19,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use x509_cert::der::Decode;
 
-/// Whom to trust; cheap to clone, and made once for all streams since reading the system's roots is not cheap.
+/// Whom to trust, and as whom to come; cheap to clone, and made once for all streams since reading the system's roots is not
+/// cheap.
 ///
 /// ```
 /// use feedwatch::stream::TlsTrust;
@@ -22,7 +30,10 @@ use x509_cert::der::Decode;
 /// assert!(TlsTrust::only([b"no certificate".to_vec()]).is_err());
 /// ```
 #[derive(Clone)]
-pub struct TlsTrust(Arc<ClientConfig>);
+pub struct TlsTrust {
+    roots: Arc<RootCertStore>,
+    config: Arc<ClientConfig>,
+}
 
 impl TlsTrust {
     /// The system's root certificates, or Mozilla's where the system has none.
@@ -32,7 +43,7 @@ impl TlsTrust {
         if roots.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        Self::with(roots)
+        Self::with(Arc::new(roots), None)
     }
 
     /// These root certificates (DER) and no others.
@@ -41,21 +52,38 @@ impl TlsTrust {
         for certificate in certificates {
             roots.add(CertificateDer::from(certificate))?;
         }
-        Self::with(roots)
+        Self::with(Arc::new(roots), None)
+    }
+
+    /// These authorities and no others.
+    pub fn authorities(authorities: &Authorities) -> Result<Self, rustls::Error> {
+        Self::with(authorities.roots(), None)
+    }
+
+    /// The same, with a certificate of this side for venues that ask for one. Sessions are not shared with others: one that is
+    /// resumed goes on as whoever began it.
+    pub fn with_identity(self, identity: &ClientIdentity) -> Result<Self, rustls::Error> {
+        Self::with(self.roots, Some(identity))
     }
 
     /// For other connections that trust the same.
     #[cfg(feature = "service")]
     pub(crate) fn into_config(self) -> ClientConfig {
-        Arc::unwrap_or_clone(self.0)
+        Arc::unwrap_or_clone(self.config)
     }
 
-    fn with(roots: RootCertStore) -> Result<Self, rustls::Error> {
+    fn with(roots: Arc<RootCertStore>, identity: Option<&ClientIdentity>) -> Result<Self, rustls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+            .with_root_certificates(roots.clone());
+        let config = match identity {
+            Some(identity) => config.with_client_cert_resolver(identity.resolver()),
+            None => config.with_no_client_auth(),
+        };
+        Ok(Self {
+            roots,
+            config: Arc::new(config),
+        })
     }
 
     pub(super) async fn handshake<Io: AsyncRead + AsyncWrite + Unpin>(
@@ -65,7 +93,7 @@ impl TlsTrust {
     ) -> io::Result<TlsStream<Io>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        TlsConnector::from(self.0.clone()).connect(name, io).await
+        TlsConnector::from(self.config.clone()).connect(name, io).await
     }
 }
 
@@ -133,14 +161,20 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MaybeTls<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().layer {
             Layer::Plain(io) => Pin::new(io).poll_write(cx, bytes),
-            Layer::Tls(io) => Pin::new(io).poll_write(cx, bytes),
+            Layer::Tls(io) => match Pin::new(&mut *io).poll_write(cx, bytes) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(last_word(io, cx).unwrap_or(error))),
+                written => written,
+            },
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().layer {
             Layer::Plain(io) => Pin::new(io).poll_flush(cx),
-            Layer::Tls(io) => Pin::new(io).poll_flush(cx),
+            Layer::Tls(io) => match Pin::new(&mut *io).poll_flush(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(last_word(io, cx).unwrap_or(error))),
+                flushed => flushed,
+            },
         }
     }
 
@@ -149,5 +183,67 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MaybeTls<Io> {
             Layer::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Layer::Tls(io) => Pin::new(io).poll_shutdown(cx),
         }
+    }
+}
+
+/// A peer that refuses says why, and hangs up: whoever writes then learns of the second alone, and finds the first by reading.
+fn last_word<Io: AsyncRead + AsyncWrite + Unpin>(
+    io: &mut tokio_rustls::TlsStream<Io>,
+    cx: &mut Context<'_>,
+) -> Option<io::Error> {
+    let mut space = [0; 64];
+    match Pin::new(io).poll_read(cx, &mut ReadBuf::new(&mut space)) {
+        Poll::Ready(Err(error))
+            if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) =>
+        {
+            Some(error)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(all(test, feature = "service"))]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use tokio::io::AsyncWriteExt;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio_rustls::rustls::server::WebPkiClientVerifier;
+
+    #[tokio::test]
+    async fn who_writes_to_a_peer_that_has_refused_and_left_learns_why() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["venue.example".to_owned()]).unwrap();
+        let certificate = certificate.self_signed(&key).unwrap();
+        let trust = TlsTrust::only([certificate.der().to_vec()]).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(trust.roots.clone(), provider.clone());
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let refusing = tokio::spawn(TlsAcceptor::from(Arc::new(server)).accept(far).into_future());
+        let secured = trust.handshake("venue.example", near).await.unwrap();
+        assert!(
+            refusing.await.unwrap().is_err(),
+            "without a certificate nobody is let in"
+        );
+
+        let error = MaybeTls::secured(secured)
+            .write_all(b"GET / HTTP/1.1")
+            .await
+            .unwrap_err();
+        let alert = error.get_ref().unwrap().downcast_ref();
+        let required = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        assert_eq!(alert, Some(&required), "{error}");
     }
 }

@@ -1,10 +1,13 @@
 //! The transport: one venue over WebSocket.
 
+use super::access::Access;
 use super::candidates;
 use super::connection::Connection;
 use super::dial::{Dialler, TcpDialler};
 use super::endpoint::Endpoint;
 use super::failure;
+use super::headers::UpgradeHeaders;
+use super::proxy::Proxy;
 use super::tls::{self, MaybeTls, TlsTrust};
 use super::{Fact, MarketDataStream, Observer, TransportFact};
 use crate::clock::Moment;
@@ -102,7 +105,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
     endpoints: Vec<Endpoint>,
     options: watch::Receiver<TransportOptions>,
     dialler: D,
-    trust: TlsTrust,
+    access: watch::Receiver<Access>,
     observer: Arc<dyn Observer>,
     cells: Arc<StreamCells>,
     instruments: Arc<InstrumentClocks>,
@@ -126,7 +129,7 @@ impl WebSocketStream {
             endpoint,
             options: watch::channel(options).1,
             dialler: TcpDialler::default(),
-            trust,
+            access: watch::channel(Access::new(trust)).1,
             observer,
             instruments: cells.instrument_clocks(),
             cells,
@@ -145,7 +148,7 @@ impl<D: Dialler> WebSocketStream<D> {
             endpoints: self.endpoints,
             options: self.options,
             dialler,
-            trust: self.trust,
+            access: self.access,
             observer: self.observer,
             cells: self.cells,
             instruments: self.instruments,
@@ -168,28 +171,59 @@ impl<D: Dialler> WebSocketStream<D> {
         self
     }
 
+    /// The same, with these headers sent along with the upgrade.
+    #[must_use]
+    pub fn with_headers(self, headers: UpgradeHeaders) -> Self {
+        let access = self.access.borrow().clone();
+        self.with_access(watch::channel(Access { headers, ..access }).1)
+    }
+
+    /// The same, through this proxy.
+    #[must_use]
+    pub fn with_proxy(self, proxy: Proxy) -> Self {
+        let proxy = Some(proxy);
+        let access = self.access.borrow().clone();
+        self.with_access(watch::channel(Access { proxy, ..access }).1)
+    }
+
+    /// The same with trust, headers and a proxy that may change: each dial takes those of its beginning.
+    #[must_use]
+    pub fn with_access(mut self, access: watch::Receiver<Access>) -> Self {
+        self.access = access;
+        self
+    }
+
     fn tell(&self, fact: TransportFact) {
         self.observer.observe(Moment::now(), &Fact::Transport(fact));
     }
 
     async fn dial(&mut self) -> Result<Connection<D::Io>, Failure> {
+        let (endpoint, access) = (self.endpoint.clone(), self.access.borrow().clone());
+        let peer = access.peer(&endpoint);
         let phase = self.enter(DialPhase::Resolve);
-        let resolved = self.dialler.resolve(self.endpoint.host(), self.endpoint.port()).await;
+        let resolved = self.dialler.resolve(peer.host, peer.port).await;
         drop(phase);
-        let addresses = resolved.map_err(|error| failure::of_resolve(&error))?;
+        let addresses = resolved.map_err(|error| peer.failed(failure::of_resolve(&error)))?;
 
         let phase = self.enter(DialPhase::Connect);
         let head_start = self.options.borrow().connect_attempt_delay;
         let connected = candidates::connect(&self.dialler, addresses, head_start).await;
-        if let Ok((_, peer)) = &connected {
-            self.tell(TransportFact::Peer(*peer));
+        if let Ok((_, address)) = &connected {
+            self.tell(TransportFact::Peer(*address));
         }
         drop(phase);
-        let (io, _) = connected?;
+        let (mut io, _) = connected.map_err(|failure| peer.failed(failure))?;
+
+        if let Some(proxy) = peer.proxy {
+            let phase = self.enter(DialPhase::Proxy);
+            let opened = proxy.tunnel(io, endpoint.host(), endpoint.port()).await;
+            drop(phase);
+            io = opened?;
+        }
 
         let io = if self.endpoint.is_tls() {
             let phase = self.enter(DialPhase::Tls);
-            let secured = self.trust.handshake(self.endpoint.host(), io).await;
+            let secured = access.trust.handshake(self.endpoint.host(), io).await;
             drop(phase);
             let secured = secured.map_err(|error| failure::of_tls(&error))?;
             if let Some(not_after) = tls::certificate_end(&secured) {
@@ -209,7 +243,10 @@ impl<D: Dialler> WebSocketStream<D> {
             .max_message_size(Some(options.max_message_bytes))
             .max_frame_size(Some(options.max_message_bytes));
         let upgraded = match self.endpoint.uri().clone().into_client_request() {
-            Ok(request) => client_async_with_config(request, io, Some(config)).await,
+            Ok(mut request) => {
+                access.headers.add_to(request.headers_mut());
+                client_async_with_config(request, io, Some(config)).await
+            }
             Err(error) => Err(error),
         };
         drop(phase);

@@ -27,6 +27,7 @@ mod identities;
 mod invariants;
 mod leaks;
 mod negotiation;
+mod network;
 mod notify;
 #[path = "../support/openmetrics.rs"]
 mod openmetrics;
@@ -38,6 +39,8 @@ mod prometheus;
 mod prometheus_client;
 #[path = "../support/prometheus.rs"]
 mod prometheus_server;
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/queries.rs"]
 mod queries;
 mod receiver;

@@ -6,8 +6,8 @@ use feedwatch::market::{Instrument, MarketEvent, StreamName};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
-    DialGate, Dialler, Endpoint, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TlsTrust,
-    TransportOptions, WebSocketStream,
+    Access, DialGate, Dialler, Endpoint, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler,
+    TlsTrust, TransportOptions, WebSocketStream,
 };
 use feedwatch::supervise::Policy;
 use feedwatch::venue::{Polymarket, Venue};
@@ -16,6 +16,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 /// No wait for a scrape is longer.
@@ -50,6 +51,24 @@ pub(crate) type Rig<D = TcpDialler> = RigOf<ReconnectingDataStream<WebSocketStre
 impl<D: Dialler> Rig<D> {
     pub(crate) async fn new(url: &str, policy: Policy, options: TransportOptions, trust: TlsTrust, dialler: D) -> Self {
         Self::of(&Polymarket, url, policy, options, trust, dialler).await
+    }
+
+    /// The same, with what its dials bring along.
+    pub(crate) async fn bringing(
+        url: &str,
+        policy: Policy,
+        options: TransportOptions,
+        access: Access,
+        dialler: D,
+    ) -> Self {
+        let (instruments, of_policy) = (["11", "12"].map(Instrument::new), policy.clone());
+        Self::over(url, &of_policy, &instruments, |endpoint, cells, observer| {
+            let trust = access.trust.clone();
+            let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells, observer.clone());
+            let socket = socket.with_access(watch::channel(access).1).with_dialler(dialler);
+            ReconnectingDataStream::with_observer(socket, policy, 1, observer)
+        })
+        .await
     }
 
     /// The same of another venue, which shows itself as Polymarket.

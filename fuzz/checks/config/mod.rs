@@ -59,7 +59,7 @@ pub(crate) fn check(input: &str) {
 /// A file of this machine has no place in a check. One in the working directory has: there is none of that name.
 fn names_a_file(input: &str) -> bool {
     let input = input.to_ascii_lowercase();
-    let keys = ["headers_file", "_certificate"];
+    let keys = ["_file", "_certificate"];
     keys.iter().any(|key| input.contains(key)) && input.contains(['/', '\\'])
 }
 

@@ -137,6 +137,7 @@ impl Maker {
         let builder = match phase {
             DialPhase::Resolve => SpanBuilder::from_name("dns.lookup"),
             DialPhase::Connect => SpanBuilder::from_name("tcp.connect"),
+            DialPhase::Proxy => SpanBuilder::from_name("proxy.connect"),
             DialPhase::Tls => SpanBuilder::from_name("tls.handshake"),
             DialPhase::Upgrade => SpanBuilder::from_name("GET").with_kind(SpanKind::Client),
             DialPhase::Subscribe => SpanBuilder::from_name("stream.subscribe"),

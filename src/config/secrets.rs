@@ -1,16 +1,15 @@
-//! What comes from files and lists beside the configuration: headers, attributes, certificates. No message repeats a value.
+//! What comes from files and lists beside the configuration: headers, attributes, certificates, passwords. No message repeats a
+//! value.
 
-use crate::config::error::quoted;
-use crate::config::value::Wrong;
+use super::error::quoted;
+use super::value::Wrong;
+use crate::stream::{UpgradeHeaders, certificates};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
-use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-/// No file of headers or certificates is larger.
+/// No file of headers, certificates or a password is larger.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Attributes of the resource: keys are percent-encoded like values.
@@ -51,9 +50,23 @@ pub(super) fn header_pairs(text: &str) -> Result<HeaderMap, Wrong> {
 /// A file with a header a line: `name: value`.
 pub(super) fn headers_from(path: &str) -> Result<HeaderMap, Wrong> {
     let text = read(path)?;
+    headers(lines(&text), "line").map_err(|wrong| format!("{}, {wrong}", quoted(path)))
+}
+
+/// Adds those of such a file.
+pub(super) fn add_headers_from(path: &str, headers: &mut UpgradeHeaders) -> Result<(), Wrong> {
+    let text = read(path)?;
+    for (number, (name, value)) in lines(&text) {
+        let added = headers.add(name, value);
+        added.map_err(|error| format!("{}, line {number}: {error}", quoted(path)))?;
+    }
+    Ok(())
+}
+
+/// The lines that are not empty, with their numbers: `name: value`.
+fn lines(text: &str) -> impl Iterator<Item = (usize, (&str, &str))> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let pairs = lines.map(|(number, line)| (number, line.split_once(':').unwrap_or((line, ""))));
-    headers(pairs, "line").map_err(|wrong| format!("{}, {wrong}", quoted(path)))
+    lines.map(|(number, line)| (number, line.split_once(':').unwrap_or((line, ""))))
 }
 
 /// Headers with secret values. What is wrong is told by its number alone.
@@ -77,24 +90,28 @@ fn headers<'t>(numbered: impl Iterator<Item = (usize, (&'t str, &'t str))>, plac
 
 /// A file of certificates, in PEM; as DER.
 pub(super) fn certificates_from(path: &str) -> Result<Vec<Vec<u8>>, Wrong> {
-    let wrong = |why: &dyn Display| format!("{}: {why}; must be a file of certificates, in PEM", quoted(path));
+    let found = certificates(&bytes_from(path)?).map_err(|error| format!("{}: {error}", quoted(path)))?;
+    Ok(found.into_iter().map(|certificate| certificate.to_vec()).collect())
+}
+
+/// A file with a password on its only line.
+pub(super) fn password_from(path: &str) -> Result<String, Wrong> {
     let text = read(path)?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes())
-        .map(|certificate| certificate.map(|der| der.to_vec()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(&error))?;
-    if certificates.is_empty() {
-        return Err(wrong(&"holds none"));
-    }
-    Ok(certificates)
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn read(path: &str) -> Result<String, Wrong> {
-    let mut text = String::new();
-    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+    let bytes = bytes_from(path)?;
+    String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", quoted(path)))
+}
+
+/// A whole file.
+pub(super) fn bytes_from(path: &str) -> Result<Vec<u8>, Wrong> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     file.map_err(|error| format!("{}: {error}", quoted(path)))?;
-    if text.len() as u64 > MAX_BYTES {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("{} is larger than {MAX_BYTES} bytes", quoted(path)));
     }
-    Ok(text)
+    Ok(bytes)
 }
