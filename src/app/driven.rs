@@ -115,6 +115,7 @@ impl Driven {
             Change::Policy(policy) => self.stream.set_policy(*policy),
             Change::Transport(options) => {
                 self.options.send_replace(options);
+                self.stream.look_again();
             }
             // Neither fails: both record the wish.
             Change::Subscribe(instruments) => {

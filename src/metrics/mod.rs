@@ -45,6 +45,7 @@ pub use queue::QueueCells;
 #[cfg(feature = "service")]
 pub use runtime::RuntimeFigures;
 pub use snapshot::{SilentInstrument, StreamSnapshot};
+pub(crate) use stream::Arrival;
 pub use stream::{StreamCells, StreamInfo};
 pub use streams::Streams;
 pub use venue::{Direction, Opcode, VenueCells};

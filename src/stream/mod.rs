@@ -19,6 +19,7 @@ mod subscriptions;
 mod timer;
 mod tls;
 mod websocket;
+mod wire;
 
 pub use dial::{Dialler, TcpDialler, TcpIo};
 pub use endpoint::{Endpoint, InvalidEndpoint};
