@@ -1,5 +1,6 @@
 //! Venues: what each exchange's WebSocket protocol looks like. One file a venue, and one line in [`ALL`].
 
+mod json;
 mod polymarket;
 
 pub use polymarket::Polymarket;
