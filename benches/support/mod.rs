@@ -25,13 +25,12 @@ pub(crate) fn cpu_of_thread() -> Duration {
 
 /// What this process holds in memory, in bytes. Linux alone tells it; 0 elsewhere.
 pub(crate) fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line
+        .and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or(0);
-    pages * rustix::param::page_size() as u64
+    kib * 1024
 }
 
 /// What each of `N` contenders measured, round by round.

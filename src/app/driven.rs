@@ -127,6 +127,7 @@ impl Driven {
             Change::Policy(policy) => self.stream.set_policy(*policy),
             Change::Transport(options) => {
                 self.options.send_replace(options);
+                self.stream.look_again();
             }
             Change::Network(_) => {
                 self.access.send_replace(access.clone());

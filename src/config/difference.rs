@@ -51,7 +51,7 @@ pub enum Fate {
 pub enum Change {
     /// Another policy is in force.
     Policy(Box<Policy>),
-    /// The next connection has these figures.
+    /// The time limits of the open connection, and all figures of the next one.
     Transport(TransportOptions),
     /// These instruments are wanted, too.
     Subscribe(Vec<Instrument>),

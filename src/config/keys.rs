@@ -162,8 +162,8 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key(
         "transport.read_buffer_bytes",
-        "16384",
-        "the read buffer of each connection: 4096 to 1048576 (1 MiB)",
+        "65536",
+        "the read buffer of a connection that has something to read: 4096 to 1048576 (1 MiB)",
     ),
     bare(
         "dial.per_second",

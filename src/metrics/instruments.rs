@@ -98,10 +98,10 @@ impl SocketInstruments {
         }
     }
 
-    /// Data of this instrument came. Of one that nobody asked for nothing is noted.
-    pub(crate) fn data(&self, instrument: &str, at: Instant) {
+    /// Data of this instrument came at that stamp of its stream. Of one that nobody asked for nothing is noted.
+    pub(crate) fn data(&self, instrument: &str, stamp: u64) {
         if let Some(clock) = self.at_hand.get(instrument) {
-            clock.last_data.store(stamp(self.all.origin, at), Relaxed);
+            clock.last_data.store(stamp, Relaxed);
         }
     }
 }
@@ -232,11 +232,11 @@ mod tests {
         socket.ask_for_all(&instruments(&["a", "b", "refused"]));
         assert_eq!(rig.silence(100, 10), (0, 0), "nothing is in effect");
         socket.accepted(&instruments(&["a", "b"]), rig.at(20));
-        socket.data("a", rig.at(25));
-        socket.data("nobody asked for this", rig.at(25));
+        socket.data("a", 25 * SECOND);
+        socket.data("nobody asked for this", 25 * SECOND);
         assert_eq!(rig.silence(30, 10), (0, 0), "b never had any data");
         assert_eq!(rig.silence(31, 10), (1, 0));
-        socket.data("b", rig.at(31));
+        socket.data("b", 31 * SECOND);
         assert_eq!(rig.silence(35, 10), (0, 25));
         assert_eq!(rig.silence(36, 10), (1, 25));
         assert_eq!(rig.silence(1000, 0), (0, 25), "0 = never");
@@ -249,7 +249,7 @@ mod tests {
         let mut socket = connection.of_socket();
         socket.ask_for_all(&instruments(&["a", "b"]));
         socket.accepted(&instruments(&["a", "b"]), rig.at(1));
-        socket.data("a", rig.at(2));
+        socket.data("a", 2 * SECOND);
         drop(socket);
         assert_eq!(rig.silence(100, 10), (0, 0));
         let mut socket = connection.of_socket();
@@ -286,9 +286,9 @@ mod tests {
         two.ask_for_all(&instruments(&["c"]));
         one.accepted(&instruments(&["a", "b"]), rig.at(1));
         two.accepted(&instruments(&["c"]), rig.at(1));
-        one.data("a", rig.at(50));
-        one.data("b", rig.at(10));
-        two.data("c", rig.at(20));
+        one.data("a", 50 * SECOND);
+        one.data("b", 10 * SECOND);
+        two.data("c", 20 * SECOND);
         let silent = rig.stream.most_silent(2);
         let ids: Vec<_> = silent
             .iter()

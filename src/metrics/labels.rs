@@ -15,6 +15,9 @@ impl LabelSet {
             push_pair(&mut set.text, name, &value);
             set.pairs.push((name, value));
         }
+        // Kept for as long as the stream lives.
+        set.text.shrink_to_fit();
+        set.pairs.shrink_to_fit();
         set
     }
 

@@ -79,6 +79,7 @@ pub use queue::QueueCells;
 #[doc(hidden)] // what the program tells of its own
 pub use runtime::RuntimeFigures;
 pub use snapshot::{SilentInstrument, StreamSnapshot};
+pub(crate) use stream::Arrival;
 pub use stream::{StreamCells, StreamInfo};
 pub use streams::Streams;
 pub use venue::{Direction, Opcode, VenueCells};

@@ -262,9 +262,23 @@ impl StreamCells {
 
     /// A frame of any kind came, with a payload of so many bytes.
     pub fn frame_received(&self, bytes: usize, at: Instant) {
+        self.frame_arrived(bytes, stamp(self.origin, at));
+    }
+
+    /// The same at that stamp.
+    pub(crate) fn frame_arrived(&self, bytes: usize, stamp: u64) {
         self.traffic.frames_received.fetch_add(1, Relaxed);
         self.traffic.received_bytes.fetch_add(bytes as u64, Relaxed);
-        self.traffic.last_frame.fetch_max(stamp(self.origin, at), Relaxed);
+        raise(&self.traffic.last_frame, stamp);
+    }
+
+    /// A moment, made ready for all frames that arrive at it.
+    pub(crate) fn arrival(&self, at: Moment) -> Arrival {
+        Arrival {
+            at,
+            stamp: stamp(self.origin, at.mono),
+            unix_seconds: unix_seconds(at.wall),
+        }
     }
 
     /// A frame of any kind was sent, with a payload of so many bytes.
@@ -287,7 +301,12 @@ impl StreamCells {
 
     /// Market data came: feeds the data clock.
     pub fn data(&self, at: Instant) {
-        self.traffic.last_data.fetch_max(stamp(self.origin, at), Relaxed);
+        self.data_arrived(stamp(self.origin, at));
+    }
+
+    /// The same at that stamp.
+    pub(crate) fn data_arrived(&self, stamp: u64) {
+        raise(&self.traffic.last_data, stamp);
     }
 
     /// An event of the venue's time `venue_time_ms` (milliseconds since the Unix epoch) came at `received`.
@@ -296,13 +315,18 @@ impl StreamCells {
     /// lag.
     /// One task reports at a time.
     pub fn latency(&self, venue_time_ms: i64, received: Moment) {
-        let seconds = unix_seconds(received.wall) - venue_time_ms as f64 / 1000.0;
+        self.event_arrived(venue_time_ms, &self.arrival(received));
+    }
+
+    /// The same of that arrival.
+    pub(crate) fn event_arrived(&self, venue_time_ms: i64, arrival: &Arrival) {
+        let seconds = arrival.unix_seconds - venue_time_ms as f64 / 1000.0;
         if !(0.0..=OLDEST_EVENT_SECONDS).contains(&seconds) {
             self.venue.clock_skew.fetch_add(1, Relaxed);
             return;
         }
         self.venue.message_latency.observe_seconds(seconds);
-        self.smooth_lag(seconds, stamp(self.origin, received.mono));
+        self.smooth_lag(seconds, arrival.stamp);
     }
 
     /// Exponential smoothing over irregular intervals. Of events that come together the first one counts.
@@ -320,6 +344,23 @@ impl StreamCells {
         };
         self.traffic.lag.store(lag.to_bits(), Relaxed);
         self.traffic.lag_at.store(now, Relaxed);
+    }
+}
+
+/// When frames were read, as it is needed for each of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// The moment.
+    pub(crate) at: Moment,
+    /// The same for the figures of its stream.
+    pub(crate) stamp: u64,
+    unix_seconds: f64,
+}
+
+/// Nothing is written where it stands so high already, as it does for all but the first of the frames that are read together.
+fn raise(cell: &AtomicU64, to: u64) {
+    if cell.load(Relaxed) < to {
+        cell.fetch_max(to, Relaxed);
     }
 }
 

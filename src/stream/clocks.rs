@@ -60,6 +60,14 @@ impl Clocks {
         }
     }
 
+    /// Other limits from now on. The next ping is due so long after the last one; what is awaited already keeps its deadline.
+    pub(super) fn follow(&mut self, limits: Limits) {
+        let before = std::mem::replace(&mut self.limits, limits);
+        if let Some(last) = self.ping_due.checked_sub(before.ping_interval) {
+            self.ping_due = later(last, self.limits.ping_interval);
+        }
+    }
+
     /// A frame of any kind came, or a part of one.
     pub(super) const fn received(&mut self) {
         self.silence = None;
@@ -157,6 +165,29 @@ mod tests {
         };
         let now = Moment::now().mono;
         (Clocks::new(limits, now), now)
+    }
+
+    #[test]
+    fn other_limits_move_the_next_ping_and_no_deadline_that_runs() {
+        let (mut clocks, now) = clocks();
+        assert_eq!(clocks.due(now + secs(10)), Some(Due::Ping));
+        clocks.pinged(now + secs(10));
+        clocks.flushed();
+        clocks.follow(Limits {
+            ping_interval: secs(3),
+            pong_timeout: secs(1),
+            ..clocks.limits.clone()
+        });
+        assert_eq!(clocks.next(), now + secs(13), "three seconds after the last one");
+        assert_eq!(
+            clocks.due(now + secs(29)),
+            Some(Due::Ping),
+            "and the pong is awaited until 30"
+        );
+        clocks.received();
+        clocks.pinged(now + secs(29));
+        clocks.flushed();
+        assert_eq!(clocks.next(), now + secs(30));
     }
 
     #[test]

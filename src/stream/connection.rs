@@ -9,11 +9,11 @@ mod receive;
 use super::clocks::{Clocks, Due, Limits};
 use super::deadline::by;
 use super::failure;
-use super::tls::MaybeTls;
+use super::wire::{Next, Wire};
 use super::{Fact, Observer, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
-use crate::metrics::{Direction, Opcode, SocketInstruments, StreamCells};
+use crate::metrics::{Arrival, Direction, Opcode, SocketInstruments, StreamCells};
 use crate::supervise::later;
 use crate::venue::{Ping, Session, Venue};
 use bytes::Bytes;
@@ -25,15 +25,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::task::coop;
 use tokio::time::{Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream as Socket;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 pub(super) struct Connection<Io> {
-    socket: Socket<MaybeTls<Io>>,
+    socket: Socket<Wire<Io>>,
     venue: &'static dyn Venue,
     ping: Ping,
+    /// The time limits as they are changed.
+    followed: watch::Receiver<TransportOptions>,
     session: Box<dyn Session>,
     send_timeout: Duration,
     close_timeout: Duration,
@@ -47,13 +50,21 @@ pub(super) struct Connection<Io> {
     queued_bytes: usize,
     /// Why it ended. Nothing is read any more.
     ended: Option<Failure>,
+    /// Nothing can be sent any more. What was received before is still read; then it has ended.
+    broken: Option<Failure>,
     /// Whether a close frame was sent or received: the first one decides, and nothing is sent after it.
     closing: bool,
     first_answer: FirstAnswer,
     bytes_read: u64,
+    arrival: Arrival,
+    /// For so many more messages the clock is not read.
+    of_arrival: u32,
     clocks: Clocks,
     timer: Pin<Box<Sleep>>,
 }
+
+/// What is read at once may be many messages, and they arrived together. But a consumer may take its time over each.
+const OF_ONE_ARRIVAL: u32 = 32;
 
 /// Before a connection is live, the answer is what `subscribe` waits for; later it is an event.
 enum FirstAnswer {
@@ -63,27 +74,26 @@ enum FirstAnswer {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
+    /// `options`: those of its dial; `followed`: what becomes of them.
     pub(super) fn new(
-        socket: Socket<MaybeTls<Io>>,
+        socket: Socket<Wire<Io>>,
         venue: &'static dyn Venue,
         options: &TransportOptions,
+        followed: watch::Receiver<TransportOptions>,
         cells: Arc<StreamCells>,
         instruments: SocketInstruments,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let heartbeat = venue.heartbeat();
-        let limits = Limits {
-            ping_interval: options.ping_interval.unwrap_or(heartbeat.interval),
-            pong_timeout: options.pong_timeout,
-            subscribe_timeout: options.subscribe_timeout,
-            send_timeout: options.send_timeout,
-        };
-        let clocks = Clocks::new(limits, Moment::now().mono);
+        let now = Moment::now();
+        let clocks = Clocks::new(limits(venue, options), now.mono);
         Self {
+            arrival: cells.arrival(now),
+            of_arrival: 0,
             bytes_read: socket.get_ref().bytes_read(),
             socket,
             venue,
-            ping: heartbeat.ping,
+            ping: venue.heartbeat().ping,
+            followed,
             session: venue.session(),
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
@@ -94,6 +104,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             queue: VecDeque::new(),
             queued_bytes: 0,
             ended: None,
+            broken: None,
             closing: false,
             first_answer: FirstAnswer::Awaited,
             timer: Box::pin(sleep_until(clocks.next().into())),
@@ -160,6 +171,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let due = later(Moment::now().mono, self.send_timeout);
         match by(due, self.socket.send(Message::text(text))).await {
             Some(Ok(())) => {
+                if let Some(failure) = self.take_write_failure() {
+                    return Err(failure);
+                }
                 self.cells.frame_sent(bytes);
                 Ok(())
             }
@@ -173,34 +187,47 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         // One read of the socket may hold thousands of frames: each of them counts, so that a flood leaves the others their turn.
         let turn = ready!(coop::poll_proceed(cx));
         // What is there to read comes first: after a pause it may be the very thing that a clock misses.
-        let arrived = Pin::new(&mut self.socket).poll_next(cx);
+        let arrived = match self.socket.get_mut().poll_next(cx) {
+            Poll::Ready(Next::Text(message)) => Poll::Ready(Some(message)),
+            Poll::Ready(Next::Other) => Pin::new(&mut self.socket).poll_next(cx),
+            Poll::Pending => Poll::Pending,
+        };
         // A part of a frame is a sign of life as well: a pong queues behind it, however long it takes.
         let bytes_read = self.socket.get_ref().bytes_read();
         if std::mem::replace(&mut self.bytes_read, bytes_read) != bytes_read {
             self.clocks.received();
+            self.of_arrival = 0;
         }
         let read = match arrived {
             Poll::Ready(Some(Ok(message))) => Some(self.on_message(message)),
             Poll::Ready(Some(Err(error))) => {
-                self.end(failure::of_socket(&error));
+                self.end_of_reading(failure::of_socket(&error));
                 return Poll::Ready(());
             }
             Poll::Ready(None) => {
-                self.end(Cause::Eof.into());
+                self.end_of_reading(Cause::Eof.into());
                 return Poll::Ready(());
             }
             Poll::Pending => None,
         };
+        if let Some(failure) = self.take_write_failure() {
+            self.break_down(failure);
+        }
+        if let Some(failure) = self.broken.take_if(|_| read.is_none()) {
+            self.end(failure);
+            return Poll::Ready(());
+        }
         if self.clocks.is_unsent() {
             match Pin::new(&mut self.socket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.clocks.flushed(),
                 Poll::Ready(Err(error)) => {
-                    self.end(failure::of_socket(&error));
+                    self.break_down(failure::of_socket(&error));
                     return Poll::Ready(());
                 }
                 Poll::Pending => {}
             }
         }
+        self.follow_options();
         // A flood of messages must not keep the pings back, so the clocks are looked at in either case.
         let due = self.clocks.next();
         if let Some(at) = read {
@@ -216,6 +243,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
         turn.made_progress();
         Poll::Ready(())
+    }
+
+    /// A change of the time limits reaches the open connection.
+    fn follow_options(&mut self) {
+        if self.followed.has_changed().unwrap_or(false) {
+            let options = self.followed.borrow_and_update().clone();
+            (self.send_timeout, self.close_timeout) = (options.send_timeout, options.close_timeout);
+            self.clocks.follow(limits(self.venue, &options));
+        }
     }
 
     fn on_due(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -234,7 +270,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 }
                 Due::Ping => {
                     if let Err(error) = self.send_ping(now, cx) {
-                        return self.end(failure::of_socket(&error));
+                        return self.break_down(failure::of_socket(&error));
                     }
                 }
             }
@@ -242,7 +278,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     fn send_ping(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), tungstenite::Error> {
-        if self.closing {
+        if self.closing || self.broken.is_some() {
             return Ok(());
         }
         let mut socket = Pin::new(&mut self.socket);
@@ -258,13 +294,36 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
             Ping::Frame => {
                 socket.start_send(Message::Ping(Bytes::new()))?;
-                self.cells.control_frame(Opcode::Ping, Direction::Sent);
                 0
             }
         };
+        if let Some(failure) = self.take_write_failure() {
+            self.break_down(failure);
+            return Ok(());
+        }
+        if self.ping == Ping::Frame {
+            self.cells.control_frame(Opcode::Ping, Direction::Sent);
+        }
         self.cells.frame_sent(bytes);
         self.clocks.pinged(now);
         Ok(())
+    }
+
+    /// Nothing can be sent any more: the venue is gone, but what it sent before may wait to be read, and may say why.
+    fn break_down(&mut self, failure: Failure) {
+        self.clocks.flushed();
+        self.broken.get_or_insert(failure);
+    }
+
+    fn take_write_failure(&mut self) -> Option<Failure> {
+        let error = self.socket.get_mut().take_write_error()?;
+        Some(failure::of_io(&error))
+    }
+
+    /// There is nothing more to read. What went wrong before is the reason.
+    fn end_of_reading(&mut self, failure: Failure) {
+        let failure = self.broken.take().unwrap_or(failure);
+        self.end(failure);
     }
 
     /// Ends, for the first reason that is given.
@@ -282,5 +341,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     fn tell(&self, at: Moment, fact: &Fact) {
         self.observer.observe(at, fact);
+    }
+}
+
+fn limits(venue: &dyn Venue, options: &TransportOptions) -> Limits {
+    Limits {
+        ping_interval: options.ping_interval.unwrap_or_else(|| venue.heartbeat().interval),
+        pong_timeout: options.pong_timeout,
+        subscribe_timeout: options.subscribe_timeout,
+        send_timeout: options.send_timeout,
     }
 }

@@ -188,6 +188,11 @@ where
         self.policy = Some(policy);
     }
 
+    /// Has every connection polled next time: something that they follow has changed.
+    pub fn look_again(&mut self) {
+        self.each(|_| ());
+    }
+
     /// Ends the stream for good, as [`MarketDataStream::close`] does, where the program goes on without it: the cause is
     /// `reload`.
     pub async fn retire(&mut self) {

@@ -61,6 +61,7 @@ mod tcp;
 mod timer;
 mod tls;
 mod websocket;
+mod wire;
 
 pub use access::Access;
 pub use dial::{Dialler, TcpDialler, TcpIo};

@@ -9,6 +9,7 @@ use super::failure;
 use super::headers::UpgradeHeaders;
 use super::proxy::Proxy;
 use super::tls::{self, MaybeTls, TlsTrust};
+use super::wire::Wire;
 use super::{Fact, MarketDataStream, Observer, TransportFact};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
@@ -18,12 +19,16 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio_tungstenite::WebSocketStream as Socket;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 /// What may wait to leave. The largest thing that is sent is a subscription, of 500 Polymarket tokens 40 KB.
 const WRITE_LIMIT: usize = 1024 * 1024;
+
+/// The read buffer of tungstenite, which reads little: see [`Wire`].
+const OTHER_BUFFER: usize = 512;
 
 /// The figures of a transport.
 ///
@@ -52,7 +57,7 @@ pub struct TransportOptions {
     pub close_timeout: Duration,
     /// The largest message that is received.
     pub max_message_bytes: usize,
-    /// The read buffer of a connection; every connection costs this much.
+    /// The read buffer of a connection. It has one only while there is something to read.
     pub read_buffer_bytes: usize,
 }
 
@@ -66,7 +71,7 @@ impl Default for TransportOptions {
             send_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(2),
             max_message_bytes: 16 * 1024 * 1024,
-            read_buffer_bytes: 16 * 1024,
+            read_buffer_bytes: 64 * 1024,
         }
     }
 }
@@ -157,7 +162,8 @@ impl<D: Dialler> WebSocketStream<D> {
         }
     }
 
-    /// The same with figures that may change: each connection follows those of its dial.
+    /// The same with figures that may change. An open connection follows other time limits when it is polled next; the sizes
+    /// are those of its dial.
     #[must_use]
     pub fn with_options(mut self, options: watch::Receiver<TransportOptions>) -> Self {
         self.options = options;
@@ -235,13 +241,14 @@ impl<D: Dialler> WebSocketStream<D> {
         };
 
         let phase = self.enter(DialPhase::Upgrade);
-        let options = self.options.borrow().clone();
+        let options = self.options.borrow_and_update().clone();
         let config = WebSocketConfig::default()
-            .read_buffer_size(options.read_buffer_bytes)
+            .read_buffer_size(OTHER_BUFFER)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_LIMIT)
             .max_message_size(Some(options.max_message_bytes))
             .max_frame_size(Some(options.max_message_bytes));
+        let io = Wire::new(io, options.read_buffer_bytes, options.max_message_bytes);
         let upgraded = match self.endpoint.uri().clone().into_client_request() {
             Ok(mut request) => {
                 access.headers.add_to(request.headers_mut());
@@ -264,10 +271,17 @@ impl<D: Dialler> WebSocketStream<D> {
             let detail = "the venue insists on an extension that was not asked for";
             return Err(Failure::new(Cause::Upgrade).with_detail(detail));
         }
+        let socket = if socket.get_ref().is_between_frames() {
+            // The handshake leaves its own buffer of 4 KiB behind, which the connection would keep for as long as it lives.
+            Socket::from_raw_socket(socket.into_inner(), Role::Client, Some(config)).await
+        } else {
+            socket
+        };
         Ok(Connection::new(
             socket,
             self.venue,
             &options,
+            self.options.clone(),
             self.cells.clone(),
             self.instruments.of_socket(),
             self.observer.clone(),

@@ -84,6 +84,7 @@
 //!
 //! Methods that these traits get in a minor release have a default.
 
+mod json;
 mod polymarket;
 
 pub use polymarket::Polymarket;

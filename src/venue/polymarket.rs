@@ -6,6 +6,7 @@
 
 mod decode;
 mod object;
+mod quick;
 mod session;
 mod values;
 

@@ -47,7 +47,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             reason: "".into(),
         };
         self.closing = true;
-        if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+        let is_sent = self.socket.send(Message::Close(Some(frame))).await.is_ok();
+        if is_sent && self.take_write_failure().is_none() {
             self.cells.control_frame(Opcode::Close, Direction::Sent);
             self.cells.frame_sent(2);
         }

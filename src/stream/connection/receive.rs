@@ -1,6 +1,6 @@
 //! What a received message means: counted, understood, and queued for the consumer.
 
-use super::{Connection, FirstAnswer};
+use super::{Connection, FirstAnswer, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
@@ -14,15 +14,24 @@ use tokio_tungstenite::tungstenite::Message;
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// Counts a message and queues what it holds. Returns when it was read.
     pub(super) fn on_message(&mut self, message: Message) -> Instant {
-        let now = Moment::now();
+        if self.of_arrival == 0 {
+            self.of_arrival = OF_ONE_ARRIVAL;
+            self.arrival = self.cells.arrival(Moment::now());
+        }
+        self.of_arrival -= 1;
+        let now = self.arrival.at;
         self.clocks.received();
         let bytes = payload_bytes(&message);
-        self.cells.frame_received(bytes, now.mono);
+        self.cells.frame_arrived(bytes, self.arrival.stamp);
         match message {
-            Message::Text(text) => self.on_text(now, text.as_str(), text.clone().into()),
+            Message::Text(text) => {
+                let read = self.read(text.as_str());
+                self.queue_read(read, text.into());
+            }
             Message::Binary(payload) => {
                 if let Ok(text) = std::str::from_utf8(&payload) {
-                    self.on_text(now, text, payload.clone());
+                    let read = self.read(text);
+                    self.queue_read(read, payload);
                 } else {
                     self.tell(now, &Fact::Data(DataFact::ParseError(DecodeError::Utf8)));
                     self.queue_frame(payload, now, false);
@@ -58,49 +67,56 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         self.cells.frame_sent(bytes);
     }
 
-    fn on_text(&mut self, now: Moment, text: &str, payload: Bytes) {
-        let (mut is_data, mut is_heartbeat, mut is_news) = (false, false, false);
-        let mut ended = Vec::new();
+    /// Counts what a text holds.
+    fn read(&mut self, text: &str) -> Read {
+        let arrival = self.arrival;
+        let mut read = Read::default();
+        let mut is_heartbeat = false;
         let (cells, instruments) = (&self.cells, &self.instruments);
         let decoded = self.venue.decode(text, &mut |event| {
             cells.message(event.kind);
-            is_data |= event.kind.is_data();
-            if let (true, Some(instrument)) = (event.kind.is_data(), event.instrument) {
-                instruments.data(instrument, now.mono);
+            if event.kind.is_data() {
+                read.is_data = true;
+                if let Some(instrument) = event.instrument {
+                    instruments.data(instrument, arrival.stamp);
+                }
+                // A snapshot's time is that of its last change, however long ago.
+                if let Some(time) = event.venue_time_ms.filter(|_| event.kind != EventKind::BookSnapshot) {
+                    cells.event_arrived(time, &arrival);
+                }
             }
             is_heartbeat |= event.kind == EventKind::Heartbeat;
-            is_news |= !matches!(event.kind, EventKind::Heartbeat | EventKind::Ack);
-            // A snapshot's time is that of its last change, however long ago.
-            if let (true, Some(time)) = (
-                event.kind.is_data() && event.kind != EventKind::BookSnapshot,
-                event.venue_time_ms,
-            ) {
-                cells.latency(time, now);
-            }
+            read.is_news |= !matches!(event.kind, EventKind::Heartbeat | EventKind::Ack);
             if let (true, Some(instrument)) = (event.ended, event.instrument) {
-                ended.push(Instrument::new(instrument));
+                read.ended.push(Instrument::new(instrument));
             }
         });
-        if is_data {
-            cells.data(now.mono);
+        if read.is_data {
+            cells.data_arrived(arrival.stamp);
         }
         if is_heartbeat {
-            self.on_pong(now);
+            self.on_pong(arrival.at);
         }
         if let Err(error) = decoded {
-            self.tell(now, &Fact::Data(DataFact::ParseError(error)));
+            read.is_news = true;
+            self.tell(arrival.at, &Fact::Data(DataFact::ParseError(error)));
         }
         if self.session.is_pending()
             && let Some(answer) = self.session.answer(text)
         {
-            self.on_answer(answer, now.mono);
+            self.on_answer(answer, arrival.at.mono);
         }
-        if is_news || decoded.is_err() {
-            self.queue_frame(payload, now, is_data);
+        read
+    }
+
+    fn queue_read(&mut self, read: Read, payload: Bytes) {
+        if read.is_news {
+            self.queue_frame(payload, self.arrival.at, read.is_data);
         }
-        if !ended.is_empty() {
-            self.instruments.leave_out(&ended);
-            self.queue.push_back(MarketEvent::Ended { instruments: ended });
+        if !read.ended.is_empty() {
+            self.instruments.leave_out(&read.ended);
+            let instruments = read.ended;
+            self.queue.push_back(MarketEvent::Ended { instruments });
         }
     }
 
@@ -142,6 +158,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.tell(now, &Fact::Transport(TransportFact::RoundTrip(took)));
         }
     }
+}
+
+/// What is made of a text.
+#[derive(Default)]
+struct Read {
+    is_data: bool,
+    /// The consumer gets it: it is more than a heartbeat or an acknowledgement, or cannot be read.
+    is_news: bool,
+    ended: Vec<Instrument>,
 }
 
 /// What a frame costs while it waits for the consumer: an empty one is not free.

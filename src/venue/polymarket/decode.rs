@@ -1,5 +1,7 @@
-//! Reads the envelopes of the market channel's frames: one pass, and a second one over the list of a `price_change`.
+//! Reads the envelopes of the market channel's frames. The quick reader takes what nearly all of them are; from where it gives
+//! up, the full one reads on: one pass, and a second one over the list of a `price_change`.
 
+use super::quick;
 use crate::market::{DecodeError, Envelope, EventKind};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -25,6 +27,25 @@ pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
         visit(bare(EventKind::Ack));
         return Ok(());
     }
+    let mut visited = 0_usize;
+    let is_read = quick::decode(text, &mut |event| {
+        visited += 1;
+        visit(event);
+    });
+    if is_read {
+        return Ok(());
+    }
+    // Both visit the same events in the same order.
+    decode_fully(text, &mut |event| {
+        if visited > 0 {
+            visited -= 1;
+        } else {
+            visit(event);
+        }
+    })
+}
+
+fn decode_fully(text: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
     let mut defect = None;
     let mut json = serde_json::Deserializer::from_str(text);
     let seed = Events {
@@ -468,7 +489,49 @@ mod tests {
         assert_eq!(read(&nested).0.len(), 1);
     }
 
+    /// As the venue writes them: the answer to a subscription is compact, later events have a blank after each comma.
+    const USUAL: [&str; 5] = [
+        r#"{"market":"0xab", "asset_id":"71", "price":"0.585", "size":"2.46", "fee_rate_bps":"0", "side":"BUY", "timestamp":"1786728432337", "event_type":"last_trade_price", "transaction_hash":"0xcd"}"#,
+        r#"{"market":"0xab", "price_changes":[{"asset_id":"71", "price":"0.06", "size":"374.34", "side":"BUY", "hash":"f3", "best_bid":"0.07", "best_ask":"0.08"}, {"asset_id":"72", "price":"0.94", "size":"0", "side":"SELL", "hash":"bc", "best_bid":"0.92", "best_ask":"0.93"}], "timestamp":"1786728438403", "event_type":"price_change"}"#,
+        r#"{"market":"0xab", "asset_id":"71", "timestamp":"1786728432337", "hash":"92", "bids":[{"price":"0.001", "size":"2200.8"}, {"price":"0.004", "size":"100"}], "asks":[], "event_type":"book", "last_trade_price":"0.004"}"#,
+        r#"{"market":"0xab", "asset_id":"71", "best_bid":"0.3", "best_ask":"0.4", "spread":"0.1", "timestamp":"1786728432337", "event_type":"best_bid_ask"}"#,
+        r#"[{"market":"0xab","asset_id":"71","timestamp":"1786728432337","hash":"92","bids":[{"price":"0.001","size":"2200.8"}],"asks":[{"price":"0.999","size":"50"}],"tick_size":"0.001","event_type":"book","last_trade_price":"0.140"},{"market":"0xab","asset_id":"72","timestamp":"1786728432338","hash":"93","bids":[],"asks":[],"tick_size":"0.001","event_type":"book","last_trade_price":""}]"#,
+    ];
+
+    #[test]
+    fn what_comes_usually_is_read_by_the_quick_reader() {
+        for frame in USUAL {
+            assert!(quick::decode(frame, &mut |_| ()), "{frame}");
+        }
+    }
+
+    fn read_fully(frame: &str) -> (Vec<Seen>, Result<(), DecodeError>) {
+        let mut seen = Vec::new();
+        let result = decode_fully(frame, &mut |e| {
+            seen.push((e.kind, e.instrument.map(String::from), e.venue_time_ms, e.ended));
+        });
+        (seen, result)
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn the_quick_reader_changes_nothing(
+            frame in 0..USUAL.len(),
+            cut in any::<prop::sample::Index>(),
+            length in 0..40_usize,
+            put in r#"[\[\]{}":, 0-9\\\n]{0,3}|"asset_id":("7"|7)|"event_type":"(trade|quake)",|"timestamp":""#,
+        ) {
+            let frame = USUAL[frame];
+            let at = cut.index(frame.len() + 1);
+            let rest = frame.get(at + length..).unwrap_or_default();
+            let frame = format!("{}{put}{rest}", &frame[..at]);
+            if frame.trim() == frame && frame.starts_with(['{', '[']) && frame != "[]" {
+                prop_assert_eq!(read(&frame), read_fully(&frame), "{}", frame);
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(frame in r#"[\[\]{}":,a-z0-9 \\]{0,200}|\PC{0,100}"#) {
             let _ = read(&frame);
