@@ -10,7 +10,7 @@
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, Failure};
 use feedwatch::supervise::{
-    Action, AttemptKind, BreakerState, Input, Notice, OnStale, Policy, State, Supervisor, Transition, Trigger,
+    Action, AttemptKind, BreakerState, Input, Notice, OnStale, Policy, Renewal, State, Supervisor, Transition, Trigger,
 };
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -612,6 +612,7 @@ fn a_new_policy_applies_to_what_is_under_way() {
 enum Step {
     Advance(u64),
     ToDeadline,
+    ToRenewal,
     Held(u64),
     Input(Input),
 }
@@ -622,12 +623,10 @@ fn step() -> impl Strategy<Value = Step> {
         prop::option::of(0..2_000_u64),
         prop::option::of(Just(403)),
     )
-        .prop_map(|(cause, retry_after, status)| {
-            Input::Failed(Failure {
-                retry_after: retry_after.map(secs),
-                status,
-                ..Cause::ALL[cause].into()
-            })
+        .prop_map(|(cause, retry_after, status)| Failure {
+            retry_after: retry_after.map(secs),
+            status,
+            ..Cause::ALL[cause].into()
         });
     prop_oneof![
         2 => (0..100_000_u64).prop_map(Step::Advance),
@@ -636,7 +635,12 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Input(Input::Connected)),
         4 => Just(Step::Input(Input::Subscribed { accepted: 1, refused: 0 })),
         2 => Just(Step::Input(Input::Data)),
-        4 => failure.prop_map(Step::Input),
+        4 => failure.clone().prop_map(|failure| Step::Input(Input::Failed(failure))),
+        2 => Just(Step::ToRenewal),
+        2 => Just(Step::Input(Input::Renew)),
+        4 => Just(Step::Input(Input::SuccessorConnected)),
+        4 => Just(Step::Input(Input::SuccessorSubscribed { accepted: 1, refused: 0 })),
+        2 => failure.prop_map(|failure| Step::Input(Input::SuccessorFailed(failure))),
         1 => Just(Step::Input(Input::Reconnect)),
         1 => Just(Step::Input(Input::ResetBreaker)),
         1 => Just(Step::Input(Input::Idle)),
@@ -646,14 +650,23 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    (1..8_u32, 0.0..=1.0, any::<bool>(), prop::option::of(1..400_u64)).prop_map(
-        |(max_consecutive_failures, jitter, reconnect, stale_after)| Policy {
+    let seconds = || prop::option::of(1..400_u64);
+    (1..8_u32, 0.0..=1.0, any::<bool>(), seconds(), seconds()).prop_map(
+        |(max_consecutive_failures, jitter, reconnect, stale_after, age)| Policy {
             max_consecutive_failures,
             jitter,
             on_stale: if reconnect { OnStale::Reconnect } else { OnStale::Report },
             stale_after: stale_after.map(secs),
+            max_connection_age: age.map(secs),
             ..Policy::default()
         },
+    )
+}
+
+fn is_dialling_a_successor(supervisor: &Supervisor) -> bool {
+    matches!(
+        supervisor.renewal(),
+        Renewal::Connect { .. } | Renewal::Subscribe { .. }
     )
 }
 
@@ -691,6 +704,25 @@ impl Ledger {
                         cause.fails_attempts(),
                         "an attempt fails only for a cause of attempts: {cause}"
                     );
+                }
+                Notice::Renewing { .. } => {
+                    self.attempts += 1;
+                    assert_eq!(breaker, BreakerState::Closed, "only then is a connection replaced");
+                }
+                Notice::RenewalFailed { cause, due, .. } => {
+                    self.failed += 1;
+                    assert!(cause.fails_attempts(), "{cause}");
+                    assert!(due.is_none_or(|due| due > now), "the next one waits");
+                }
+                Notice::Renewed { .. } => {
+                    self.ups += 1;
+                    self.losses += 1;
+                    assert_eq!((before.state(), after.state()), (State::Live, State::Live));
+                    assert_eq!(before.failures(), after.failures());
+                }
+                Notice::TakenOver { failures, .. } => {
+                    assert_eq!(*failures, after.failures(), "the failure count is told");
+                    assert!(is_dialling_a_successor(before), "a dial is under way");
                 }
                 Notice::Up { .. } => self.ups += 1,
                 Notice::Lost { cause, .. } => {
@@ -734,6 +766,7 @@ impl Ledger {
                 }
                 Notice::Held { due, .. } => assert!(*due >= now, "a turn at the gate is to come"),
                 Notice::Connected
+                | Notice::SuccessorConnected
                 | Notice::Stale
                 | Notice::Fresh
                 | Notice::CoolingDown { .. }
@@ -749,7 +782,8 @@ impl Ledger {
             after.state(),
             "every change of state is told"
         );
-        let in_flight = u64::from(matches!(after.state(), State::Connecting | State::Subscribing));
+        let is_dialling = matches!(after.state(), State::Connecting | State::Subscribing);
+        let in_flight = u64::from(is_dialling) + u64::from(is_dialling_a_successor(after));
         assert_eq!(
             self.attempts,
             self.ups + self.failed + in_flight,
@@ -786,10 +820,16 @@ proptest! {
                     now = now.max(deadline(supervisor.action()).unwrap_or(now));
                     Input::Elapsed
                 }
+                Step::ToRenewal => {
+                    let Renewal::Wait { due } = supervisor.renewal() else { continue };
+                    now = now.max(due);
+                    Input::Renew
+                }
                 Step::Held(wait) => Input::Held { due: now + millis(wait) },
                 Step::Input(input) => input,
             };
             prop_assert_eq!(supervisor.action(), supervisor.action());
+            prop_assert_eq!(supervisor.renewal(), supervisor.renewal());
             let before = supervisor.clone();
             let notices = supervisor.apply(input, now);
             ledger.check(&before, &supervisor, &notices, now);
@@ -803,7 +843,7 @@ proptest! {
         supervisor.apply(Input::Start, now);
         for step in steps {
             match step {
-                Step::Advance(_) => {}
+                Step::Advance(_) | Step::ToRenewal => {}
                 Step::Held(wait) => drop(supervisor.apply(Input::Held { due: now + millis(wait) }, now)),
                 Step::ToDeadline => now = now.max(deadline(supervisor.action()).unwrap_or(now)),
                 Step::Input(input) => drop(supervisor.apply(input, now)),

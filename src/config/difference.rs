@@ -196,6 +196,7 @@ fn of_policy(before: &Policy, next: &Policy) -> Vec<&'static str> {
         stale_after,
         on_stale,
         instrument_stale_after,
+        max_connection_age,
     } = before;
     differing([
         ("reconnection.initial_delay_ms", *initial_delay != next.initial_delay),
@@ -231,6 +232,10 @@ fn of_policy(before: &Policy, next: &Policy) -> Vec<&'static str> {
         (
             "reconnection.instrument_stale_after_ms",
             *instrument_stale_after != next.instrument_stale_after,
+        ),
+        (
+            "reconnection.max_connection_age_ms",
+            *max_connection_age != next.max_connection_age,
         ),
     ])
 }

@@ -130,6 +130,11 @@ pub const KEYS: &[KeyDoc] = &[
         "whether a stale stream is worth a page, or only a warning",
     ),
     key(
+        "reconnection.max_connection_age_ms",
+        "0",
+        "before a connection is so old, less jitter, another one takes its place without a gap: at least 1000; 0 = never",
+    ),
+    key(
         "transport.send_timeout_ms",
         "5000",
         "the time limit of sending a frame; past it the connection is lost",

@@ -67,6 +67,18 @@ impl<'v> Raw<'v> {
         self.whole_of(" ms", least..=MAX_MILLIS).map(Duration::from_millis)
     }
 
+    /// The same where 0 means never: 0, or at least `least` milliseconds.
+    pub(super) fn millis_or_never(self, least: u64) -> Result<Option<Duration>, Wrong> {
+        let millis = self.millis(0)?;
+        if millis.is_zero() {
+            Ok(None)
+        } else if millis < Duration::from_millis(least) {
+            Err(format!("must be 0 or at least {least} ms, not {}", millis.as_millis()))
+        } else {
+            Ok(Some(millis))
+        }
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(self, choices: &[(&str, T)]) -> Result<T, Wrong> {
         let text = self.text()?;

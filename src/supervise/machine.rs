@@ -1,6 +1,6 @@
 //! The supervisor of one connection.
 
-use super::phase::{Live, Phase};
+use super::phase::{Live, Phase, Successor};
 use super::{
     Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State,
     Transition, later,
@@ -17,14 +17,14 @@ const FORBIDDEN_IN_A_ROW: u32 = 3;
 /// Decides for one connection. See the module's page.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
-    policy: Policy,
-    random: fastrand::Rng,
-    phase: Phase,
-    breaker: CircuitBreaker,
+    pub(super) policy: Policy,
+    pub(super) random: fastrand::Rng,
+    pub(super) phase: Phase,
+    pub(super) breaker: CircuitBreaker,
     /// Dials since the stream was last live.
-    attempts: u32,
+    pub(super) attempts: u32,
     ever_dialled: bool,
-    forbidden_in_a_row: u32,
+    pub(super) forbidden_in_a_row: u32,
     /// After a loss for want of data, going live is not enough to be stable: data must come, or a dead venue would be
     /// redialled for ever and never trip.
     needs_data: bool,
@@ -78,7 +78,7 @@ impl Supervisor {
                 } else {
                     None
                 };
-                self.end(Cause::Planned, "nothing is left to subscribe to".into(), &mut notices);
+                self.end_all(Cause::Planned, "nothing is left to subscribe to", &mut notices);
                 self.phase = Phase::Idle;
                 notices.push(Notice::Idle);
             }
@@ -86,15 +86,19 @@ impl Supervisor {
                 self.phase = Phase::Subscribing { since: now };
                 notices.push(Notice::Connected);
             }
-            (Input::Subscribed { accepted, refused }, Phase::Subscribing { .. }) => {
+            (Input::Subscribed { accepted, refused }, Phase::Subscribing { since }) => {
                 self.attempts = 0;
                 self.forbidden_in_a_row = 0;
                 self.phase = Phase::Live(Live {
                     since: now,
+                    born: since,
+                    chance: self.random.f64(),
                     data_clock: now,
                     has_data: false,
                     stable: false,
                     stale: false,
+                    successor: Successor::None,
+                    failed_successors: 0,
                 });
                 notices.push(Notice::Up { accepted, refused });
             }
@@ -106,6 +110,7 @@ impl Supervisor {
             (Input::Held { due }, phase) => self.hold(phase, due, now, &mut notices),
             (Input::Policy(policy), _) => {
                 self.policy = *policy;
+                self.follow_age();
                 notices.push(Notice::Policy {
                     threshold: self.policy.max_consecutive_failures,
                     stale_after: self.policy.stale_after,
@@ -113,6 +118,14 @@ impl Supervisor {
                 });
             }
             (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
+            (Input::Renew, Phase::Live(live)) => self.renew(live, now, &mut notices),
+            (Input::SuccessorConnected, Phase::Live(live)) => self.successor_connected(live, now, &mut notices),
+            (Input::SuccessorSubscribed { accepted, refused }, Phase::Live(live)) => {
+                self.take_over(live, (accepted, refused), &mut notices);
+            }
+            (Input::SuccessorFailed(failure), Phase::Live(live)) => {
+                self.successor_failed(live, &failure, now, &mut notices);
+            }
             (Input::ResetBreaker, phase) => self.reset(phase, now, &mut notices),
             (Input::Stop, _) => self.stop(Cause::Shutdown, &mut notices),
             (Input::Retire, _) => self.stop(Cause::Reload, &mut notices),
@@ -177,7 +190,7 @@ impl Supervisor {
     }
 
     fn stop(&mut self, cause: Cause, notices: &mut Notices) {
-        self.end(cause, Cow::Borrowed(""), notices);
+        self.end_all(cause, "", notices);
         self.phase = Phase::Stopped;
         notices.push(Notice::Stopped);
     }
@@ -300,9 +313,17 @@ impl Supervisor {
 
     fn reconnect(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
         if self.breaker.state() == BreakerState::Closed && !matches!(phase, Phase::Idle) {
-            self.end(Cause::Forced, "a reconnect was asked for".into(), notices);
+            self.end_all(Cause::Forced, "a reconnect was asked for", notices);
             self.dial(AttemptKind::Forced, now, notices);
         }
+    }
+
+    /// Reports the end of what this side ends on purpose: what is under way, and what was to take its place.
+    fn end_all(&self, cause: Cause, detail: &'static str, notices: &mut Notices) {
+        if let Phase::Live(live) = self.phase {
+            notices.extend(live.successor.stage().map(|stage| Notice::given_up(stage, cause)));
+        }
+        self.end(cause, detail.into(), notices);
     }
 
     /// Reports the end of what is under way.
@@ -329,6 +350,11 @@ impl Supervisor {
         let cause = self.judge(failure);
         self.needs_data |= cause == Cause::Stale;
         self.end(cause, failure.detail.clone(), notices);
+        let successor = if let Phase::Live(live) = self.phase {
+            live.successor
+        } else {
+            Successor::None
+        };
 
         let retry_after = failure.retry_after.unwrap_or_default();
         let excessive = cause.is_failure() && retry_after > self.policy.retry_after_max;
@@ -338,7 +364,8 @@ impl Supervisor {
             } else {
                 self.policy.retry_after_max
             })
-            .max(cause.least_delay());
+            .max(cause.least_delay())
+            .max(successor.rest(now).min(self.policy.retry_after_max));
         let cooldown = self
             .policy
             .backoff()
@@ -358,9 +385,13 @@ impl Supervisor {
             },
         ) = opened
         {
+            if let Some(stage) = successor.stage() {
+                // An open breaker stands for no dial at all.
+                notices.push(Notice::given_up(stage, Cause::Forced));
+            }
             self.wait(until, AttemptKind::Backoff);
             notices.push(Notice::Breaker(transition));
-        } else {
+        } else if !self.goes_on_with(successor, notices) {
             let delay = self
                 .policy
                 .backoff()
@@ -381,6 +412,11 @@ impl Supervisor {
         if matches!(self.phase, Phase::Live(_)) {
             return failure.cause.of_loss();
         }
+        self.judge_attempt(failure)
+    }
+
+    /// The same of a dial.
+    pub(super) fn judge_attempt(&mut self, failure: &Failure) -> Cause {
         let forbidden = failure.status == Some(403);
         self.forbidden_in_a_row = if forbidden {
             self.forbidden_in_a_row.saturating_add(1)

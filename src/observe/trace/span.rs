@@ -94,6 +94,14 @@ impl Maker {
         self.open(builder, at, &Context::new())
     }
 
+    /// The root of a planned reconnect, which is no outage, and of one try of it alone.
+    pub(super) fn renewal(&self, at: SystemTime, link: Option<Link>) -> Open {
+        let builder = SpanBuilder::from_name("stream.renewal")
+            .with_links(link.into_iter().collect())
+            .with_attributes(self.identity.to_vec());
+        self.open(builder, at, &Context::new())
+    }
+
     pub(super) fn attempt(&self, root: &Open, at: SystemTime, number: u32, kind: AttemptKind) -> Open {
         let mut attributes = self.identity.to_vec();
         attributes.extend(self.server.clone());
