@@ -1,5 +1,6 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
+mod second;
 mod turn;
 
 use super::deadline::Deadline;
@@ -11,6 +12,7 @@ use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFac
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed, SubscriptionFailure};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
+use second::Second;
 use std::collections::VecDeque;
 use std::time::Instant;
 use turn::Wish;
@@ -46,6 +48,7 @@ use turn::Wish;
 /// ```
 pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver> {
     slot: Slot<S>,
+    second: Second<S>,
     venue: &'static str,
     supervisor: Supervisor,
     observer: O,
@@ -79,6 +82,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         Self {
             venue: inner.exchange_name(),
             slot: Slot::new(inner),
+            second: Second::Unmade,
             supervisor: Supervisor::new(policy, seed),
             observer,
             wanted: false,
@@ -134,10 +138,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             self.apply(Input::Idle, Moment::now());
         }
         self.apply(input, Moment::now());
-        while self.slot.is_busy() {
-            self.slot.next(false).await;
-            self.tell_panic();
-        }
+        tokio::join!(self.slot.settle(), self.second.settle());
+        self.tell_panic();
     }
 
     fn apply(&mut self, input: Input, now: Moment) {
@@ -145,7 +147,11 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             self.tell_gate(&notice, now);
             match &notice {
                 Notice::AttemptFailed { .. } => self.leave_connection(now),
+                Notice::RenewalFailed { .. } => self.second.give_up(),
+                Notice::Renewed { .. } => self.take_over(now),
+                Notice::TakenOver { stage, .. } => self.go_on_with_successor(*stage),
                 Notice::Lost { cause, detail } => {
+                    self.finish_leaving();
                     self.leave_connection(now);
                     self.gap = true;
                     self.events.push_back(MarketEvent::Disconnected {
@@ -158,10 +164,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                     let instruments = self.instruments().cloned().collect();
                     self.events.push_back(MarketEvent::Reconnected { instruments });
                 }
-                Notice::Connected => self.subscribing_since = Some(now.mono),
+                Notice::Connected | Notice::SuccessorConnected => self.subscribing_since = Some(now.mono),
                 _ => {}
             }
-            let is_subscribing = matches!(notice, Notice::Connected);
+            let is_subscribing = matches!(notice, Notice::Connected | Notice::SuccessorConnected);
             self.observer.observe(now, &Fact::Supervisor(notice));
             if is_subscribing {
                 let began = TransportFact::PhaseBegan(DialPhase::Subscribe);
@@ -179,7 +185,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// What panicked has failed already, with the cause `internal`.
     fn tell_panic(&mut self) {
-        if let Some(message) = self.slot.take_panic() {
+        for message in [self.slot.take_panic(), self.second.take_panic()].into_iter().flatten() {
             let fact = Fact::Transport(TransportFact::Panicked { message });
             self.observer.observe(Moment::now(), &fact);
         }
@@ -208,7 +214,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Brings the supervisor into line with what the consumer asked for.
     fn follow_wishes(&mut self) {
         let idle = self.supervisor.state() == State::Idle;
-        if idle && self.wanted && self.subscriptions.is_wanted() && !self.slot.is_busy() {
+        let is_free = !self.slot.is_busy() && !self.second.is_busy();
+        if idle && self.wanted && self.subscriptions.is_wanted() && is_free {
             self.start(Moment::now());
         } else if !idle && !self.subscriptions.is_wanted() {
             self.apply(Input::Idle, Moment::now());
@@ -224,14 +231,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 self.leave_host_alone(&failure, now);
             }
             Outcome::Subscribed(result) => {
-                if let Some(since) = self.subscribing_since.take() {
-                    let took = now.mono.saturating_duration_since(since);
-                    let fact = TransportFact::PhaseEnded {
-                        phase: DialPhase::Subscribe,
-                        took,
-                    };
-                    self.observer.observe(now, &Fact::Transport(fact));
-                }
+                self.tell_answered(now);
                 match result {
                     Ok(answer) => {
                         let input = Input::Subscribed {
@@ -252,7 +252,18 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 self.tell_subscription_failure(now, failure.cause, instruments);
                 self.apply(Input::Failed(failure), now);
             }
-            Outcome::Released => {}
+            Outcome::HungUp(_) | Outcome::Released => {}
+        }
+    }
+
+    fn tell_answered(&mut self, now: Moment) {
+        if let Some(since) = self.subscribing_since.take() {
+            let took = now.mono.saturating_duration_since(since);
+            let fact = TransportFact::PhaseEnded {
+                phase: DialPhase::Subscribe,
+                took,
+            };
+            self.observer.observe(now, &Fact::Transport(fact));
         }
     }
 
@@ -279,7 +290,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 // A flood must not keep the verdict back: where there is always more to read, this is the second look.
                 self.judge(frame.received);
             }
-            Some(MarketEvent::Reconnected { .. } | MarketEvent::Missed { .. }) => {}
+            Some(MarketEvent::Reconnected { .. } | MarketEvent::Renewed { .. } | MarketEvent::Missed { .. }) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
             Some(MarketEvent::Disconnected { cause, detail, .. }) => {
@@ -328,7 +339,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         let now = Moment::now();
         match action {
             _ if self.minds_wish(action, now) => {}
-            Action::Receive { .. } => self.judge(now),
+            Action::Receive { .. } => {
+                self.judge(now);
+                self.renew_if_due(now);
+            }
             Action::Wait { due } if due <= now.mono => self.dial(Input::Elapsed, now),
             // Its turn has come: it is asked for once more when the dial begins.
             Action::Connect { .. } => {}
@@ -340,7 +354,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn begin(&mut self, action: Action) {
         match action {
             _ if self.slot.is_busy() => {}
-            // Closing the last connection may have taken a while; that is not the dial's time.
+            // Closing the last connection, or the one before it, may have taken a while; that is not the dial's time.
+            Action::Connect { .. } if self.second.is_busy() => {}
             Action::Connect { .. } => {
                 let now = Moment::now();
                 if self.may_leave(now) {
@@ -388,17 +403,23 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
     async fn next_event(&mut self) -> Option<MarketEvent> {
         loop {
             self.follow_wishes();
+            self.follow_renewal();
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
             let action = self.supervisor.action();
             self.begin(action);
+            self.begin_successor();
             let due = match action {
                 Action::Stop => return None,
                 // An operation ends by itself at its deadline, and nothing is read meanwhile. The next dial also waits until
                 // the last connection is closed.
                 _ if self.slot.is_busy() => None,
-                Action::Receive { deadline } => self.watch(deadline).into_iter().chain(self.turn_due()).min(),
+                Action::Receive { deadline } => {
+                    let verdict = self.watch(deadline);
+                    let other = self.turn_due().into_iter().chain(self.renewal_due());
+                    verdict.into_iter().chain(other).min()
+                }
                 Action::Wait { due } => self.turn_due().or(Some(due)),
                 Action::Connect { .. } => self.turn_due(),
                 Action::Subscribe { .. } | Action::Idle => None,
@@ -406,12 +427,19 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             if let Some(due) = due {
                 self.timer.arm(due);
             }
-            let receiving = matches!(action, Action::Receive { .. });
+            // What the connection before still brings comes first.
+            let receiving = matches!(action, Action::Receive { .. }) && !self.second.is_leaving();
             let waiting = due.is_some() && matches!(action, Action::Wait { .. });
-            // In order: what is under way, what is there to read, and only then what is due, so that after a pause the data that
-            // waits in the socket is not taken for silence.
+            // In order: what is under way, beside a flood of data first; what is there to read, and only then what is due, so that
+            // after a pause the data that waits in the socket is not taken for silence.
             tokio::select! {
                 biased;
+                step = self.second.next() => {
+                    self.tell_panic();
+                    if let Some(event) = self.on_second(step) {
+                        return Some(event);
+                    }
+                }
                 step = self.slot.next(receiving) => {
                     self.tell_panic();
                     match step {

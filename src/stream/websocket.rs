@@ -63,7 +63,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
     venue: &'static dyn Venue,
     endpoint: Endpoint,
     options: watch::Receiver<TransportOptions>,
-    dialler: D,
+    dialler: Arc<D>,
     trust: TlsTrust,
     observer: Arc<dyn Observer>,
     cells: Arc<StreamCells>,
@@ -86,7 +86,7 @@ impl WebSocketStream {
             venue,
             endpoint,
             options: watch::channel(options).1,
-            dialler: TcpDialler::default(),
+            dialler: Arc::new(TcpDialler::default()),
             trust,
             observer,
             instruments: cells.instrument_clocks(),
@@ -104,7 +104,7 @@ impl<D: Dialler> WebSocketStream<D> {
             venue: self.venue,
             endpoint: self.endpoint,
             options: self.options,
-            dialler,
+            dialler: Arc::new(dialler),
             trust: self.trust,
             observer: self.observer,
             cells: self.cells,
@@ -275,6 +275,28 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
         if let Some(connection) = self.connection.take() {
             connection.close().await;
         }
+    }
+
+    async fn hang_up(&mut self) -> bool {
+        match &mut self.connection {
+            Some(connection) => connection.hang_up().await,
+            None => false,
+        }
+    }
+
+    fn another(&self) -> Option<Self> {
+        Some(Self {
+            venue: self.venue,
+            endpoint: self.endpoint.clone(),
+            options: self.options.clone(),
+            dialler: Arc::clone(&self.dialler),
+            trust: self.trust.clone(),
+            observer: Arc::clone(&self.observer),
+            cells: Arc::clone(&self.cells),
+            instruments: Arc::clone(&self.instruments),
+            phase: DialPhase::Resolve,
+            connection: None,
+        })
     }
 
     fn dial_phase(&self) -> DialPhase {
