@@ -414,6 +414,29 @@ mod tests {
     }
 
     #[test]
+    fn another_greatest_age_is_a_policy_and_no_new_connection() {
+        let aged = parse(&TWO.replace(
+            "name = \"b\"",
+            "name = \"b\"\nreconnection.max_connection_age_ms = 3600000",
+        ));
+        let before = parse(TWO);
+        let mut fates = before
+            .difference(&aged)
+            .unwrap()
+            .streams
+            .into_iter()
+            .map(|(_, fate)| fate);
+        assert_eq!(fates.next(), Some(kept(&[], Vec::new())));
+        let policy = Box::new(aged.streams[1].policy.clone());
+        assert_eq!(policy.max_connection_age, Some(Duration::from_secs(3600)));
+        let changes = vec![Change::Policy(policy)];
+        assert_eq!(
+            fates.next(),
+            Some(kept(&["reconnection.max_connection_age_ms"], changes))
+        );
+    }
+
+    #[test]
     fn what_a_stream_says_of_its_reconnection_is_its_own_alone() {
         let own = "url = \"wss://venue.example/ws?key=1\"\nreconnection = { max_delay_ms = 5000, pong_timeout_ms = 9, page_on_stale = true }";
         let fates = fates(&[("url = \"wss://venue.example/ws?key=1\"", own)]);
