@@ -682,6 +682,35 @@ struct Ledger {
 }
 
 impl Ledger {
+    fn check_renewal(&mut self, before: &Supervisor, after: &Supervisor, notice: &Notice, now: Instant) {
+        match notice {
+            Notice::Renewing { .. } => {
+                self.attempts += 1;
+                assert_eq!(
+                    before.breaker(),
+                    BreakerState::Closed,
+                    "only then is a connection replaced"
+                );
+            }
+            Notice::RenewalFailed { cause, due, .. } => {
+                self.failed += 1;
+                assert!(cause.fails_attempts(), "{cause}");
+                assert!(due.is_none_or(|due| due > now), "the next one waits");
+            }
+            Notice::Renewed { .. } => {
+                self.ups += 1;
+                self.losses += 1;
+                assert_eq!((before.state(), after.state()), (State::Live, State::Live));
+                assert_eq!(before.failures(), after.failures());
+            }
+            Notice::TakenOver { failures, .. } => {
+                assert_eq!(*failures, after.failures(), "the failure count is told");
+                assert!(is_dialling_a_successor(before), "a dial is under way");
+            }
+            _ => {}
+        }
+    }
+
     fn check(&mut self, before: &Supervisor, after: &Supervisor, notices: &[Notice], now: Instant) {
         let mut breaker = before.breaker();
         let mut cleared = false;
@@ -705,25 +734,10 @@ impl Ledger {
                         "an attempt fails only for a cause of attempts: {cause}"
                     );
                 }
-                Notice::Renewing { .. } => {
-                    self.attempts += 1;
-                    assert_eq!(breaker, BreakerState::Closed, "only then is a connection replaced");
-                }
-                Notice::RenewalFailed { cause, due, .. } => {
-                    self.failed += 1;
-                    assert!(cause.fails_attempts(), "{cause}");
-                    assert!(due.is_none_or(|due| due > now), "the next one waits");
-                }
-                Notice::Renewed { .. } => {
-                    self.ups += 1;
-                    self.losses += 1;
-                    assert_eq!((before.state(), after.state()), (State::Live, State::Live));
-                    assert_eq!(before.failures(), after.failures());
-                }
-                Notice::TakenOver { failures, .. } => {
-                    assert_eq!(*failures, after.failures(), "the failure count is told");
-                    assert!(is_dialling_a_successor(before), "a dial is under way");
-                }
+                Notice::Renewing { .. }
+                | Notice::RenewalFailed { .. }
+                | Notice::Renewed { .. }
+                | Notice::TakenOver { .. } => self.check_renewal(before, after, notice, now),
                 Notice::Up { .. } => self.ups += 1,
                 Notice::Lost { cause, .. } => {
                     self.losses += 1;

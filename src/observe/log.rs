@@ -149,6 +149,32 @@ fn notice_line(about: About<'_>, notice: &Notice) {
             detail = told(detail),
             "connection lost"
         ),
+        Notice::Renewing { .. }
+        | Notice::SuccessorConnected
+        | Notice::RenewalFailed { .. }
+        | Notice::Renewed { .. }
+        | Notice::TakenOver { .. } => renewal_line(about, notice),
+        Notice::Stale => line!(warn, about, "stale: live, but no data"),
+        Notice::Fresh => line!(info, about, "data again"),
+        Notice::BackingOff { delay, failures, .. } => {
+            line!(info, about, delay_ms = delay.as_millis(), failures, "backing off");
+        }
+        Notice::CoolingDown { .. } => line!(info, about, "the breaker is still open"),
+        Notice::Held { due, .. } => {
+            let turn_in_ms = due.saturating_duration_since(about.at.mono).as_millis();
+            line!(debug, about, turn_in_ms, "waiting at the gate of the host");
+        }
+        Notice::Breaker(transition) => breaker_line(about, transition),
+        Notice::Reset => line!(info, about, "failure count cleared by hand"),
+        Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),
+        Notice::Idle => line!(info, about, "idle: nothing to subscribe to"),
+        Notice::Stopped => line!(info, about, "stopped"),
+    }
+}
+
+/// What becomes of the connection that is to take over.
+fn renewal_line(about: About<'_>, notice: &Notice) {
+    match notice {
         Notice::Renewing { number } => {
             line!(
                 info,
@@ -191,21 +217,7 @@ fn notice_line(about: About<'_>, notice: &Notice) {
                 "the dial under way is to end the outage"
             );
         }
-        Notice::Stale => line!(warn, about, "stale: live, but no data"),
-        Notice::Fresh => line!(info, about, "data again"),
-        Notice::BackingOff { delay, failures, .. } => {
-            line!(info, about, delay_ms = delay.as_millis(), failures, "backing off");
-        }
-        Notice::CoolingDown { .. } => line!(info, about, "the breaker is still open"),
-        Notice::Held { due, .. } => {
-            let turn_in_ms = due.saturating_duration_since(about.at.mono).as_millis();
-            line!(debug, about, turn_in_ms, "waiting at the gate of the host");
-        }
-        Notice::Breaker(transition) => breaker_line(about, transition),
-        Notice::Reset => line!(info, about, "failure count cleared by hand"),
-        Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),
-        Notice::Idle => line!(info, about, "idle: nothing to subscribe to"),
-        Notice::Stopped => line!(info, about, "stopped"),
+        _ => {}
     }
 }
 

@@ -9,7 +9,7 @@ mod span;
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, TraceId};
 use crate::stream::{Endpoint, Fact, TransportFact};
-use crate::supervise::{AttemptKind, BreakerState, Notice, Trigger};
+use crate::supervise::{AttemptKind, BreakerState, Notice, State, Trigger};
 use opentelemetry::KeyValue;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{Link, SpanContext};
@@ -37,6 +37,8 @@ pub(super) struct Spans {
     connections: BTreeMap<u32, OfConnection>,
     /// What the next root links to, whichever connection it is of.
     last_root: Option<SpanContext>,
+    /// The stream was not live since a root was opened last, whichever connection it was of.
+    in_outage: bool,
 }
 
 /// The spans of one connection.
@@ -101,12 +103,14 @@ impl Spans {
             maker: Maker::new(tracer, stream, venue, endpoint),
             connections: BTreeMap::new(),
             last_root: None,
+            in_outage: false,
         }
     }
 
-    /// Takes note of a fact. Returns the trace that the fact belongs to, if the connection is in an outage and the trace
-    /// recorded.
-    pub(super) fn record(&mut self, number: u32, at: Moment, fact: &Fact) -> Option<TraceId> {
+    /// Takes note of a fact, which comes when the whole stream is in this state. Returns the trace that the fact belongs to, if
+    /// the connection is in an outage and the trace recorded.
+    pub(super) fn record(&mut self, number: u32, state: State, at: Moment, fact: &Fact) -> Option<TraceId> {
+        self.in_outage &= !matches!(state, State::Live | State::Idle | State::Stopped);
         let mut connection = self.connections.remove(&number).unwrap_or_default();
         let before = connection.current();
         match fact {
@@ -201,8 +205,8 @@ impl Spans {
             (None, Some(_)) => "loss",
             (None, None) => "start",
         };
-        // The stream's outage goes on as long as that of one connection does.
-        let in_outage = connection.outage.is_some() || self.connections.values().any(|other| other.outage.is_some());
+        // The stream's outage goes on as long as one of its connections is missing, be it one that has not begun.
+        let in_outage = std::mem::replace(&mut self.in_outage, true);
         let relation = if in_outage { same_outage() } else { previous_outage() };
         // Within an outage a sampler wants to know whether the root before was recorded; otherwise nobody could follow a link
         // to what was not.

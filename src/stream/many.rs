@@ -200,8 +200,9 @@ where
         }
     }
 
-    /// The connections, the oldest first.
-    pub(super) fn streams(&self) -> impl Iterator<Item = &ReconnectingDataStream<S, O>> {
+    /// Its connections, the oldest first; what nothing is left for is none of them any more. To look at: what changes one of them
+    /// goes through the stream.
+    pub fn streams(&self) -> impl Iterator<Item = &ReconnectingDataStream<S, O>> {
         self.members.iter().map(|member| &member.stream)
     }
 

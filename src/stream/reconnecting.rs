@@ -59,6 +59,9 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     events: VecDeque<MarketEvent>,
     /// The consumer knows of a loss, and not yet of its end.
     gap: bool,
+    /// Since when a successor is listened to: what it has received before counts from then on, or a fact would be told after a
+    /// later one.
+    succeeded: Option<Moment>,
     subscribing_since: Option<Instant>,
     /// When a live stream is stable or stale, if nothing comes that says otherwise.
     verdict: Option<Deadline>,
@@ -89,6 +92,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             subscriptions: Subscriptions::default(),
             events: VecDeque::new(),
             gap: false,
+            succeeded: None,
             subscribing_since: None,
             verdict: None,
             timer: Timer::default(),
@@ -284,11 +288,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn on_event(&mut self, event: Option<MarketEvent>) -> Option<MarketEvent> {
         match &event {
             Some(MarketEvent::Frame(frame)) => {
+                let is_early = |at: &Moment| frame.received.mono < at.mono;
+                let at = self.succeeded.filter(is_early).unwrap_or(frame.received);
                 if frame.is_data {
-                    self.apply(Input::Data, frame.received);
+                    self.apply(Input::Data, at);
                 }
                 // A flood must not keep the verdict back: where there is always more to read, this is the second look.
-                self.judge(frame.received);
+                self.judge(at);
             }
             Some(MarketEvent::Reconnected { .. } | MarketEvent::Renewed { .. } | MarketEvent::Missed { .. }) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),

@@ -80,10 +80,10 @@ impl<S: MarketDataStream + 'static> Slot<S> {
         }
     }
 
-    /// A place with another stream to the same place; the inner `None` = there is none. The outer one: not now.
-    pub(super) fn another(&self) -> Option<Option<Self>> {
+    /// The stream, unless something is under way.
+    pub(super) const fn at_hand(&self) -> Option<&S> {
         match &self.place {
-            Place::AtHand(stream) => Some(stream.another().map(Self::new)),
+            Place::AtHand(stream) => Some(stream),
             Place::Busy(..) | Place::Closing(_) | Place::Moving => None,
         }
     }

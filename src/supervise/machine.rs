@@ -109,8 +109,11 @@ impl Supervisor {
             (Input::Elapsed, phase) => self.elapsed(phase, now, &mut notices),
             (Input::Held { due }, phase) => self.hold(phase, due, now, &mut notices),
             (Input::Policy(policy), _) => {
+                let had_age = self.policy.max_connection_age.is_some();
                 self.policy = *policy;
-                self.follow_age();
+                if had_age && self.policy.max_connection_age.is_none() {
+                    self.forget_age();
+                }
                 notices.push(Notice::Policy {
                     threshold: self.policy.max_consecutive_failures,
                     stale_after: self.policy.stale_after,

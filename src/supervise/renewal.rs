@@ -47,9 +47,8 @@ impl Supervisor {
     }
 
     /// Nobody wants another connection for the age of this one any more.
-    pub(super) fn follow_age(&mut self) {
+    pub(super) const fn forget_age(&mut self) {
         if let Phase::Live(live) = &mut self.phase
-            && self.policy.max_connection_age.is_none()
             && live.successor.stage().is_none()
         {
             live.successor = Successor::None;

@@ -64,6 +64,10 @@ pub(crate) struct Host {
     most_dials: usize,
     /// When each dial began, since the world did.
     dials: Mutex<Vec<Duration>>,
+    /// When the weather turned last.
+    turned: Mutex<Duration>,
+    /// By connection that its client ended with a close frame: the frames that were sent on it.
+    pub(crate) farewells: Mutex<BTreeMap<u64, u64>>,
     pub(crate) journal: Arc<Journal>,
 }
 
@@ -93,6 +97,8 @@ impl Host {
             gate: limit.map(DialGate::new),
             most_dials: limit.map_or(usize::MAX, most_in_a_second),
             dials: Mutex::default(),
+            turned: Mutex::default(),
+            farewells: Mutex::default(),
             journal,
         }
     }
@@ -137,12 +143,19 @@ impl Host {
         }
         drop(servers);
         *self.weather.lock().unwrap() = weather;
+        *self.turned.lock().unwrap() = self.journal.elapsed();
         self.changed.notify_waiters();
     }
 
     /// What is the matter right now.
     pub(crate) fn now(&self) -> Weather {
         *self.weather.lock().unwrap()
+    }
+
+    /// Whether nothing has held up a packet for so long.
+    pub(crate) fn is_fine_for(&self, time: Duration) -> bool {
+        let since = *self.turned.lock().unwrap();
+        self.now() == Weather::Fine && self.journal.elapsed().saturating_sub(since) >= time
     }
 
     async fn until_it_changes(&self) {
@@ -164,14 +177,14 @@ impl Host {
     }
 
     /// Lays a connection to a new session, and returns the near end.
-    fn accept(self: &Arc<Self>, stream: usize, ticket: Ticket) -> Wire {
+    fn accept(self: &Arc<Self>, stream: usize, tickets: [Ticket; 2]) -> Wire {
         let mut rng = self.rng.lock().unwrap();
         let encounter = if self.is_calm() {
             Encounter::NOTHING
         } else {
             Encounter::draw(&mut rng, self.now())
         };
-        let (near, far, link) = wire::lay(&self.latency, &mut rng, [ticket, Ticket::new(&self.sockets)]);
+        let (near, far, link) = wire::lay(&self.latency, &mut rng, tickets, [Ticket::new(&self.sockets)]);
         let own = Rng::with_seed(rng.u64(..));
         drop(rng);
         self.links.lock().unwrap().push(link);
@@ -201,12 +214,15 @@ fn most_in_a_second(limit: DialLimit) -> usize {
     (limit.per_second.ceil() as usize).max(limit.burst as usize)
 }
 
-/// The way of one stream to its host.
+/// The way of one connection to its host, and of what takes over from it.
 pub(crate) struct Way {
     pub(crate) host: Arc<Host>,
     pub(crate) stream: usize,
+    pub(crate) connection: u32,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
     /// Its dials under way and its sockets.
+    pub(crate) own: Arc<AtomicUsize>,
+    /// Those of the stream.
     pub(crate) open: Arc<AtomicUsize>,
 }
 
@@ -219,11 +235,9 @@ impl Way {
         journal.expect(Promise::DialRate, dials <= most, &self.host.name, || {
             format!("{dials} dials within a second, and {most} are allowed")
         });
-        let open = self.open.load(Relaxed);
-        journal.expect(Promise::OneSocket, open == 0, &who, || {
-            format!("it dials with {open} open")
-        });
-        self.ledger.lock().unwrap().dial_begins(journal, &who);
+        let own = self.own.load(Relaxed);
+        let mut ledger = self.ledger.lock().unwrap();
+        ledger.dial_begins(self.connection, journal, &who, own);
     }
 }
 
@@ -233,7 +247,7 @@ impl Dialler for Way {
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         assert_eq!((host, port), (self.host.name.as_str(), self.host.address.port()));
         self.begin();
-        let _open = Ticket::new(&self.open);
+        let _open = [&self.own, &self.open].map(Ticket::new);
         loop {
             match self.host.now() {
                 Weather::NoName => return Err(io::Error::other("no such name")),
@@ -248,7 +262,7 @@ impl Dialler for Way {
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Wire> {
         assert_eq!(address, self.host.address);
-        let ticket = Ticket::new(&self.open);
+        let tickets = [&self.own, &self.open].map(Ticket::new);
         loop {
             self.host.one_way().await;
             match self.host.now() {
@@ -259,9 +273,9 @@ impl Dialler for Way {
                 Weather::SlowAccept => {
                     let wait = chance::millis(&mut self.host.rng.lock().unwrap(), 500..9_000);
                     sleep(wait).await;
-                    return Ok(self.host.accept(self.stream, ticket));
+                    return Ok(self.host.accept(self.stream, tickets));
                 }
-                _ => return Ok(self.host.accept(self.stream, ticket)),
+                _ => return Ok(self.host.accept(self.stream, tickets)),
             }
         }
     }

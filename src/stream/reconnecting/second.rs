@@ -136,7 +136,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Dials the successor, if it is this stream's turn; otherwise that is wished for.
     pub(super) fn pursue_renewal(&mut self, now: Moment) {
-        if let (Second::Unmade, Some(another)) = (&self.second, self.slot.another()) {
+        if let (Second::Unmade, Some(stream)) = (&self.second, self.slot.at_hand()) {
+            let another = stream.another().map(Slot::new);
             self.second = another.map_or(Second::Impossible, Second::Successor);
         }
         if !self.can_renew() {
@@ -250,6 +251,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             before.release();
             self.second = Second::Successor(before);
         }
+        self.succeeded = Some(Moment::now());
         let instruments = self.instruments().cloned().collect();
         self.events.push_back(MarketEvent::Renewed { instruments });
     }
