@@ -3,7 +3,7 @@
 use super::descriptors;
 use super::running::RunningStreams;
 use crate::clock::Moment;
-use crate::config::{Config, Difference, Fate, NeedsRestart, StreamConfig};
+use crate::config::{Config, Difference, Fate, NeedsRestart};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};
 use crate::stream::TlsTrust;
@@ -103,7 +103,7 @@ impl Service {
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
         }
-        streams.warn_of_scarcity(config.streams.iter().map(StreamConfig::connections).sum());
+        streams.warn_of_scarcity(&config.streams);
         own.config_in_force(config.hash, Moment::now());
         readiness.set_ready();
         info!(%address, streams = streams.count(), series = config.series(), "ready");
@@ -135,8 +135,8 @@ impl Service {
     /// given up is closed in the background. The future must be polled to its end: one that is dropped may have done a part.
     pub async fn reload(&mut self, next: Config) -> Result<(), RefusedReload> {
         let difference = self.config.difference(&next)?;
-        // The last thing that can fail: from here on all of it is followed.
-        if needs_tls(&next) && !needs_tls(&self.config) {
+        // The last thing that can fail: from here on all of it is followed. Who trusts already goes on.
+        if !needs_tls(&self.config) {
             self.streams.set_trust(trust_for(&next)?);
         }
         tell(&difference);
