@@ -682,6 +682,19 @@ struct Ledger {
 }
 
 impl Ledger {
+    fn check_delay(after: &Supervisor, notice: &Notice, now: Instant) {
+        let Notice::BackingOff { delay, due, failures } = notice else {
+            return;
+        };
+        assert_eq!(*failures, after.failures(), "the failure count is told");
+        let longest = after.policy().max_delay.max(after.policy().retry_after_max);
+        assert!(
+            *delay <= longest,
+            "no delay is longer than the cap or an honoured Retry-After"
+        );
+        assert_eq!(*due, now + *delay, "the due time is the delay from now");
+    }
+
     fn check_renewal(&mut self, before: &Supervisor, after: &Supervisor, notice: &Notice, now: Instant) {
         match notice {
             Notice::Renewing { .. } => {
@@ -769,15 +782,7 @@ impl Ledger {
                     }
                     breaker = transition.to;
                 }
-                Notice::BackingOff { delay, due, failures } => {
-                    assert_eq!(*failures, after.failures(), "the failure count is told");
-                    let longest = after.policy().max_delay.max(after.policy().retry_after_max);
-                    assert!(
-                        *delay <= longest,
-                        "no delay is longer than the cap or an honoured Retry-After"
-                    );
-                    assert_eq!(*due, now + *delay, "the due time is the delay from now");
-                }
+                Notice::BackingOff { .. } => Self::check_delay(after, notice, now),
                 Notice::Held { due, .. } => assert!(*due >= now, "a turn at the gate is to come"),
                 Notice::Connected
                 | Notice::SuccessorConnected

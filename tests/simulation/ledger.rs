@@ -95,11 +95,13 @@ impl Ledger {
     }
 
     pub(crate) fn state(&self) -> State {
-        state_of(self.lines.values().map(|line| (line.state, line.desired)))
+        let lines: Vec<_> = self.lines.values().map(|line| (line.state, line.desired)).collect();
+        state_of(&lines)
     }
 
     pub(crate) fn breaker(&self) -> &'static str {
-        breaker_of(self.lines.values().map(|line| line.breaker))
+        let breakers: Vec<_> = self.lines.values().map(|line| line.breaker).collect();
+        breaker_of(&breakers)
     }
 
     pub(crate) fn failures(&self) -> u32 {
@@ -156,7 +158,7 @@ impl Ledger {
     pub(crate) fn settle(&mut self, now: Instant) {
         let passed = now.duration_since(self.settled);
         self.settled = now;
-        let (state, stale, breaker) = (self.state(), self.is_stale(), self.breaker());
+        let (state, is_stale, breaker) = (self.state(), self.is_stale(), self.breaker());
         let roots = self.lines.values().filter(|line| line.in_root).count();
         let times = &mut self.times;
         match state {
@@ -168,7 +170,7 @@ impl Ledger {
         if roots == 0 && self.gap.is_some() {
             times.rootless += passed;
         }
-        if stale {
+        if is_stale {
             times.stale += passed;
         }
         if breaker == "open" {
@@ -240,9 +242,9 @@ impl Ledger {
         if self.live() > 1 {
             journal.met("several live connections");
         }
-        let stale = self.is_stale();
-        self.stale_episodes += u64::from(stale && !self.was_stale);
-        self.was_stale = stale;
+        let is_stale = self.is_stale();
+        self.stale_episodes += u64::from(is_stale && !self.was_stale);
+        self.was_stale = is_stale;
         match self.state() {
             state @ (State::Live | State::Idle | State::Stopped) => self.end_gap(now, state == State::Live),
             _ => {

@@ -15,6 +15,7 @@ pub(crate) struct Successor {
 
 /// What one connection does, by what it reported.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is put down for itself")]
 pub(crate) struct Line {
     pub(crate) state: State,
     pub(crate) breaker: BreakerState,
@@ -109,39 +110,35 @@ impl Line {
 }
 
 /// What a stream does whose connections do that, and are to carry so many instruments.
-pub(crate) fn state_of(connections: impl Iterator<Item = (State, usize)> + Clone) -> State {
-    let has_begun = |state: State| !matches!(state, State::Idle | State::Stopped);
-    let runs = connections.clone().any(|(state, _)| has_begun(state));
-    if !runs {
-        let stopped = connections.clone().any(|(state, _)| state == State::Stopped);
-        return if stopped { State::Stopped } else { State::Idle };
+pub(crate) fn state_of(connections: &[(State, usize)]) -> State {
+    let is = |wanted: State| connections.iter().any(|(state, _)| *state == wanted);
+    let has_begun = |(state, _): &(State, usize)| !matches!(state, State::Idle | State::Stopped);
+    if !connections.iter().any(has_begun) {
+        return if is(State::Stopped) {
+            State::Stopped
+        } else {
+            State::Idle
+        };
     }
-    let meant = |worst: State| {
-        connections.clone().any(|(state, instruments)| {
-            // What it is to carry is missing, whether it has begun or not.
-            state == worst || worst == State::Connecting && state == State::Idle && instruments > 0
-        })
-    };
+    // What a connection is to carry is missing, whether it has begun or not.
+    let is_missed = |(state, instruments): &(State, usize)| *state == State::Idle && *instruments > 0;
+    let is_missing = connections.iter().any(is_missed);
     let worst_first = [
-        State::CoolingDown,
-        State::BackingOff,
-        State::Connecting,
-        State::Subscribing,
+        (State::CoolingDown, false),
+        (State::BackingOff, false),
+        (State::Connecting, is_missing),
+        (State::Subscribing, false),
     ];
-    worst_first
-        .into_iter()
-        .find(|state| meant(*state))
-        .unwrap_or(State::Live)
+    let worst = worst_first.into_iter().find(|(state, as_well)| is(*state) || *as_well);
+    worst.map_or(State::Live, |(state, _)| state)
 }
 
 /// The breaker of a stream whose connections have these, but for its moment.
-pub(crate) fn breaker_of(breakers: impl Iterator<Item = BreakerState> + Clone) -> &'static str {
-    if breakers
-        .clone()
-        .any(|breaker| matches!(breaker, BreakerState::Open { .. }))
-    {
+pub(crate) fn breaker_of(breakers: &[BreakerState]) -> &'static str {
+    let is_open = |breaker: &BreakerState| matches!(breaker, BreakerState::Open { .. });
+    if breakers.iter().any(is_open) {
         "open"
-    } else if breakers.clone().any(|breaker| breaker == BreakerState::HalfOpen) {
+    } else if breakers.contains(&BreakerState::HalfOpen) {
         "half_open"
     } else {
         "closed"

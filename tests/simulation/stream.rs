@@ -26,7 +26,7 @@ type Make = Box<dyn FnMut(u32) -> One + Send>;
 /// Of one connection, or of as many as it needs.
 pub(crate) enum Stream {
     One(Box<One>),
-    Many(ManyConnections<WebSocketStream<Way>, Arc<Watched>, Make>),
+    Many(Box<ManyConnections<WebSocketStream<Way>, Arc<Watched>, Make>>),
 }
 
 macro_rules! of_either {
@@ -89,13 +89,12 @@ impl Stream {
 
     /// What its machines do, all together.
     pub(crate) fn state(&self) -> State {
-        let machines = self.machines();
-        state_of(machines.iter().map(|one| (one.state(), one.instruments().len())))
+        let state = |one: &&One| (one.state(), one.instruments().len());
+        state_of(&self.machines().iter().map(state).collect::<Vec<_>>())
     }
 
     pub(crate) fn breaker(&self) -> &'static str {
-        let machines = self.machines();
-        breaker_of(machines.iter().map(|one| one.breaker()))
+        breaker_of(&self.machines().iter().map(|one| one.breaker()).collect::<Vec<_>>())
     }
 }
 
@@ -169,7 +168,7 @@ pub(crate) fn policy(number: usize) -> Policy {
         } else {
             OnStale::Report
         },
-        max_connection_age: (number / 2 % 2 == 0).then_some(secs(20)),
+        max_connection_age: (number / 2).is_multiple_of(2).then_some(secs(20)),
     }
 }
 
@@ -214,7 +213,10 @@ pub(crate) fn build(
     let open = maker.open.clone();
     let stream = match most(number) {
         None => Stream::One(Box::new(maker.make(0))),
-        Some(most) => Stream::Many(ManyConnections::new(most, Box::new(move |number| maker.make(number)))),
+        Some(most) => {
+            let make = Box::new(move |number| maker.make(number)) as Make;
+            Stream::Many(Box::new(ManyConnections::new(most, make)))
+        }
     };
     Built {
         stream,
