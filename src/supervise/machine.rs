@@ -2,17 +2,14 @@
 
 use super::phase::{Live, Phase, Successor};
 use super::{
-    Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State,
-    Transition, later,
+    Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State, later,
 };
-use crate::market::{Cause, Failure};
+use crate::market::Cause;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// A longer `Retry-After` than this is not honoured in full: nobody means it.
 pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
-/// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
-const FORBIDDEN_IN_A_ROW: u32 = 3;
 
 /// Decides for one connection. See the module's page.
 #[derive(Clone, Debug)]
@@ -27,7 +24,7 @@ pub struct Supervisor {
     pub(super) forbidden_in_a_row: u32,
     /// After a loss for want of data, going live is not enough to be stable: data must come, or a dead venue would be
     /// redialled for ever and never trip.
-    needs_data: bool,
+    pub(super) needs_data: bool,
     /// The wait that was under way when there was nothing left to subscribe to: the venue is left alone all the same.
     not_before: Option<Instant>,
 }
@@ -219,7 +216,7 @@ impl Supervisor {
         notices.push(Notice::Held { due, state });
     }
 
-    const fn wait(&mut self, due: Instant, kind: AttemptKind) {
+    pub(super) const fn wait(&mut self, due: Instant, kind: AttemptKind) {
         self.phase = Phase::Waiting { due, kind };
     }
 
@@ -330,7 +327,7 @@ impl Supervisor {
     }
 
     /// Reports the end of what is under way.
-    fn end(&self, cause: Cause, detail: Cow<'static, str>, notices: &mut Notices) {
+    pub(super) fn end(&self, cause: Cause, detail: Cow<'static, str>, notices: &mut Notices) {
         let stage = match self.phase {
             Phase::Connecting { .. } => Stage::Connect,
             Phase::Subscribing { .. } => Stage::Subscribe,
@@ -347,89 +344,5 @@ impl Supervisor {
             cause: cause.of_attempt(),
             detail,
         });
-    }
-
-    fn fail(&mut self, failure: &Failure, now: Instant, notices: &mut Notices) {
-        let cause = self.judge(failure);
-        self.needs_data |= cause == Cause::Stale;
-        self.end(cause, failure.detail.clone(), notices);
-        let successor = if let Phase::Live(live) = self.phase {
-            live.successor
-        } else {
-            Successor::None
-        };
-
-        let retry_after = failure.retry_after.unwrap_or_default();
-        let excessive = cause.is_failure() && retry_after > self.policy.retry_after_max;
-        let floor = retry_after
-            .min(if excessive {
-                RETRY_AFTER_CAP
-            } else {
-                self.policy.retry_after_max
-            })
-            .max(cause.least_delay())
-            .max(successor.rest(now).min(self.policy.retry_after_max));
-        let cooldown = self
-            .policy
-            .backoff()
-            .lengthen(self.policy.circuit_breaker_cooldown, self.random.f64())
-            .max(floor);
-        let opened = if cause.is_failure() {
-            let threshold = self.policy.max_consecutive_failures;
-            self.breaker
-                .fail(threshold, cause.is_fatal() || excessive, cooldown, now)
-        } else {
-            self.breaker.abandon_probe(cooldown, now)
-        };
-        if let Some(
-            transition @ Transition {
-                to: BreakerState::Open { until },
-                ..
-            },
-        ) = opened
-        {
-            if let Some(stage) = successor.stage() {
-                // An open breaker stands for no dial at all.
-                notices.push(Notice::given_up(stage, Cause::Forced));
-            }
-            self.wait(until, AttemptKind::Backoff);
-            notices.push(Notice::Breaker(transition));
-        } else if !self.goes_on_with(successor, notices) {
-            let delay = self
-                .policy
-                .backoff()
-                .delay(self.breaker.failures(), self.random.f64())
-                .max(floor);
-            let due = later(now, delay);
-            self.wait(due, AttemptKind::Backoff);
-            notices.push(Notice::BackingOff {
-                delay,
-                due,
-                failures: self.breaker.failures(),
-            });
-        }
-    }
-
-    /// The cause as it counts: one that can happen in this phase, and the third 403 in a row as `unauthorized`.
-    fn judge(&mut self, failure: &Failure) -> Cause {
-        if matches!(self.phase, Phase::Live(_)) {
-            return failure.cause.of_loss();
-        }
-        self.judge_attempt(failure)
-    }
-
-    /// The same of a dial.
-    pub(super) fn judge_attempt(&mut self, failure: &Failure) -> Cause {
-        let forbidden = failure.status == Some(403);
-        self.forbidden_in_a_row = if forbidden {
-            self.forbidden_in_a_row.saturating_add(1)
-        } else {
-            0
-        };
-        if self.forbidden_in_a_row >= FORBIDDEN_IN_A_ROW {
-            Cause::Unauthorized
-        } else {
-            failure.cause.of_attempt()
-        }
     }
 }

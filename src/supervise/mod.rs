@@ -9,6 +9,7 @@
 mod backoff;
 mod breaker;
 mod dialogue;
+mod failing;
 mod gate;
 mod limit;
 mod machine;
