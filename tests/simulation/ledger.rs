@@ -1,7 +1,7 @@
 //! This side's own books of one stream, kept from the facts that its connections reported and nothing else.
 
 use super::journal::Journal;
-use super::line::{Line, Successor, breaker_of, state_of};
+use super::line::{Line, Successor, breaker_of, said, state_of};
 use super::promise::Promise;
 use feedwatch::market::Cause;
 use feedwatch::stream::{DataFact, Fact, TransportFact};
@@ -196,7 +196,8 @@ impl Ledger {
         match fact {
             Fact::Supervisor(notice) => {
                 journal.expect(Promise::InOrder, now >= self.settled, &name, || {
-                    format!("{:?} too late: {notice:?}", self.settled.duration_since(now))
+                    let late = self.settled.duration_since(now);
+                    format!("{late:?} too late: {}", said(notice, now))
                 });
                 self.settle(now);
                 self.notice(number, journal, &name, now, notice);
@@ -308,7 +309,7 @@ impl Ledger {
     }
 
     fn notice(&mut self, number: u32, journal: &Journal, who: &str, now: Instant, notice: &Notice) {
-        journal.note(who, format_args!("{notice:?}"));
+        journal.note(who, format_args!("{}", said(notice, now)));
         let breaker_before = self.breaker();
         let was_live = self.state() == State::Live;
         let line = self.lines.entry(number).or_insert(Line::NEW);

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::promise::Promise;
 use feedwatch::market::Cause;
-use feedwatch::supervise::{BreakerState, Stage, State};
+use feedwatch::supervise::{BreakerState, Notice, Stage, State};
 use std::time::Instant;
 
 /// A dial that is to take over.
@@ -142,5 +142,27 @@ pub(crate) fn breaker_of(breakers: &[BreakerState]) -> &'static str {
         "half_open"
     } else {
         "closed"
+    }
+}
+
+/// A notice without moments, which are others in each run.
+pub(crate) fn said(notice: &Notice, now: Instant) -> String {
+    let left = |due: &Instant| due.saturating_duration_since(now);
+    match notice {
+        Notice::BackingOff { delay, failures, .. } => format!("backs off for {delay:?} after {failures} failures"),
+        Notice::CoolingDown { due } => format!("goes on cooling down for {:?}", left(due)),
+        Notice::Held { due, state } => format!("waits {:?} for its turn, {state}", left(due)),
+        Notice::RenewalFailed { stage, cause, due, .. } => {
+            let again = due.as_ref().map(left);
+            format!("no renewal: {cause} at {stage}, again in {again:?}")
+        }
+        Notice::Breaker(moved) => {
+            let (from, to) = (moved.from.as_str(), moved.to.as_str());
+            format!(
+                "breaker: {from} to {to} by {}, {} failures",
+                moved.trigger, moved.failures
+            )
+        }
+        notice => format!("{notice:?}"),
     }
 }
