@@ -75,7 +75,9 @@ pub(crate) struct Consumer {
     pub(crate) last_frame: Option<(u64, u64)>,
     /// Of a stream of several connections: the number of the last frame of each of them, as the venue numbers them.
     pub(crate) last_frames: BTreeMap<u64, u64>,
-    /// The same of what was told to be lost, and not yet to be back.
+    /// The connections that were replaced while the network was well, each with the number of the last frame that was read.
+    pub(crate) replaced: Vec<(u64, u64)>,
+    /// What was told to be lost, and not yet to be back.
     pub(crate) down: BTreeSet<String>,
     pub(crate) losses_told: BTreeMap<&'static str, u64>,
     /// The facts that the last comparison knew of, and the looks since then.
@@ -118,6 +120,7 @@ impl Consumer {
         while let Some(event) = self.stream.next_event().await {
             self.take(&event);
         }
+        self.look_at_the_replaced();
         let ledger = self.ledger.lock().unwrap();
         let (told, mut counted) = (&self.losses_told, ledger.losses.clone());
         if self.stream.is_spread() {
@@ -197,8 +200,8 @@ impl Consumer {
                 journal.note(&who, format_args!("is told: renewed"));
                 self.told(!self.gap, "another connection has taken over from a lost one");
                 *self.losses_told.entry("planned").or_default() += 1;
-                self.expect_all_of_the_one_before();
-                self.last_frame = None;
+                let is_well = self.host.is_fine_for(WELL);
+                self.replaced.extend(self.last_frame.take().filter(|_| is_well));
             }
             event => journal.note(&who, format_args!("is told: {event:?}")),
         }
@@ -230,18 +233,20 @@ impl Consumer {
         }
     }
 
-    /// All that was sent on a connection that has been replaced has been read.
-    fn expect_all_of_the_one_before(&self) {
-        let Some((connection, last)) = self.last_frame.filter(|_| self.host.is_fine_for(WELL)) else {
-            return;
-        };
+    /// All that was sent on the connections that were replaced has been read. Looked at late: the venue may learn of the end
+    /// after this side has.
+    fn look_at_the_replaced(&self) {
         let farewells = self.host.farewells.lock().unwrap();
-        // Not where the venue's own end of it was faster.
-        let Some(sent) = farewells.get(&connection) else { return };
-        self.journal
-            .expect(Promise::RenewalMissesNothing, last == *sent, &self.who, || {
-                format!("of connection {connection} {last} frames were read, and {sent} sent")
-            });
+        for (connection, last) in &self.replaced {
+            // Not where the venue's own end of it was faster.
+            let Some(sent) = farewells.get(connection) else {
+                continue;
+            };
+            self.journal
+                .expect(Promise::RenewalMissesNothing, last == sent, &self.who, || {
+                    format!("of connection {connection} {last} frames were read, and {sent} sent")
+                });
+        }
     }
 
     /// Compares what is shown with what the stream does and with this side's books. Where nothing has happened since the last

@@ -61,8 +61,8 @@ promises! {
     OneAttemptOneDial => "an attempt is one dial",
     /// Looked at with each event: a frame says of which connection it is, and its number there.
     NoGapHidden => "the consumer is told of each loss and of each return in turn, and between them misses no frame",
-    /// Looked at when the consumer is told that another connection has taken over, where the network was well: what the venue has
-    /// sent on the one before is counted there.
+    /// Looked at when a stream has ended, of each connection that was replaced while the network was well: what the venue has sent
+    /// on it is counted there.
     RenewalMissesNothing => "a connection that is replaced has delivered all that was sent on it",
     /// Looked at with each look at a stream: the looks at one instant are counted.
     NeverSpins => "a stream that waits does nothing",

@@ -221,6 +221,7 @@ impl World {
             gap: false,
             last_frame: None,
             last_frames: BTreeMap::new(),
+            replaced: Vec::new(),
             down: BTreeSet::new(),
             losses_told: BTreeMap::new(),
             compared: (0, 0),
