@@ -176,6 +176,8 @@ impl<W: Write> Bot<W> {
             }
             // The books come in the frames that follow.
             MarketEvent::Reconnected { .. } => self.say(format_args!("live again")),
+            // Nothing was missed. The other connection begins with whole books, and a change that came before may come again.
+            MarketEvent::Renewed { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
             MarketEvent::Ended { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
             MarketEvent::Missed { frames } => {
                 // The bot itself was too slow; changes were missed all the same.

@@ -209,12 +209,13 @@ fn a_stream_overrides_the_policy_key_by_key() {
         max_delay_ms = 3000
         stale_after_ms = 60000
         instrument_stale_after_ms = 90000
+        max_connection_age_ms = 82800000
         ping_interval_ms = 7000
         [[streams]]
         name = 'a'
         venue = 'polymarket'
         instruments_per_connection = 7
-        reconnection = { max_delay_ms = 5000, stale_after_ms = 0, instrument_stale_after_ms = 0, pong_timeout_ms = 9000, page_on_stale = true }
+        reconnection = { max_delay_ms = 5000, stale_after_ms = 0, instrument_stale_after_ms = 0, max_connection_age_ms = 0, pong_timeout_ms = 9000, page_on_stale = true }
         [[streams]]
         name = 'b'
         venue = 'polymarket'
@@ -229,6 +230,7 @@ fn a_stream_overrides_the_policy_key_by_key() {
         max_delay: Duration::from_secs(3),
         stale_after: Some(Duration::from_secs(60)),
         instrument_stale_after: Some(Duration::from_secs(90)),
+        max_connection_age: Some(Duration::from_secs(23 * 3600)),
         ..Policy::default()
     };
     let [a, b] = config.streams.as_slice() else {
@@ -240,6 +242,7 @@ fn a_stream_overrides_the_policy_key_by_key() {
             max_delay: Duration::from_secs(5),
             stale_after: None,
             instrument_stale_after: None,
+            max_connection_age: None,
             ..general.clone()
         }
     );

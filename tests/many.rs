@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
-use support::rig::{RigOf, spread};
+use support::rig::{RigOf, Spread, spread};
 use support::rows::{millis, options, policy, status, venue};
 
 fn instruments(ids: std::ops::Range<u32>) -> Vec<Instrument> {
@@ -31,7 +31,7 @@ fn names(instruments: &[Instrument]) -> BTreeSet<&str> {
 }
 
 /// Five instruments, two on a connection.
-async fn five(venue: &SimulatedVenue, policy: Policy) -> RigOf<impl MarketDataStream + use<>> {
+async fn five(venue: &SimulatedVenue, policy: Policy) -> RigOf<Spread> {
     spread(&venue.url(), policy, options(), 2, &instruments(11..16)).await
 }
 

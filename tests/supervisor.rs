@@ -10,7 +10,7 @@
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, Failure};
 use feedwatch::supervise::{
-    Action, AttemptKind, BreakerState, Input, Notice, OnStale, Policy, State, Supervisor, Transition, Trigger,
+    Action, AttemptKind, BreakerState, Input, Notice, OnStale, Policy, Renewal, State, Supervisor, Transition, Trigger,
 };
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -641,6 +641,7 @@ fn a_new_policy_applies_to_what_is_under_way() {
 enum Step {
     Advance(u64),
     ToDeadline,
+    ToRenewal,
     Held(u64),
     Input(Input),
 }
@@ -650,15 +651,11 @@ fn step() -> impl Strategy<Value = Step> {
         0..Cause::COUNT,
         prop::option::of(0..2_000_u64),
         prop::option::of(Just(403)),
-        any::<bool>(),
     )
-        .prop_map(|(cause, retry_after, status, is_last)| {
-            let input = if is_last { Input::Failed } else { Input::TurnedAway };
-            input(Failure {
-                retry_after: retry_after.map(secs),
-                status,
-                ..Cause::ALL[cause].into()
-            })
+        .prop_map(|(cause, retry_after, status)| Failure {
+            retry_after: retry_after.map(secs),
+            status,
+            ..Cause::ALL[cause].into()
         });
     prop_oneof![
         2 => (0..100_000_u64).prop_map(Step::Advance),
@@ -667,7 +664,13 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Input(Input::Connected)),
         4 => Just(Step::Input(Input::Subscribed { accepted: 1, refused: 0 })),
         2 => Just(Step::Input(Input::Data)),
-        4 => failure.prop_map(Step::Input),
+        2 => failure.clone().prop_map(|failure| Step::Input(Input::Failed(failure))),
+        2 => failure.clone().prop_map(|failure| Step::Input(Input::TurnedAway(failure))),
+        2 => Just(Step::ToRenewal),
+        2 => Just(Step::Input(Input::Renew)),
+        4 => Just(Step::Input(Input::SuccessorConnected)),
+        4 => Just(Step::Input(Input::SuccessorSubscribed { accepted: 1, refused: 0 })),
+        2 => failure.prop_map(|failure| Step::Input(Input::SuccessorFailed(failure))),
         1 => Just(Step::Input(Input::Reconnect)),
         1 => Just(Step::Input(Input::ResetBreaker)),
         1 => Just(Step::Input(Input::Idle)),
@@ -677,14 +680,23 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    (1..8_u32, 0.0..=1.0, any::<bool>(), prop::option::of(1..400_u64)).prop_map(
-        |(max_consecutive_failures, jitter, reconnect, stale_after)| Policy {
+    let seconds = || prop::option::of(1..400_u64);
+    (1..8_u32, 0.0..=1.0, any::<bool>(), seconds(), seconds()).prop_map(
+        |(max_consecutive_failures, jitter, reconnect, stale_after, age)| Policy {
             max_consecutive_failures,
             jitter,
             on_stale: if reconnect { OnStale::Reconnect } else { OnStale::Report },
             stale_after: stale_after.map(secs),
+            max_connection_age: age.map(secs),
             ..Policy::default()
         },
+    )
+}
+
+fn is_dialling_a_successor(supervisor: &Supervisor) -> bool {
+    matches!(
+        supervisor.renewal(),
+        Renewal::Connect { .. } | Renewal::Subscribe { .. }
     )
 }
 
@@ -700,6 +712,48 @@ struct Ledger {
 }
 
 impl Ledger {
+    fn check_delay(after: &Supervisor, notice: &Notice, now: Instant) {
+        let Notice::BackingOff { delay, due, failures } = notice else {
+            return;
+        };
+        assert_eq!(*failures, after.failures(), "the failure count is told");
+        let longest = after.policy().max_delay.max(after.policy().retry_after_max);
+        assert!(
+            *delay <= longest,
+            "no delay is longer than the cap or an honoured Retry-After"
+        );
+        assert_eq!(*due, now + *delay, "the due time is the delay from now");
+    }
+
+    fn check_renewal(&mut self, before: &Supervisor, after: &Supervisor, notice: &Notice, now: Instant) {
+        match notice {
+            Notice::Renewing { .. } => {
+                self.attempts += 1;
+                assert_eq!(
+                    before.breaker(),
+                    BreakerState::Closed,
+                    "only then is a connection replaced"
+                );
+            }
+            Notice::RenewalFailed { cause, due, .. } => {
+                self.failed += 1;
+                assert!(cause.fails_attempts(), "{cause}");
+                assert!(due.is_none_or(|due| due > now), "the next one waits");
+            }
+            Notice::Renewed { .. } => {
+                self.ups += 1;
+                self.losses += 1;
+                assert_eq!((before.state(), after.state()), (State::Live, State::Live));
+                assert_eq!(before.failures(), after.failures());
+            }
+            Notice::TakenOver { failures, .. } => {
+                assert_eq!(*failures, after.failures(), "the failure count is told");
+                assert!(is_dialling_a_successor(before), "a dial is under way");
+            }
+            _ => {}
+        }
+    }
+
     fn check(&mut self, before: &Supervisor, after: &Supervisor, notices: &[Notice], now: Instant) {
         let mut breaker = before.breaker();
         let mut cleared = false;
@@ -723,6 +777,10 @@ impl Ledger {
                         "an attempt fails only for a cause of attempts: {cause}"
                     );
                 }
+                Notice::Renewing { .. }
+                | Notice::RenewalFailed { .. }
+                | Notice::Renewed { .. }
+                | Notice::TakenOver { .. } => self.check_renewal(before, after, notice, now),
                 Notice::Up { .. } => self.ups += 1,
                 Notice::Lost { cause, .. } => {
                     self.losses += 1;
@@ -754,17 +812,10 @@ impl Ledger {
                     }
                     breaker = transition.to;
                 }
-                Notice::BackingOff { delay, due, failures } => {
-                    assert_eq!(*failures, after.failures(), "the failure count is told");
-                    let longest = after.policy().max_delay.max(after.policy().retry_after_max);
-                    assert!(
-                        *delay <= longest,
-                        "no delay is longer than the cap or an honoured Retry-After"
-                    );
-                    assert_eq!(*due, now + *delay, "the due time is the delay from now");
-                }
+                Notice::BackingOff { .. } => Self::check_delay(after, notice, now),
                 Notice::Held { due, .. } => assert!(*due >= now, "a turn at the gate is to come"),
                 Notice::Connected
+                | Notice::SuccessorConnected
                 | Notice::Stale
                 | Notice::Fresh
                 | Notice::CoolingDown { .. }
@@ -781,7 +832,8 @@ impl Ledger {
             after.state(),
             "every change of state is told"
         );
-        let in_flight = u64::from(matches!(after.state(), State::Connecting | State::Subscribing));
+        let is_dialling = matches!(after.state(), State::Connecting | State::Subscribing);
+        let in_flight = u64::from(is_dialling) + u64::from(is_dialling_a_successor(after));
         assert_eq!(
             self.attempts,
             self.ups + self.failed + in_flight,
@@ -818,10 +870,16 @@ proptest! {
                     now = now.max(deadline(supervisor.action()).unwrap_or(now));
                     Input::Elapsed
                 }
+                Step::ToRenewal => {
+                    let Renewal::Wait { due } = supervisor.renewal() else { continue };
+                    now = now.max(due);
+                    Input::Renew
+                }
                 Step::Held(wait) => Input::Held { due: now + millis(wait) },
                 Step::Input(input) => input,
             };
             prop_assert_eq!(supervisor.action(), supervisor.action());
+            prop_assert_eq!(supervisor.renewal(), supervisor.renewal());
             let before = supervisor.clone();
             let notices = supervisor.apply(input, now);
             ledger.check(&before, &supervisor, &notices, now);
@@ -835,7 +893,7 @@ proptest! {
         supervisor.apply(Input::Start, now);
         for step in steps {
             match step {
-                Step::Advance(_) => {}
+                Step::Advance(_) | Step::ToRenewal => {}
                 Step::Held(wait) => drop(supervisor.apply(Input::Held { due: now + millis(wait) }, now)),
                 Step::ToDeadline => now = now.max(deadline(supervisor.action()).unwrap_or(now)),
                 Step::Input(input) => drop(supervisor.apply(input, now)),

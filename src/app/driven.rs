@@ -25,7 +25,9 @@ pub(super) struct Driven {
 /// Makes a connection of the stream.
 type Make = Box<dyn FnMut(u32) -> ReconnectingDataStream<WebSocketStream, Arc<ConnectionObserver>> + Send>;
 
-/// What the task of a stream is told.
+/// What the task of a stream is told. It is not a [`crate::stream::StreamControl`] that tells it: the service takes no events, and
+/// so needs no queue and no handle; and what it changes is more than the stream's own (figures of the transport, a label), up
+/// to exchanging the stream within its task, so that there are never two of one name.
 pub(super) enum Command {
     /// The stream goes on, changed; with what it brings along, where that is among the changes.
     Change(Vec<Change>, Box<Access>),

@@ -65,9 +65,7 @@ pub async fn run(
         let refused = if is_taken { "" } else { ", last configuration refused" };
         manager.reloaded(&(status(&service) + refused)).await;
     };
-    if let Some(table) = table {
-        table.leave().await;
-    }
+    leave(table).await;
     info!(signal, "shutting down");
     let grace = service.config().shutdown_grace;
     let end = async {
@@ -77,6 +75,13 @@ pub async fn run(
     signals.or_exit(end).await;
     info!("shut down");
     Ok(())
+}
+
+/// From here on everything is written below the table, if there is one.
+async fn leave(table: Option<Table>) {
+    if let Some(table) = table {
+        table.leave().await;
+    }
 }
 
 /// A line for `systemctl status`.

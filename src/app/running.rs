@@ -106,7 +106,7 @@ impl RunningStreams {
         let (hosts, ports): (HashSet<_>, HashSet<_>) = (keys().map(|(host, _)| host).collect(), keys().collect());
         self.diallers.retain(|host, _| hosts.contains(host));
         self.gates.retain(|port, _| ports.contains(port));
-        let connections = difference.streams.iter().map(|(config, _)| config.connections()).sum();
+        let all: Vec<_> = difference.streams.iter().map(|(config, _)| *config).collect();
         for (config, fate) in difference.streams {
             let command = match fate {
                 Fate::Added => {
@@ -122,11 +122,12 @@ impl RunningStreams {
                 let _ = commands.send(command).await;
             }
         }
-        self.warn_of_scarcity(connections);
+        self.warn_of_scarcity(all);
     }
 
-    /// Says so where there are not enough sockets for so many connections.
-    pub(super) fn warn_of_scarcity(&self, connections: usize) {
+    /// Says so where there are not enough sockets for the connections of all these streams.
+    pub(super) fn warn_of_scarcity<'s>(&self, streams: impl IntoIterator<Item = &'s StreamConfig>) {
+        let connections: usize = streams.into_iter().map(StreamConfig::connections).sum();
         let places = self.limit;
         if places < connections {
             warn!(

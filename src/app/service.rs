@@ -4,7 +4,7 @@ use super::descriptors;
 use super::running::RunningStreams;
 use super::trust::Trusts;
 use crate::clock::Moment;
-use crate::config::{Config, Difference, Fate, NeedsRestart, StreamConfig};
+use crate::config::{Config, Difference, Fate, NeedsRestart};
 use crate::exporter::{Exporter, ExporterState, Limits, Readiness};
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};
 use opentelemetry::global::BoxedTracer;
@@ -104,7 +104,7 @@ impl Service {
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
         }
-        streams.warn_of_scarcity(config.streams.iter().map(StreamConfig::connections).sum());
+        streams.warn_of_scarcity(&config.streams);
         own.config_in_force(config.hash, Moment::now());
         readiness.set_ready();
         info!(%address, streams = streams.count(), series = config.series(), "ready");

@@ -227,6 +227,7 @@ fn of_policy(before: &Policy, next: &Policy) -> Vec<&'static str> {
         stale_after,
         on_stale,
         instrument_stale_after,
+        max_connection_age,
     } = before;
     differing([
         ("reconnection.initial_delay_ms", *initial_delay != next.initial_delay),
@@ -262,6 +263,10 @@ fn of_policy(before: &Policy, next: &Policy) -> Vec<&'static str> {
         (
             "reconnection.instrument_stale_after_ms",
             *instrument_stale_after != next.instrument_stale_after,
+        ),
+        (
+            "reconnection.max_connection_age_ms",
+            *max_connection_age != next.max_connection_age,
         ),
     ])
 }
@@ -450,6 +455,29 @@ mod tests {
         ];
         let fate = fates(&[("[\"1\", \"2\"]", "[\"3\", \"4\"]")]).remove(0);
         assert_eq!(fate, kept(&["instruments"], changes));
+    }
+
+    #[test]
+    fn another_greatest_age_is_a_policy_and_no_new_connection() {
+        let aged = parse(&TWO.replace(
+            "name = \"b\"",
+            "name = \"b\"\nreconnection.max_connection_age_ms = 3600000",
+        ));
+        let before = parse(TWO);
+        let mut fates = before
+            .difference(&aged)
+            .unwrap()
+            .streams
+            .into_iter()
+            .map(|(_, fate)| fate);
+        assert_eq!(fates.next(), Some(kept(&[], Vec::new())));
+        let policy = Box::new(aged.streams[1].policy.clone());
+        assert_eq!(policy.max_connection_age, Some(Duration::from_secs(3600)));
+        let changes = vec![Change::Policy(policy)];
+        assert_eq!(
+            fates.next(),
+            Some(kept(&["reconnection.max_connection_age_ms"], changes))
+        );
     }
 
     #[test]

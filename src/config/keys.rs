@@ -131,6 +131,11 @@ pub const KEYS: &[KeyDoc] = &[
         "whether a stale stream is worth a page, or only a warning",
     ),
     key(
+        "reconnection.max_connection_age_ms",
+        "0",
+        "before a connection is so old, less jitter, another one takes its place without a gap: at least 1000; 0 = never",
+    ),
+    key(
         "transport.connect_attempt_delay_ms",
         "250",
         "of several addresses of a host, each has so much of a head start over the next: 10 to 2000",

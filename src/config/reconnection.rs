@@ -9,6 +9,9 @@ use std::time::Duration;
 
 const ON_STALE: &[(&str, OnStale)] = &[("report", OnStale::Report), ("reconnect", OnStale::Reconnect)];
 
+/// A connection that is replaced more often is hardly there before it goes.
+const LEAST_AGE_MS: u64 = 1000;
+
 /// The keys of a `[reconnection]` table.
 #[derive(Clone, Debug)]
 pub(super) struct Reconnection {
@@ -60,10 +63,11 @@ impl Reconnection {
                 .unwrap_or(base.policy.on_stale),
             stale_after: None,
             instrument_stale_after: section
-                .take("instrument_stale_after_ms", |raw| raw.millis(0))
-                .map_or(base.policy.instrument_stale_after, |limit| {
-                    (!limit.is_zero()).then_some(limit)
-                }),
+                .take("instrument_stale_after_ms", |raw| raw.millis_or_never(1))
+                .unwrap_or(base.policy.instrument_stale_after),
+            max_connection_age: section
+                .take("max_connection_age_ms", |raw| raw.millis_or_never(LEAST_AGE_MS))
+                .unwrap_or(base.policy.max_connection_age),
         };
         let read = Self {
             policy,

@@ -88,20 +88,9 @@ pub struct MetricsConfig {
 
 /// How often the file is looked at. More often than ten times a second serves nobody.
 pub(super) fn watch_interval(section: &mut Section<'_, '_>) -> Option<Duration> {
-    const LEAST: Duration = Duration::from_millis(100);
-    let interval = section.take("watch_interval_ms", |raw| {
-        let interval = raw.millis(0)?;
-        if interval.is_zero() || interval >= LEAST {
-            Ok(interval)
-        } else {
-            let least = LEAST.as_millis();
-            Err(format!(
-                "must be 0 or at least {least} ms, not {}",
-                interval.as_millis()
-            ))
-        }
-    });
-    interval.filter(|interval| !interval.is_zero())
+    section
+        .take("watch_interval_ms", |raw| raw.millis_or_never(100))
+        .flatten()
 }
 
 impl ExporterConfig {

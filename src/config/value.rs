@@ -81,6 +81,18 @@ impl<'v> Raw<'v> {
             .map_err(|wrong| wrong.replacen("must be", "must be 0 or", 1))
     }
 
+    /// At least so many milliseconds; `None` for 0, which means never.
+    pub(super) fn millis_or_never(self, least: u64) -> Result<Option<Duration>, Wrong> {
+        let millis = self.millis(0)?;
+        if millis.is_zero() {
+            Ok(None)
+        } else if millis < Duration::from_millis(least) {
+            Err(format!("must be 0 or at least {least} ms, not {}", millis.as_millis()))
+        } else {
+            Ok(Some(millis))
+        }
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(self, choices: &[(&str, T)]) -> Result<T, Wrong> {
         let text = self.text()?;

@@ -137,6 +137,12 @@ pub enum MarketEvent {
         /// What is subscribed to on the connection.
         instruments: Vec<Instrument>,
     },
+    /// Another connection has taken the place of the one before, and there is no gap: what follows comes from it, whole books
+    /// first, and some of it may have come already.
+    Renewed {
+        /// What is subscribed to on the connection.
+        instruments: Vec<Instrument>,
+    },
     /// The answer to a change of subscriptions on the open connection.
     Subscribed(Subscribed),
     /// The venue says that these instruments have ended; they are no longer asked for.

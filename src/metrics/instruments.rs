@@ -18,6 +18,8 @@ struct Clock {
     last_data: AtomicU64,
     /// In effect since then; 0 = not in effect.
     since: AtomicU64,
+    /// On which socket: for a moment a connection has two, when one takes over.
+    socket: AtomicU64,
 }
 
 /// The instruments of one connection. It outlives its sockets: what an instrument's last data was is not forgotten with them.
@@ -26,16 +28,23 @@ pub struct InstrumentClocks {
     origin: Instant,
     /// Replaced as a whole when the set changes, so that the socket's task can keep it at hand.
     clocks: Mutex<Arc<Clocks>>,
+    /// Counts the sockets.
+    sockets: AtomicU64,
 }
 
 impl InstrumentClocks {
     const fn new(origin: Instant, clocks: Mutex<Arc<Clocks>>) -> Self {
-        Self { origin, clocks }
+        Self {
+            origin,
+            clocks,
+            sockets: AtomicU64::new(0),
+        }
     }
 
     /// For a socket that carries none of them yet.
     pub(crate) fn of_socket(self: &Arc<Self>) -> SocketInstruments {
         SocketInstruments {
+            number: self.sockets.fetch_add(1, Relaxed),
             at_hand: Arc::default(),
             all: Arc::clone(self),
         }
@@ -55,9 +64,10 @@ impl InstrumentClocks {
     }
 }
 
-/// The instruments of one socket. When it is dropped, none of them is in effect any more.
+/// The instruments of one socket. When it is dropped, none of them is in effect any more, unless another socket has taken it over.
 #[derive(Debug)]
 pub(crate) struct SocketInstruments {
+    number: u64,
     all: Arc<InstrumentClocks>,
     at_hand: Arc<Clocks>,
 }
@@ -75,9 +85,11 @@ impl SocketInstruments {
 
     /// These are asked for as well.
     pub(crate) fn ask_for(&mut self, instruments: &[Instrument]) {
+        let before = self.all.all();
         let mut clocks = Clocks::clone(&self.at_hand);
         for instrument in instruments {
-            clocks.entry(instrument.clone()).or_default();
+            let known = || before.get(instrument).cloned().unwrap_or_default();
+            clocks.entry(instrument.clone()).or_insert_with(known);
         }
         self.at_hand = self.all.replace(clocks);
     }
@@ -91,10 +103,13 @@ impl SocketInstruments {
         self.at_hand = self.all.replace(clocks);
     }
 
-    /// These are in effect from now on.
+    /// These are in effect from now on; what another socket brought into effect still is.
     pub(crate) fn accepted(&self, instruments: &[Instrument], at: Instant) {
         for clock in instruments.iter().filter_map(|instrument| self.at_hand.get(instrument)) {
-            clock.since.store(stamp(self.all.origin, at), Relaxed);
+            let is_same = clock.socket.swap(self.number, Relaxed) == self.number;
+            if is_same || clock.since.load(Relaxed) == 0 {
+                clock.since.store(stamp(self.all.origin, at), Relaxed);
+            }
         }
     }
 
@@ -109,7 +124,9 @@ impl SocketInstruments {
 impl Drop for SocketInstruments {
     fn drop(&mut self) {
         for clock in self.at_hand.values() {
-            clock.since.store(0, Relaxed);
+            if clock.socket.load(Relaxed) == self.number {
+                clock.since.store(0, Relaxed);
+            }
         }
     }
 }
@@ -256,6 +273,27 @@ mod tests {
         socket.ask_for_all(&instruments(&["a"]));
         socket.accepted(&instruments(&["a"]), rig.at(100));
         assert_eq!(rig.silence(105, 10), (0, 2));
+    }
+
+    #[test]
+    fn a_socket_that_takes_over_leaves_the_silence_as_it_was() {
+        let rig = Rig::new();
+        let connection = rig.stream.of_connection(rig.origin);
+        let mut before = connection.of_socket();
+        before.ask_for_all(&instruments(&["a", "b", "gone"]));
+        before.accepted(&instruments(&["a", "b", "gone"]), rig.at(1));
+        before.data("a", 5 * SECOND);
+        let mut next = connection.of_socket();
+        next.ask_for_all(&instruments(&["a", "b"]));
+        before.data("a", 6 * SECOND);
+        next.accepted(&instruments(&["a", "b"]), rig.at(8));
+        drop(before);
+        assert_eq!(rig.silence(11, 10), (0, 0), "b never had any data, for ten seconds");
+        assert_eq!(rig.silence(12, 10), (1, 0));
+        next.data("b", 12 * SECOND);
+        assert_eq!(rig.silence(12, 10), (0, 6), "what came on the one before counts");
+        drop(next);
+        assert_eq!(rig.silence(100, 10), (0, 0));
     }
 
     #[test]

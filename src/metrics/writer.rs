@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Changes a stream's figures by what one of its connections does, within [`super::StreamCells::update`].
 ///
 /// An attempt, its failure, going live and a loss bring their state with them, so that at every moment
-/// `attempts = losses + live + failures + those in flight`.
+/// `attempts = losses + live + failures + those in flight`. One that is to take over from a live connection is in flight beside it.
 #[derive(Debug)]
 pub struct StreamWriter {
     figures: Figures,
@@ -86,20 +86,31 @@ impl StreamWriter {
 
     /// A dial starts. `redial` is the position in [`crate::supervise::AttemptKind::REDIALS`], `None` for a first dial.
     pub fn attempt(&mut self, redial: Option<usize>) {
+        self.successor_attempt(redial);
+        self.set_state(State::Connecting);
+    }
+
+    /// The same of one that is to take over from a live connection, which stays as it is.
+    pub fn successor_attempt(&mut self, redial: Option<usize>) {
         add(&mut self.figures.attempts, 1);
         if let Some(cell) = redial.and_then(|index| self.figures.redials.get_mut(index)) {
             add(cell, 1);
         }
-        self.set_state(State::Connecting);
     }
 
     /// The attempt failed. Until the next step is reported, the connection backs off.
     pub fn attempt_failed(&mut self, cause: Cause) {
+        self.successor_failed(cause);
+        self.set_state(State::BackingOff);
+    }
+
+    /// The same of one that was to take over from a live connection, which stays as it is.
+    pub fn successor_failed(&mut self, cause: Cause) {
         let cause = cause.of_attempt();
         if let Some(cell) = self.figures.failures.get_mut(cause.index()) {
             add(cell, 1);
         }
-        self.failed(cause);
+        self.last_cause(cause);
     }
 
     /// The attempt succeeded: live.
@@ -109,11 +120,13 @@ impl StreamWriter {
 
     /// A live connection was lost. Until the next step is reported, the connection backs off.
     pub fn lost(&mut self, cause: Cause) {
-        let cause = cause.of_loss();
-        if let Some(cell) = self.figures.losses.get_mut(cause.index()) {
-            add(cell, 1);
-        }
-        self.failed(cause);
+        self.ended(cause.of_loss());
+        self.set_state(State::BackingOff);
+    }
+
+    /// A live connection ended on purpose, when another one had taken over: still live.
+    pub fn renewed(&mut self) {
+        self.ended(Cause::Planned);
     }
 
     /// An outage began at `at`. No effect during one. It ends by itself when the stream is live, idle or stopped.
@@ -177,10 +190,20 @@ impl StreamWriter {
         }
     }
 
-    fn failed(&mut self, cause: Cause) {
+    fn ended(&mut self, cause: Cause) {
+        if let Some(cell) = self.figures.losses.get_mut(cause.index()) {
+            add(cell, 1);
+        }
+        self.last_cause(cause);
+    }
+
+    const fn last_cause(&mut self, cause: Cause) {
         self.figures.last_cause = cause.index() as u64 + 1;
-        self.figures.last_cause_at = self.figures.settled.max(1);
-        self.set_state(State::BackingOff);
+        self.figures.last_cause_at = if self.figures.settled == 0 {
+            1
+        } else {
+            self.figures.settled
+        };
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Memory {
 pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
     let told = match fact {
         Fact::Supervisor(notice) => {
-            if matches!(notice, Notice::Attempt { .. }) {
+            if matches!(notice, Notice::Attempt { .. } | Notice::Renewing { .. }) {
                 *memory = Memory::default();
             }
             of_notice(notice)
@@ -61,7 +61,12 @@ pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
     if let Some(number) = about.further() {
         told = told.with("connection", Figure::Count(number.into()));
     }
-    let ends_attempt = matches!(fact, Fact::Supervisor(Notice::AttemptFailed { .. } | Notice::Up { .. }));
+    let ends_attempt = matches!(
+        fact,
+        Fact::Supervisor(
+            Notice::AttemptFailed { .. } | Notice::Up { .. } | Notice::RenewalFailed { .. } | Notice::Renewed { .. }
+        )
+    );
     if ends_attempt {
         memory.open = None;
     }
@@ -116,6 +121,19 @@ fn of_notice(notice: &Notice) -> Option<Told> {
             .with("refused", count(*refused)),
         Notice::Stable => Told::new("stable"),
         Notice::Lost { cause, detail } => Told::new("lost").because(*cause, detail.clone()),
+        Notice::Renewing { number } => Told::new("renewing").with("number", Figure::Count((*number).into())),
+        Notice::SuccessorConnected => Told::new("successor_connected"),
+        Notice::RenewalFailed {
+            stage, cause, detail, ..
+        } => Told::new("renewal_failed")
+            .with("stage", Figure::Word(stage.as_str()))
+            .because(*cause, detail.clone()),
+        Notice::Renewed { accepted, refused } => Told::new("renewed")
+            .with("accepted", count(*accepted))
+            .with("refused", count(*refused)),
+        Notice::TakenOver { stage, failures } => Told::new("taken_over")
+            .with("stage", Figure::Word(stage.as_str()))
+            .with("failures", Figure::Count((*failures).into())),
         Notice::Stale => Told::new("stale"),
         Notice::Fresh => Told::new("fresh"),
         Notice::BackingOff { delay, failures, .. } => Told::new("backing_off")

@@ -26,7 +26,7 @@ pub(super) struct Memory {
 pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
     match fact {
         Fact::Supervisor(notice) => {
-            if matches!(notice, Notice::Attempt { .. }) {
+            if matches!(notice, Notice::Attempt { .. } | Notice::Renewing { .. }) {
                 memory.told_parse_error = false;
             }
             notice_line(about, notice);
@@ -158,6 +158,11 @@ fn notice_line(about: About<'_>, notice: &Notice) {
             detail = told(detail),
             "connection lost"
         ),
+        Notice::Renewing { .. }
+        | Notice::SuccessorConnected
+        | Notice::RenewalFailed { .. }
+        | Notice::Renewed { .. }
+        | Notice::TakenOver { .. } => renewal_line(about, notice),
         Notice::Stale => line!(warn, about, "stale: live, but no data"),
         Notice::Fresh => line!(info, about, "data again"),
         Notice::BackingOff { delay, failures, .. } => {
@@ -173,6 +178,55 @@ fn notice_line(about: About<'_>, notice: &Notice) {
         Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),
         Notice::Idle => line!(info, about, "idle: nothing to subscribe to"),
         Notice::Stopped => line!(info, about, "stopped"),
+    }
+}
+
+/// What becomes of the connection that is to take over.
+fn renewal_line(about: About<'_>, notice: &Notice) {
+    match notice {
+        Notice::Renewing { number } => {
+            line!(
+                info,
+                about,
+                number,
+                kind = "planned",
+                "dialling: another connection is to take over"
+            );
+        }
+        Notice::SuccessorConnected => line!(debug, about, "the other one is connected, subscribing"),
+        Notice::RenewalFailed { cause, due: None, .. } => {
+            line!(info, about, cause = cause.as_str(), "planned reconnect given up");
+        }
+        Notice::RenewalFailed {
+            stage,
+            cause,
+            detail,
+            due: Some(due),
+        } => {
+            let again_in_ms = due.saturating_duration_since(about.at.mono).as_millis();
+            line!(
+                warn,
+                about,
+                cause = cause.as_str(),
+                stage = stage.as_str(),
+                detail = told(detail),
+                again_in_ms,
+                "planned reconnect failed: the connection stays"
+            );
+        }
+        Notice::Renewed { accepted, refused } => {
+            line!(info, about, accepted, refused, "another connection has taken over");
+        }
+        Notice::TakenOver { stage, failures } => {
+            line!(
+                info,
+                about,
+                stage = stage.as_str(),
+                failures,
+                "the dial under way is to end the outage"
+            );
+        }
+        _ => {}
     }
 }
 

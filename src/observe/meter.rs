@@ -3,7 +3,7 @@
 use super::About;
 use crate::metrics::StreamWriter;
 use crate::stream::{DataFact, Fact, TransportFact};
-use crate::supervise::{BreakerState, Notice, State, Transition};
+use crate::supervise::{AttemptKind, BreakerState, Notice, State, Transition};
 use std::time::Instant;
 
 /// Of the stream.
@@ -65,6 +65,11 @@ fn observe_connection(about: About<'_>, connection: &mut OfConnection, notice: &
                 venue.connection_duration.observe(now.saturating_duration_since(since));
             }
         }
+        Notice::Renewed { .. } => {
+            if let Some(since) = connection.live.replace(now) {
+                venue.connection_duration.observe(now.saturating_duration_since(since));
+            }
+        }
         _ => {}
     }
 }
@@ -99,6 +104,17 @@ fn write_notice(writer: &mut StreamWriter, memory: &mut Memory, about: About<'_>
             }
         }
         Notice::Up { .. } => writer.live_made(),
+        // The connection stays as it was, live and no outage, whatever becomes of its successor.
+        Notice::Renewing { .. } => writer.successor_attempt(AttemptKind::Planned.redial_index()),
+        Notice::RenewalFailed { cause, .. } => writer.successor_failed(*cause),
+        Notice::SuccessorConnected => {}
+        Notice::Renewed { .. } => writer.renewed(),
+        Notice::TakenOver { failures, .. } => {
+            if let Some(state) = notice.state() {
+                writer.set_state(state);
+            }
+            writer.consecutive_failures(*failures);
+        }
         Notice::Stable | Notice::Reset => writer.consecutive_failures(0),
         Notice::Policy {
             threshold,

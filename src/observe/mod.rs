@@ -136,7 +136,8 @@ impl StreamObserver {
         let memory = &mut *self.memory();
         let connection = memory.connections.entry(number).or_default();
         // First of all the trace: the others name it.
-        let trace = memory.spans.as_mut().and_then(|spans| spans.record(number, at, fact));
+        let spans = memory.spans.as_mut();
+        let trace = spans.and_then(|spans| spans.record(number, self.cells.state(), at, fact));
         let about = About {
             cells: &self.cells,
             number,

@@ -9,7 +9,7 @@ mod span;
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, TraceId};
 use crate::stream::{Endpoint, Fact, TransportFact};
-use crate::supervise::{BreakerState, Notice, Trigger};
+use crate::supervise::{AttemptKind, BreakerState, Notice, State, Trigger};
 use opentelemetry::KeyValue;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{Link, SpanContext};
@@ -37,6 +37,8 @@ pub(super) struct Spans {
     connections: BTreeMap<u32, OfConnection>,
     /// What the next root links to, whichever connection it is of.
     last_root: Option<SpanContext>,
+    /// The stream was not live since a root was opened last, whichever connection it was of.
+    in_outage: bool,
 }
 
 /// The spans of one connection.
@@ -47,6 +49,8 @@ struct OfConnection {
     root: Option<Root>,
     /// The last root, as long as its outage goes on.
     outage: Option<SpanContext>,
+    /// That of a planned reconnect. A dial that an outage took over stays in it.
+    renewal: Option<Root>,
 }
 
 /// The open root, and what is open below it.
@@ -101,12 +105,14 @@ impl Spans {
             maker: Maker::new(tracer, stream, venue, endpoint),
             connections: BTreeMap::new(),
             last_root: None,
+            in_outage: false,
         }
     }
 
-    /// Takes note of a fact. Returns the trace that the fact belongs to, if the connection is in an outage and the trace
-    /// recorded.
-    pub(super) fn record(&mut self, number: u32, at: Moment, fact: &Fact) -> Option<TraceId> {
+    /// Takes note of a fact, which comes when the whole stream is in this state. Returns the trace that the fact belongs to, if
+    /// the connection is in an outage and the trace recorded.
+    pub(super) fn record(&mut self, number: u32, state: State, at: Moment, fact: &Fact) -> Option<TraceId> {
+        self.in_outage &= !matches!(state, State::Live | State::Idle | State::Stopped);
         let mut connection = self.connections.remove(&number).unwrap_or_default();
         let before = connection.current();
         match fact {
@@ -142,22 +148,27 @@ impl Spans {
                     root.attempt = Some(self.maker.attempt(&root.span, start, target, (*number, *kind)));
                 }
             }
-            Notice::AttemptFailed { cause, detail, .. } => {
-                if let Some(root) = &mut connection.root {
-                    root.end_attempt(at.mono, Some((*cause, detail)));
-                }
+            Notice::Renewing { number } => {
+                // Beside the chain of outages, not in it: it may come in the middle of another connection's.
+                let last = self.last_root.clone().filter(SpanContext::is_sampled);
+                let link = last.map(|context| Link::new(context, vec![previous_outage()], 0));
+                let mut root = Root::new(at, self.maker.renewal(at.wall, link));
+                root.attempt = Some(self.maker.attempt(
+                    &root.span,
+                    at.wall,
+                    connection.target.as_ref(),
+                    (*number, AttemptKind::Planned),
+                ));
+                connection.renewal = Some(root);
+            }
+            Notice::AttemptFailed { cause, detail, .. } | Notice::RenewalFailed { cause, detail, .. } => {
+                connection.end_attempt(at.mono, *cause, detail);
             }
             Notice::Up { accepted, refused } => {
-                if let Some(root) = &mut connection.root {
-                    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-                    if let Some(attempt) = &root.attempt {
-                        attempt.set("feedwatch.subscriptions.accepted", count(*accepted));
-                        attempt.set("feedwatch.subscriptions.refused", count(*refused));
-                    }
-                    root.end_attempt(at.mono, None);
-                }
+                connection.succeed(at.mono, *accepted, *refused);
                 connection.end_root(at.mono, End::Live);
             }
+            Notice::Renewed { accepted, refused } => connection.succeed(at.mono, *accepted, *refused),
             Notice::Lost { cause, .. } if cause.is_outage() => self.open_root(connection, at, Some(*cause)),
             Notice::BackingOff { delay, failures, .. } => {
                 self.open_root(connection, at, None);
@@ -179,6 +190,8 @@ impl Spans {
             // outage. A cooldown has no span, each of its probes has a root; what waits at the gate of its host begins when it
             // is through. The rest happens to a live stream.
             Notice::Connected
+            | Notice::SuccessorConnected
+            | Notice::TakenOver { .. }
             | Notice::Lost { .. }
             | Notice::CoolingDown { .. }
             | Notice::Held { .. }
@@ -200,8 +213,8 @@ impl Spans {
             (None, Some(_)) => "loss",
             (None, None) => "start",
         };
-        // The stream's outage goes on as long as that of one connection does.
-        let in_outage = connection.outage.is_some() || self.connections.values().any(|other| other.outage.is_some());
+        // The stream's outage goes on as long as one of its connections is missing, be it one that has not begun.
+        let in_outage = std::mem::replace(&mut self.in_outage, true);
         let relation = if in_outage { same_outage() } else { previous_outage() };
         // Within an outage a sampler wants to know whether the root before was recorded; otherwise nobody could follow a link
         // to what was not.
@@ -212,22 +225,18 @@ impl Spans {
         self.last_root = Some(span.context());
         connection.outage = Some(span.context());
         connection.root = Some(Root {
-            anchor: Anchor::new(at),
-            span,
             cause,
-            attempts: 0,
-            attempt: None,
-            phase: None,
-            backoff: None,
-            peer: None,
+            ..Root::new(at, span)
         });
     }
 }
 
 impl OfConnection {
-    /// The trace of the outage that is under way; in a cooldown that of the root before it.
+    /// The trace of the outage that is under way, in a cooldown that of the root before it; or else that of a planned reconnect.
     fn current(&self) -> Option<TraceId> {
-        let context = self.outage.as_ref().filter(|context| context.is_sampled())?;
+        let renewal = || self.renewal.as_ref().map(|renewal| renewal.span.context());
+        let context = self.outage.clone().or_else(renewal);
+        let context = context.filter(SpanContext::is_sampled)?;
         TraceId::from_bytes(context.trace_id().to_bytes())
     }
 
@@ -235,7 +244,10 @@ impl OfConnection {
         if let TransportFact::Endpoint(endpoint) = fact {
             self.target = Some(maker.target(endpoint));
         }
-        let Some(root) = &mut self.root else { return };
+        // While a successor is dialled, or what was one, nothing else is.
+        let Some(root) = self.renewal.as_mut().or(self.root.as_mut()) else {
+            return;
+        };
         match fact {
             TransportFact::PhaseBegan(phase) => {
                 root.settle_phase(at.mono, None);
@@ -267,6 +279,36 @@ impl OfConnection {
         }
     }
 
+    /// The attempt under way has failed.
+    fn end_attempt(&mut self, now: Instant, cause: Cause, detail: &str) {
+        if let Some(mut renewal) = self.renewal.take() {
+            renewal.end_attempt(now, Some((cause, detail)));
+            renewal.end_renewal(now, "failed");
+            // That it was taken over makes the failure one of the outage.
+            if let Some(root) = &mut self.root {
+                root.cause = Some(cause);
+            }
+        } else if let Some(root) = &mut self.root {
+            root.end_attempt(now, Some((cause, detail)));
+        }
+    }
+
+    /// The attempt under way is live.
+    fn succeed(&mut self, now: Instant, accepted: usize, refused: usize) {
+        let Some(root) = self.renewal.as_mut().or(self.root.as_mut()) else {
+            return;
+        };
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        if let Some(attempt) = &root.attempt {
+            attempt.set("feedwatch.subscriptions.accepted", count(accepted));
+            attempt.set("feedwatch.subscriptions.refused", count(refused));
+        }
+        root.end_attempt(now, None);
+        if let Some(renewal) = self.renewal.take() {
+            renewal.end_renewal(now, "live");
+        }
+    }
+
     fn end_root(&mut self, now: Instant, end: End) {
         if let Some(root) = self.root.take() {
             root.end(now, end);
@@ -278,6 +320,19 @@ impl OfConnection {
 }
 
 impl Root {
+    fn new(at: Moment, span: Open) -> Self {
+        Self {
+            anchor: Anchor::new(at),
+            span,
+            cause: None,
+            attempts: 0,
+            attempt: None,
+            phase: None,
+            backoff: None,
+            peer: None,
+        }
+    }
+
     fn begin_phase(&mut self, maker: &Maker, now: Instant, to: Option<&Target>, which: DialPhase) {
         if let Some(attempt) = &self.attempt {
             self.phase = Some(Phase {
@@ -310,6 +365,12 @@ impl Root {
         if let Some(backoff) = self.backoff.take() {
             backoff.settle(self.anchor.wall(now), None);
         }
+    }
+
+    /// Of a planned reconnect, where its dial is over.
+    fn end_renewal(self, now: Instant, end: &'static str) {
+        self.span.set("feedwatch.renewal.end", end);
+        self.span.settle(self.anchor.wall(now), None);
     }
 
     /// A breaker that opens is an error; an outage that is over is none.

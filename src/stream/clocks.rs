@@ -45,6 +45,8 @@ pub(super) struct Clocks {
     unsent: Option<Deadline>,
     /// The answer to a change of subscriptions is awaited.
     answer: Option<Deadline>,
+    /// The answer to a close frame is awaited.
+    end: Option<Deadline>,
 }
 
 impl Clocks {
@@ -57,6 +59,7 @@ impl Clocks {
             unanswered: Unanswered::None,
             unsent: None,
             answer: None,
+            end: None,
         }
     }
 
@@ -112,9 +115,14 @@ impl Clocks {
         self.answer = Some(Deadline::new(later(now, self.limits.subscribe_timeout)));
     }
 
+    /// A close frame was sent, whose answer may take so long.
+    pub(super) fn hung_up(&mut self, now: Instant, limit: Duration) {
+        self.end = Some(Deadline::new(later(now, limit)));
+    }
+
     /// When the clocks want to be looked at next.
     pub(super) fn next(&self) -> Instant {
-        [self.silence, self.unsent, self.answer]
+        [self.silence, self.unsent, self.answer, self.end]
             .iter()
             .flatten()
             .map(Deadline::next)
@@ -132,6 +140,9 @@ impl Clocks {
         }
         if over(&mut self.unsent) {
             return Some(Due::Lost(Cause::SendTimeout, "the venue stopped reading"));
+        }
+        if over(&mut self.end) {
+            return Some(Due::Lost(Cause::Planned, "the venue did not answer the close frame"));
         }
         if over(&mut self.answer) {
             self.answer = None;
@@ -256,6 +267,17 @@ mod tests {
         assert_eq!(clocks.due(now + secs(7)), None, "the first look");
         assert_eq!(clocks.due(now + secs(7) + LOOK), Some(Due::AnswerOver));
         assert_eq!(clocks.due(now + secs(7) + LOOK), None);
+    }
+
+    #[test]
+    fn an_answer_to_a_close_frame_is_awaited_for_so_long() {
+        let (mut clocks, now) = clocks();
+        clocks.hung_up(now, secs(2));
+        assert_eq!((clocks.next(), clocks.due(now + secs(2))), (now + secs(2), None));
+        assert!(matches!(
+            clocks.due(now + secs(2) + LOOK),
+            Some(Due::Lost(Cause::Planned, _))
+        ));
     }
 
     #[test]

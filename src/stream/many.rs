@@ -177,6 +177,11 @@ where
         self.each(ReconnectingDataStream::reconnect);
     }
 
+    /// Replaces each connection without a gap, as [`ReconnectingDataStream::renew`] does.
+    pub fn renew(&mut self) {
+        self.each(ReconnectingDataStream::renew);
+    }
+
     /// Closes each breaker and clears the failure counts; those that were open dial now.
     pub fn reset_breaker(&mut self) {
         self.each(ReconnectingDataStream::reset_breaker);
@@ -240,13 +245,32 @@ where
         }
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<MarketEvent>> {
+    /// Its connections, the oldest first; what nothing is left for is none of them any more. To look at: what changes one of them
+    /// goes through the stream.
+    pub fn streams(&self) -> impl Iterator<Item = &ReconnectingDataStream<S, O>> {
+        self.members.iter().map(|member| &member.stream)
+    }
+
+    /// The next event of those that are `wanted`. Cancel-safe.
+    pub(super) async fn next_of(
+        &mut self,
+        wanted: impl Fn(&ReconnectingDataStream<S, O>) -> bool + Send,
+    ) -> Option<MarketEvent> {
+        poll_fn(|cx| self.poll_event(cx, &wanted)).await
+    }
+
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: &impl Fn(&ReconnectingDataStream<S, O>) -> bool,
+    ) -> Poll<Option<MarketEvent>> {
         while let Poll::Ready(Some(())) = self.leaving.poll_next_unpin(cx) {}
         let mut asked = 0;
         while asked < self.members.len() {
             let index = (self.turn + asked) % self.members.len();
             asked += 1;
-            let Some(member) = self.members.get_mut(index) else {
+            let member = self.members.get_mut(index).filter(|member| wanted(&member.stream));
+            let Some(member) = member else {
                 continue;
             };
             match member.poll_event(cx) {
@@ -323,7 +347,7 @@ where
     }
 
     async fn next_event(&mut self) -> Option<MarketEvent> {
-        poll_fn(|cx| self.poll_event(cx)).await
+        self.next_of(|_| true).await
     }
 
     fn exchange_name(&self) -> &'static str {

@@ -170,6 +170,21 @@ pub trait MarketDataStream: Send {
     /// The next `connect` is to the endpoint at this place among [`MarketDataStream::endpoints`].
     fn choose_endpoint(&mut self, _place: usize) {}
 
+    /// Asks the other side to end the connection. What still comes is yielded as before, then the end, within a time limit of its
+    /// own. `false` = there is no such way: what is still to come is lost when it is closed.
+    fn hang_up(&mut self) -> impl Future<Output = bool> + Send {
+        async { false }
+    }
+
+    /// One more stream to the same place, not connected: a driver connects it to replace this one without a gap. `None` = there
+    /// is only this one.
+    fn another(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// The phase that was under way when a `connect` was cut off by its deadline.
     fn dial_phase(&self) -> DialPhase {
         DialPhase::Connect

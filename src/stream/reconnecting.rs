@@ -1,6 +1,8 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
 mod endpoints;
+mod outcome;
+mod second;
 mod turn;
 
 use super::deadline::Deadline;
@@ -13,6 +15,7 @@ use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed, SubscriptionFailure};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
 use endpoints::Endpoints;
+use second::Second;
 use std::collections::VecDeque;
 use std::time::Instant;
 use turn::Wish;
@@ -73,6 +76,7 @@ use turn::Wish;
 /// ```
 pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver> {
     slot: Slot<S>,
+    second: Second<S>,
     venue: &'static str,
     supervisor: Supervisor,
     observer: O,
@@ -83,6 +87,9 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     events: VecDeque<MarketEvent>,
     /// The consumer knows of a loss, and not yet of its end.
     gap: bool,
+    /// Since when a successor is listened to: what it has received before counts from then on, or a fact would be told after a
+    /// later one.
+    succeeded: Option<Moment>,
     subscribing_since: Option<Instant>,
     /// When a live stream is stable or stale, if nothing comes that says otherwise.
     verdict: Option<Deadline>,
@@ -108,12 +115,14 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             venue: inner.exchange_name(),
             endpoints: Endpoints::new(inner.endpoints()),
             slot: Slot::new(inner),
+            second: Second::Unmade,
             supervisor: Supervisor::new(policy, seed),
             observer,
             wanted: false,
             subscriptions: Subscriptions::default(),
             events: VecDeque::new(),
             gap: false,
+            succeeded: None,
             subscribing_since: None,
             verdict: None,
             timer: Timer::default(),
@@ -163,10 +172,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             self.apply(Input::Idle, Moment::now());
         }
         self.apply(input, Moment::now());
-        while self.slot.is_busy() {
-            self.slot.next(false).await;
-            self.tell_panic();
-        }
+        tokio::join!(self.slot.settle(), self.second.settle());
+        self.tell_panic();
     }
 
     fn apply(&mut self, input: Input, now: Moment) {
@@ -175,7 +182,11 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             self.endpoints.take_note(&notice);
             match &notice {
                 Notice::AttemptFailed { .. } => self.leave_connection(now),
+                Notice::RenewalFailed { .. } => self.second.give_up(),
+                Notice::Renewed { .. } => self.take_over(now),
+                Notice::TakenOver { stage, .. } => self.go_on_with_successor(*stage),
                 Notice::Lost { cause, detail } => {
+                    self.finish_leaving();
                     self.leave_connection(now);
                     self.gap = true;
                     self.events.push_back(MarketEvent::Disconnected {
@@ -188,10 +199,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                     let instruments = self.instruments().cloned().collect();
                     self.events.push_back(MarketEvent::Reconnected { instruments });
                 }
-                Notice::Connected => self.subscribing_since = Some(now.mono),
+                Notice::Connected | Notice::SuccessorConnected => self.subscribing_since = Some(now.mono),
                 _ => {}
             }
-            let is_subscribing = matches!(notice, Notice::Connected);
+            let is_subscribing = matches!(notice, Notice::Connected | Notice::SuccessorConnected);
             self.observer.observe(now, &Fact::Supervisor(notice));
             if is_subscribing {
                 let began = TransportFact::PhaseBegan(DialPhase::Subscribe);
@@ -209,7 +220,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// What panicked has failed already, with the cause `internal`.
     fn tell_panic(&mut self) {
-        if let Some(message) = self.slot.take_panic() {
+        for message in [self.slot.take_panic(), self.second.take_panic()].into_iter().flatten() {
             let fact = Fact::Transport(TransportFact::Panicked { message });
             self.observer.observe(Moment::now(), &fact);
         }
@@ -238,109 +249,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Brings the supervisor into line with what the consumer asked for.
     fn follow_wishes(&mut self) {
         let idle = self.supervisor.state() == State::Idle;
-        if idle && self.wanted && self.subscriptions.is_wanted() && !self.slot.is_busy() {
+        let is_free = !self.slot.is_busy() && !self.second.is_busy();
+        if idle && self.wanted && self.subscriptions.is_wanted() && is_free {
             self.start(Moment::now());
         } else if !idle && !self.subscriptions.is_wanted() {
             self.apply(Input::Idle, Moment::now());
         }
-    }
-
-    fn on_outcome(&mut self, outcome: Outcome) {
-        let now = Moment::now();
-        match outcome {
-            Outcome::Connected(Ok(())) => self.apply(Input::Connected, now),
-            Outcome::Connected(Err(failure)) => {
-                let input = self.endpoints.judge(failure.clone(), now.mono);
-                self.apply(input, now);
-                self.leave_host_alone(&failure, now);
-            }
-            Outcome::Subscribed(result) => {
-                if let Some(since) = self.subscribing_since.take() {
-                    let took = now.mono.saturating_duration_since(since);
-                    let fact = TransportFact::PhaseEnded {
-                        phase: DialPhase::Subscribe,
-                        took,
-                    };
-                    self.observer.observe(now, &Fact::Transport(fact));
-                }
-                match result {
-                    Ok(answer) => {
-                        let input = Input::Subscribed {
-                            accepted: answer.accepted.len(),
-                            refused: answer.refused.len(),
-                        };
-                        self.on_answer(answer, now);
-                        self.apply(input, now);
-                    }
-                    Err(failure) => {
-                        self.tell_subscription_failure(now, failure.cause, self.subscriptions.desired());
-                        self.apply(Input::Failed(failure), now);
-                    }
-                }
-            }
-            Outcome::Changed(_, Ok(answer)) => self.on_answer(answer, now),
-            Outcome::Changed(instruments, Err(failure)) => {
-                self.tell_subscription_failure(now, failure.cause, instruments);
-                self.apply(Input::Failed(failure), now);
-            }
-            Outcome::Released => {}
-        }
-    }
-
-    fn on_answer(&mut self, answer: Subscribed, now: Moment) {
-        for (reason, instruments) in [
-            (SubscriptionFailure::Rejected, answer.refused.len()),
-            (SubscriptionFailure::Timeout, answer.unanswered.len()),
-        ] {
-            if instruments > 0 {
-                self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
-            }
-        }
-        self.subscriptions.accept(answer.accepted);
-        self.tell_subscriptions(now);
-    }
-
-    /// Takes note of what the connection yielded. `None`: the consumer is told through `events`, if at all.
-    fn on_event(&mut self, event: Option<MarketEvent>) -> Option<MarketEvent> {
-        match &event {
-            Some(MarketEvent::Frame(frame)) => {
-                if frame.is_data {
-                    self.apply(Input::Data, frame.received);
-                }
-                // A flood must not keep the verdict back: where there is always more to read, this is the second look.
-                self.judge(frame.received);
-            }
-            Some(MarketEvent::Reconnected { .. } | MarketEvent::Missed { .. }) => {}
-            Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
-            Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
-            Some(MarketEvent::Disconnected { cause, detail, .. }) => {
-                let failure = Failure::new(*cause).with_detail(detail.clone());
-                self.apply(Input::Failed(failure), Moment::now());
-                return None;
-            }
-            None => {
-                self.apply(Input::Failed(Cause::Eof.into()), Moment::now());
-                return None;
-            }
-        }
-        event
-    }
-
-    /// A venue may tell the end of markets that nobody here has asked for: only what was asked for is told on.
-    fn on_ended(&mut self, instruments: &[Instrument]) -> Option<MarketEvent> {
-        let ended = self.subscriptions.end(instruments);
-        if ended.is_empty() {
-            return None;
-        }
-        let now = Moment::now();
-        self.tell(
-            now,
-            DataFact::Ended {
-                instruments: ended.len(),
-            },
-        );
-        self.tell_subscriptions(now);
-        Some(MarketEvent::Ended { instruments: ended })
     }
 
     /// When to look whether the stream has become stable or stale.
@@ -359,7 +273,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         let now = Moment::now();
         match action {
             _ if self.minds_wish(action, now) => {}
-            Action::Receive { .. } => self.judge(now),
+            Action::Receive { .. } => {
+                self.judge(now);
+                self.renew_if_due(now);
+            }
             Action::Wait { due } if due <= now.mono => self.dial(Input::Elapsed, now),
             // Its turn has come: it is asked for once more when the dial begins.
             Action::Connect { .. } => {}
@@ -371,7 +288,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn begin(&mut self, action: Action) {
         match action {
             _ if self.slot.is_busy() => {}
-            // Closing the last connection may have taken a while; that is not the dial's time.
+            // Closing the last connection, or the one before it, may have taken a while; that is not the dial's time.
+            Action::Connect { .. } if self.second.is_busy() => {}
             Action::Connect { .. } => {
                 let now = Moment::now();
                 if self.may_leave(now) {
@@ -419,17 +337,23 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
     async fn next_event(&mut self) -> Option<MarketEvent> {
         loop {
             self.follow_wishes();
+            self.follow_renewal();
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
             let action = self.supervisor.action();
             self.begin(action);
+            self.begin_successor();
             let due = match action {
                 Action::Stop => return None,
                 // An operation ends by itself at its deadline, and nothing is read meanwhile. The next dial also waits until
                 // the last connection is closed.
                 _ if self.slot.is_busy() => None,
-                Action::Receive { deadline } => self.watch(deadline).into_iter().chain(self.turn_due()).min(),
+                Action::Receive { deadline } => {
+                    let verdict = self.watch(deadline);
+                    let other = self.turn_due().into_iter().chain(self.renewal_due());
+                    verdict.into_iter().chain(other).min()
+                }
                 Action::Wait { due } => self.turn_due().or(Some(due)),
                 Action::Connect { .. } => self.turn_due(),
                 Action::Subscribe { .. } | Action::Idle => None,
@@ -437,12 +361,19 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             if let Some(due) = due {
                 self.timer.arm(due);
             }
-            let receiving = matches!(action, Action::Receive { .. });
+            // What the connection before still brings comes first.
+            let receiving = matches!(action, Action::Receive { .. }) && !self.second.is_leaving();
             let waiting = due.is_some() && matches!(action, Action::Wait { .. });
-            // In order: what is under way, what is there to read, and only then what is due, so that after a pause the data that
-            // waits in the socket is not taken for silence.
+            // In order: what is under way, beside a flood of data first; what is there to read, and only then what is due, so that
+            // after a pause the data that waits in the socket is not taken for silence.
             tokio::select! {
                 biased;
+                step = self.second.next() => {
+                    self.tell_panic();
+                    if let Some(event) = self.on_second(step) {
+                        return Some(event);
+                    }
+                }
                 step = self.slot.next(receiving) => {
                     self.tell_panic();
                     match step {

@@ -25,6 +25,7 @@ pub(super) enum Task {
     Subscribe(Vec<Instrument>),
     /// On a live connection.
     Change(Change),
+    HangUp,
 }
 
 /// What an operation came to.
@@ -33,6 +34,8 @@ pub(super) enum Outcome {
     Subscribed(Result<Subscribed, Failure>),
     /// A change of subscriptions of so many instruments was sent on the open connection.
     Changed(usize, Result<Subscribed, Failure>),
+    /// Whether what still comes is yielded.
+    HungUp(bool),
     /// The connection is closed, or the operation was given up.
     Released,
 }
@@ -75,6 +78,14 @@ impl<S: MarketDataStream + 'static> Slot<S> {
             place: Place::AtHand(stream),
             panic: None,
             has_panicked: false,
+        }
+    }
+
+    /// The stream, unless something is under way.
+    pub(super) const fn at_hand(&self) -> Option<&S> {
+        match &self.place {
+            Place::AtHand(stream) => Some(stream),
+            Place::Busy(..) | Place::Closing(_) | Place::Moving => None,
         }
     }
 
@@ -160,6 +171,13 @@ impl<S: MarketDataStream + 'static> Slot<S> {
         }
     }
 
+    /// Waits until nothing is under way.
+    pub(super) async fn settle(&mut self) {
+        while self.is_busy() {
+            self.next(false).await;
+        }
+    }
+
     /// What a panic said of which nobody has been told: at most one for each connection.
     pub(super) fn take_panic(&mut self) -> Option<String> {
         self.panic.take()
@@ -179,6 +197,7 @@ impl Task {
             Self::Connect(_) => Outcome::Connected(Err(panicked())),
             Self::Subscribe(_) => Outcome::Subscribed(Err(panicked())),
             Self::Change(change) => Outcome::Changed(change.instruments(), Err(panicked())),
+            Self::HangUp => Outcome::HungUp(false),
         }
     }
 }
@@ -200,6 +219,7 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
             let result = by(deadline, stream.subscribe(&instruments)).await;
             Outcome::Subscribed(result.unwrap_or_else(|| Err(too_late(DialPhase::Subscribe))))
         }
+        Task::HangUp => Outcome::HungUp(by(deadline, stream.hang_up()).await.unwrap_or(false)),
         Task::Change(change) => {
             let instruments = change.instruments();
             let Change { added, removed } = change;

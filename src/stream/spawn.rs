@@ -1,15 +1,17 @@
 //! A stream on a task of its own, which keeps it alive whatever its consumer does.
 
 mod lag;
+mod spawned;
 
 use super::handoff::{self, Consumer, HandOff, Producer};
-use super::{MarketDataStream, Observer, ReconnectingDataStream};
+use super::{ManyConnections, MarketDataStream, Observer, ReconnectingDataStream};
 use crate::clock::Moment;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
-use crate::supervise::{Policy, State};
+use crate::supervise::Policy;
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 use lag::Lag;
+use spawned::{Order, Spawned};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -49,19 +51,60 @@ impl<S: MarketDataStream + 'static, O: Observer + 'static> ReconnectingDataStrea
     ///
     /// Outside a tokio runtime.
     pub fn spawn(self, hand_off: HandOff) -> StreamHandle {
-        let venue = self.exchange_name();
-        let cells = self.observer().attach_queue(hand_off.max_events.max(1));
-        let (producer, consumer) = handoff::queue(hand_off, cells);
-        let (commands, received) = mpsc::channel(COMMANDS);
-        StreamHandle {
-            venue,
-            events: consumer,
-            commands: Some(commands),
-            _task: tokio::spawn(async {
-                let stream = run(self, received, producer).await;
-                Box::new(stream) as Box<dyn Send>
-            }),
-        }
+        start(self, hand_off)
+    }
+}
+
+impl<S, O, F> ManyConnections<S, O, F>
+where
+    S: MarketDataStream + 'static,
+    O: Observer + 'static,
+    F: FnMut(u32) -> ReconnectingDataStream<S, O> + Send + 'static,
+{
+    /// Runs the stream on a task of its own, all of its connections: as [`ReconnectingDataStream::spawn`].
+    ///
+    /// Where the queue is full and nothing may be dropped, those that are live are read no more; the others dial on.
+    ///
+    /// ```
+    /// use feedwatch::ReconnectionConfig;
+    /// use feedwatch::market::{Instrument, MarketEvent};
+    /// use feedwatch::stream::{HandOff, ManyConnections, MarketDataStream, ReconnectingDataStream};
+    /// use futures_util::StreamExt;
+    ///
+    /// async fn watch<S: MarketDataStream + 'static>(dial: impl Fn() -> S + Send + 'static, all: &[Instrument]) {
+    ///     let make = move |_number| ReconnectingDataStream::new(dial(), ReconnectionConfig::default());
+    ///     let mut stream = ManyConnections::new(500, make);
+    ///     let _ = stream.subscribe(all).await;
+    ///     let mut events = stream.spawn(HandOff::default());
+    ///     while let Some(event) = events.next().await {
+    ///         if let MarketEvent::Disconnected { instruments, .. } = event {
+    ///             println!("throw {} books away", instruments.len());
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn spawn(self, hand_off: HandOff) -> StreamHandle {
+        start(self, hand_off)
+    }
+}
+
+fn start<S: Spawned + 'static>(stream: S, hand_off: HandOff) -> StreamHandle {
+    let venue = stream.exchange_name();
+    let cells = stream.attach_queue(hand_off.max_events.max(1));
+    let (producer, consumer) = handoff::queue(hand_off, cells);
+    let (commands, received) = mpsc::channel(COMMANDS);
+    StreamHandle {
+        venue,
+        events: consumer,
+        commands: Some(commands),
+        _task: tokio::spawn(async {
+            let stream = run(stream, received, producer).await;
+            Box::new(stream) as Box<dyn Send>
+        }),
     }
 }
 
@@ -190,19 +233,24 @@ impl StreamControl {
         self.send(Command::Unsubscribe(instruments.to_vec())).await
     }
 
-    /// As [`ReconnectingDataStream::reconnect`].
+    /// As [`ReconnectingDataStream::reconnect`], of each connection.
     pub async fn reconnect(&self) -> Result<(), Failure> {
-        self.send(Command::Reconnect).await
+        self.send(Command::Order(Order::Reconnect)).await
     }
 
-    /// As [`ReconnectingDataStream::reset_breaker`].
+    /// As [`ReconnectingDataStream::renew`], of each connection.
+    pub async fn renew(&self) -> Result<(), Failure> {
+        self.send(Command::Order(Order::Renew)).await
+    }
+
+    /// As [`ReconnectingDataStream::reset_breaker`], of each connection.
     pub async fn reset_breaker(&self) -> Result<(), Failure> {
-        self.send(Command::ResetBreaker).await
+        self.send(Command::Order(Order::ResetBreaker)).await
     }
 
-    /// As [`ReconnectingDataStream::set_policy`].
+    /// As [`ReconnectingDataStream::set_policy`], of each connection.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), Failure> {
-        self.send(Command::Policy(Box::new(policy))).await
+        self.send(Command::Order(Order::Policy(Box::new(policy)))).await
     }
 
     async fn send(&self, command: Command) -> Result<(), Failure> {
@@ -217,27 +265,23 @@ impl StreamControl {
 enum Command {
     Subscribe(Vec<Instrument>),
     Unsubscribe(Vec<Instrument>),
-    Reconnect,
-    ResetBreaker,
-    Policy(Box<Policy>),
+    Order(Order),
 }
 
 /// Receives until the handle is closed or dropped. The queue is over when this is.
-async fn run<S: MarketDataStream + 'static, O: Observer>(
-    mut stream: ReconnectingDataStream<S, O>,
-    mut commands: mpsc::Receiver<Command>,
-    events: Producer,
-) -> ReconnectingDataStream<S, O> {
+async fn run<S: Spawned>(mut stream: S, mut commands: mpsc::Receiver<Command>, events: Producer) -> S {
     // Spawning it is asking for a connection. This and the other wishes never fail.
     let _ = stream.connect().await;
     let mut lag = Lag::default();
     loop {
         // Only what a live connection yields is held up: one that was lost is dialled again.
-        let may_read = events.has_room() || (stream.state() != State::Live && events.has_spare());
-        let news = match may_read {
-            true if !lag.is_held_up() => None,
-            true => lag.reading(Moment::now().mono),
-            false => lag.held_up(Moment::now().mono),
+        let has_room = events.has_room();
+        let may_look = has_room || events.has_spare();
+        let is_held_up = !(has_room || (may_look && !stream.has_live()));
+        let news = match is_held_up {
+            false if !lag.is_held_up() => None,
+            false => lag.reading(Moment::now().mono),
+            true => lag.held_up(Moment::now().mono),
         };
         if let Some(fact) = news {
             stream.tell(Moment::now(), fact);
@@ -248,12 +292,12 @@ async fn run<S: MarketDataStream + 'static, O: Observer>(
                 Some(command) => apply(&mut stream, command).await,
                 None => break,
             },
-            event = stream.next_event(), if may_read => match event {
+            event = next(&mut stream, has_room), if may_look => match event {
                 Some(event) => hand_over(&stream, &events, &mut lag, event),
                 None => break,
             },
-            () = events.room(), if !may_read => {}
-            () = until(lag.due()), if !may_read => {}
+            () = events.room(), if !has_room => {}
+            () = until(lag.due()), if is_held_up => {}
         }
     }
     stream.close().await;
@@ -263,12 +307,15 @@ async fn run<S: MarketDataStream + 'static, O: Observer>(
     stream
 }
 
-fn hand_over<S: MarketDataStream + 'static, O: Observer>(
-    stream: &ReconnectingDataStream<S, O>,
-    events: &Producer,
-    lag: &mut Lag,
-    event: MarketEvent,
-) {
+async fn next<S: Spawned>(stream: &mut S, has_room: bool) -> Option<MarketEvent> {
+    if has_room {
+        stream.next_event().await
+    } else {
+        stream.next_of_others().await
+    }
+}
+
+fn hand_over<S: Spawned>(stream: &S, events: &Producer, lag: &mut Lag, event: MarketEvent) {
     let event = match event {
         // The clock is read for what comes seldom.
         MarketEvent::Disconnected { .. } => lag.explain(event, Moment::now().mono),
@@ -291,10 +338,7 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn apply<S: MarketDataStream + 'static, O: Observer>(
-    stream: &mut ReconnectingDataStream<S, O>,
-    command: Command,
-) {
+async fn apply<S: Spawned>(stream: &mut S, command: Command) {
     match command {
         Command::Subscribe(instruments) => {
             let _ = stream.subscribe(&instruments).await;
@@ -302,8 +346,6 @@ async fn apply<S: MarketDataStream + 'static, O: Observer>(
         Command::Unsubscribe(instruments) => {
             let _ = stream.unsubscribe(&instruments).await;
         }
-        Command::Reconnect => stream.reconnect(),
-        Command::ResetBreaker => stream.reset_breaker(),
-        Command::Policy(policy) => stream.set_policy(*policy),
+        Command::Order(order) => stream.obey(order),
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Subscriptions {
     changed: bool,
     /// What this connection has in effect.
     active: BTreeSet<Instrument>,
+    /// What its successor was asked for.
+    of_successor: BTreeSet<Instrument>,
 }
 
 /// What an open connection is to be asked for.
@@ -61,6 +63,19 @@ impl Subscriptions {
         self.desired.iter().cloned().collect()
     }
 
+    /// Everything, for a connection that is to take over.
+    pub(super) fn request_of_successor(&mut self) -> Vec<Instrument> {
+        self.of_successor.clone_from(&self.desired);
+        self.desired.iter().cloned().collect()
+    }
+
+    /// The successor is the connection now. What was asked for since it was asked is still to be.
+    pub(super) fn succeed(&mut self) {
+        self.requested = std::mem::take(&mut self.of_successor);
+        self.active.clear();
+        self.changed = true;
+    }
+
     /// What has changed since the connection was asked; from now on it has been asked for that, too.
     pub(super) fn request_change(&mut self) -> Option<Change> {
         if !std::mem::take(&mut self.changed) {
@@ -92,6 +107,7 @@ impl Subscriptions {
         for instrument in &ended {
             self.requested.remove(instrument);
             self.active.remove(instrument);
+            self.of_successor.remove(instrument);
         }
         ended
     }
@@ -155,6 +171,28 @@ mod tests {
         subscriptions.take_back(&instruments(&["a"]));
         subscriptions.accept(instruments(&["a"]));
         assert_eq!(subscriptions.active(), 0);
+    }
+
+    #[test]
+    fn a_successor_is_asked_for_everything_and_then_for_what_has_changed_since() {
+        let mut subscriptions = live(&["a", "b", "d"]);
+        assert_eq!(subscriptions.request_of_successor(), instruments(&["a", "b", "d"]));
+        subscriptions.want(&instruments(&["c"]));
+        subscriptions.take_back(&instruments(&["a"]));
+        let change = Change {
+            added: instruments(&["c"]),
+            removed: instruments(&["a"]),
+        };
+        assert_eq!(
+            subscriptions.request_change().as_ref(),
+            Some(&change),
+            "on the one before"
+        );
+        subscriptions.end(&instruments(&["d"]));
+        subscriptions.succeed();
+        subscriptions.accept(instruments(&["a", "b", "d"]));
+        assert_eq!((subscriptions.desired(), subscriptions.active()), (2, 1));
+        assert_eq!(subscriptions.request_change(), Some(change));
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
     endpoint: Endpoint,
     endpoints: Vec<Endpoint>,
     options: watch::Receiver<TransportOptions>,
-    dialler: D,
+    dialler: Arc<D>,
     access: watch::Receiver<Access>,
     observer: Arc<dyn Observer>,
     cells: Arc<StreamCells>,
@@ -133,7 +133,7 @@ impl WebSocketStream {
             endpoints: vec![endpoint.clone()],
             endpoint,
             options: watch::channel(options).1,
-            dialler: TcpDialler::default(),
+            dialler: Arc::new(TcpDialler::default()),
             access: watch::channel(Access::new(trust)).1,
             observer,
             instruments: cells.instrument_clocks(),
@@ -152,7 +152,7 @@ impl<D: Dialler> WebSocketStream<D> {
             endpoint: self.endpoint,
             endpoints: self.endpoints,
             options: self.options,
-            dialler,
+            dialler: Arc::new(dialler),
             access: self.access,
             observer: self.observer,
             cells: self.cells,
@@ -213,7 +213,7 @@ impl<D: Dialler> WebSocketStream<D> {
 
         let phase = self.enter(DialPhase::Connect);
         let head_start = self.options.borrow().connect_attempt_delay;
-        let connected = candidates::connect(&self.dialler, addresses, head_start).await;
+        let connected = candidates::connect(&*self.dialler, addresses, head_start).await;
         if let Ok((_, address)) = &connected {
             self.tell(TransportFact::Peer(*address));
         }
@@ -366,6 +366,29 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
         if let Some(endpoint) = self.endpoints.get(place) {
             self.endpoint = endpoint.clone();
         }
+    }
+
+    async fn hang_up(&mut self) -> bool {
+        match &mut self.connection {
+            Some(connection) => connection.hang_up().await,
+            None => false,
+        }
+    }
+
+    fn another(&self) -> Option<Self> {
+        Some(Self {
+            venue: self.venue,
+            endpoint: self.endpoint.clone(),
+            endpoints: self.endpoints.clone(),
+            options: self.options.clone(),
+            dialler: Arc::clone(&self.dialler),
+            access: self.access.clone(),
+            observer: Arc::clone(&self.observer),
+            cells: Arc::clone(&self.cells),
+            instruments: Arc::clone(&self.instruments),
+            phase: DialPhase::Resolve,
+            connection: None,
+        })
     }
 
     fn dial_phase(&self) -> DialPhase {

@@ -48,6 +48,11 @@ impl Backoff {
         wait.saturating_add(from_nanos(wait.as_nanos() as f64 * self.random_share(random)))
     }
 
+    /// `wait` made shorter by such a share: for what must come before a moment, and of many not at once.
+    pub fn shorten(&self, wait: Duration, random: f64) -> Duration {
+        from_nanos(wait.as_nanos() as f64 * (1.0 - self.random_share(random))).min(wait)
+    }
+
     fn random_share(&self, random: f64) -> f64 {
         let jitter = if self.jitter.is_nan() {
             0.0

@@ -33,6 +33,28 @@ pub enum Action {
     Stop,
 }
 
+/// What to do beside receiving: how a live connection is replaced before it ends, without a gap. Derived from the phase as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// Nothing: the stream is not live, or its breaker is not closed, or nobody wants another connection.
+    None,
+    /// Wait, then say [`Input::Renew`] when it is this stream's turn.
+    Wait {
+        /// When another connection is due.
+        due: Instant,
+    },
+    /// Dial another connection, and say [`Input::SuccessorConnected`] or [`Input::SuccessorFailed`] by the deadline.
+    Connect {
+        /// When the dial has failed.
+        deadline: Instant,
+    },
+    /// Subscribe on it, and say [`Input::SuccessorSubscribed`] or [`Input::SuccessorFailed`] by the deadline.
+    Subscribe {
+        /// When the subscription has failed.
+        deadline: Instant,
+    },
+}
+
 /// What happened outside.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -69,6 +91,19 @@ pub enum Input {
     Policy(Box<Policy>),
     /// Reconnect now. No effect unless the breaker is closed: reset it first.
     Reconnect,
+    /// Replace the connection while it lives. No effect unless live with a closed breaker, nor while that is under way.
+    Renew,
+    /// The upgrade of the successor was answered.
+    SuccessorConnected,
+    /// The subscriptions on the successor were answered: it takes over.
+    SuccessorSubscribed {
+        /// Instruments in effect.
+        accepted: usize,
+        /// Instruments left out or refused.
+        refused: usize,
+    },
+    /// The successor cannot go live. The connection stays.
+    SuccessorFailed(Failure),
     /// Close the breaker and clear the failure count; if it was open, dial now.
     ResetBreaker,
     /// End for good.

@@ -1,18 +1,15 @@
 //! The supervisor of one connection.
 
-use super::phase::{Live, Phase};
+use super::phase::{Live, Phase, Successor};
 use super::{
-    Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State,
-    Transition, later,
+    Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State, later,
 };
-use crate::market::{Cause, Failure};
+use crate::market::Cause;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// A longer `Retry-After` than this is not honoured in full: nobody means it.
 pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(3 * 24 * 3600);
-/// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
-pub(super) const FORBIDDEN_IN_A_ROW: u32 = 3;
 
 /// Decides for one connection. See the module's page.
 ///
@@ -33,17 +30,17 @@ pub(super) const FORBIDDEN_IN_A_ROW: u32 = 3;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Supervisor {
-    policy: Policy,
-    random: fastrand::Rng,
-    phase: Phase,
-    breaker: CircuitBreaker,
+    pub(super) policy: Policy,
+    pub(super) random: fastrand::Rng,
+    pub(super) phase: Phase,
+    pub(super) breaker: CircuitBreaker,
     /// Dials since the stream was last live.
-    attempts: u32,
+    pub(super) attempts: u32,
     ever_dialled: bool,
-    forbidden_in_a_row: u32,
+    pub(super) forbidden_in_a_row: u32,
     /// After a loss for want of data, going live is not enough to be stable: data must come, or a dead venue would be
     /// redialled for ever and never trip.
-    needs_data: bool,
+    pub(super) needs_data: bool,
     /// The wait that was under way when there was nothing left to subscribe to: the venue is left alone all the same.
     not_before: Option<Instant>,
 }
@@ -94,7 +91,7 @@ impl Supervisor {
                 } else {
                     None
                 };
-                self.end(Cause::Planned, "nothing is left to subscribe to".into(), &mut notices);
+                self.end_all(Cause::Planned, "nothing is left to subscribe to", &mut notices);
                 self.phase = Phase::Idle;
                 notices.push(Notice::Idle);
             }
@@ -102,15 +99,19 @@ impl Supervisor {
                 self.phase = Phase::Subscribing { since: now };
                 notices.push(Notice::Connected);
             }
-            (Input::Subscribed { accepted, refused }, Phase::Subscribing { .. }) => {
+            (Input::Subscribed { accepted, refused }, Phase::Subscribing { since }) => {
                 self.attempts = 0;
                 self.forbidden_in_a_row = 0;
                 self.phase = Phase::Live(Live {
                     since: now,
+                    born: since,
+                    chance: self.random.f64(),
                     data_clock: now,
                     has_data: false,
                     stable: false,
                     stale: false,
+                    successor: Successor::None,
+                    failed_successors: 0,
                 });
                 notices.push(Notice::Up { accepted, refused });
             }
@@ -122,7 +123,11 @@ impl Supervisor {
             (Input::Elapsed, phase) => self.elapsed(phase, now, &mut notices),
             (Input::Held { due }, phase) => self.hold(phase, due, now, &mut notices),
             (Input::Policy(policy), _) => {
+                let had_age = self.policy.max_connection_age.is_some();
                 self.policy = *policy;
+                if had_age && self.policy.max_connection_age.is_none() {
+                    self.forget_age();
+                }
                 notices.push(Notice::Policy {
                     threshold: self.policy.max_consecutive_failures,
                     stale_after: self.policy.stale_after,
@@ -130,6 +135,14 @@ impl Supervisor {
                 });
             }
             (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
+            (Input::Renew, Phase::Live(live)) => self.renew(live, now, &mut notices),
+            (Input::SuccessorConnected, Phase::Live(live)) => self.successor_connected(live, now, &mut notices),
+            (Input::SuccessorSubscribed { accepted, refused }, Phase::Live(live)) => {
+                self.take_over(live, (accepted, refused), &mut notices);
+            }
+            (Input::SuccessorFailed(failure), Phase::Live(live)) => {
+                self.successor_failed(live, &failure, now, &mut notices);
+            }
             (Input::ResetBreaker, phase) => self.reset(phase, now, &mut notices),
             (Input::Stop, _) => self.stop(Cause::Shutdown, &mut notices),
             (Input::Retire, _) => self.stop(Cause::Reload, &mut notices),
@@ -194,7 +207,7 @@ impl Supervisor {
     }
 
     fn stop(&mut self, cause: Cause, notices: &mut Notices) {
-        self.end(cause, Cow::Borrowed(""), notices);
+        self.end_all(cause, "", notices);
         self.phase = Phase::Stopped;
         notices.push(Notice::Stopped);
     }
@@ -220,7 +233,7 @@ impl Supervisor {
         notices.push(Notice::Held { due, state });
     }
 
-    const fn wait(&mut self, due: Instant, kind: AttemptKind) {
+    pub(super) const fn wait(&mut self, due: Instant, kind: AttemptKind) {
         self.phase = Phase::Waiting { due, kind };
     }
 
@@ -317,13 +330,21 @@ impl Supervisor {
 
     fn reconnect(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
         if self.breaker.state() == BreakerState::Closed && !matches!(phase, Phase::Idle) {
-            self.end(Cause::Forced, "a reconnect was asked for".into(), notices);
+            self.end_all(Cause::Forced, "a reconnect was asked for", notices);
             self.dial(AttemptKind::Forced, now, notices);
         }
     }
 
+    /// Reports the end of what this side ends on purpose: what is under way, and what was to take its place.
+    fn end_all(&self, cause: Cause, detail: &'static str, notices: &mut Notices) {
+        if let Phase::Live(live) = self.phase {
+            notices.extend(live.successor.stage().map(|stage| Notice::given_up(stage, cause)));
+        }
+        self.end(cause, detail.into(), notices);
+    }
+
     /// Reports the end of what is under way.
-    fn end(&self, cause: Cause, detail: Cow<'static, str>, notices: &mut Notices) {
+    pub(super) fn end(&self, cause: Cause, detail: Cow<'static, str>, notices: &mut Notices) {
         let stage = match self.phase {
             Phase::Connecting { .. } => Stage::Connect,
             Phase::Subscribing { .. } => Stage::Subscribe,
@@ -340,75 +361,5 @@ impl Supervisor {
             cause: cause.of_attempt(),
             detail,
         });
-    }
-
-    /// A fatal cause trips at once where this was the last endpoint that was left.
-    fn fail(&mut self, failure: &Failure, was_last: bool, now: Instant, notices: &mut Notices) {
-        let cause = self.judge(failure);
-        self.needs_data |= cause == Cause::Stale;
-        self.end(cause, failure.detail.clone(), notices);
-
-        let retry_after = failure.retry_after.unwrap_or_default();
-        let excessive = cause.is_failure() && retry_after > self.policy.retry_after_max;
-        let floor = retry_after
-            .min(if excessive {
-                RETRY_AFTER_CAP
-            } else {
-                self.policy.retry_after_max
-            })
-            .max(cause.least_delay());
-        let cooldown = self
-            .policy
-            .backoff()
-            .lengthen(self.policy.circuit_breaker_cooldown, self.random.f64())
-            .max(floor);
-        let opened = if cause.is_failure() {
-            let threshold = self.policy.max_consecutive_failures;
-            self.breaker
-                .fail(threshold, (was_last && cause.is_fatal()) || excessive, cooldown, now)
-        } else {
-            self.breaker.abandon_probe(cooldown, now)
-        };
-        if let Some(
-            transition @ Transition {
-                to: BreakerState::Open { until },
-                ..
-            },
-        ) = opened
-        {
-            self.wait(until, AttemptKind::Backoff);
-            notices.push(Notice::Breaker(transition));
-        } else {
-            let delay = self
-                .policy
-                .backoff()
-                .delay(self.breaker.failures(), self.random.f64())
-                .max(floor);
-            let due = later(now, delay);
-            self.wait(due, AttemptKind::Backoff);
-            notices.push(Notice::BackingOff {
-                delay,
-                due,
-                failures: self.breaker.failures(),
-            });
-        }
-    }
-
-    /// The cause as it counts: one that can happen in this phase, and the third 403 in a row as `unauthorized`.
-    fn judge(&mut self, failure: &Failure) -> Cause {
-        if matches!(self.phase, Phase::Live(_)) {
-            return failure.cause.of_loss();
-        }
-        let forbidden = failure.status == Some(403);
-        self.forbidden_in_a_row = if forbidden {
-            self.forbidden_in_a_row.saturating_add(1)
-        } else {
-            0
-        };
-        if self.forbidden_in_a_row >= FORBIDDEN_IN_A_ROW {
-            Cause::Unauthorized
-        } else {
-            failure.cause.of_attempt()
-        }
     }
 }

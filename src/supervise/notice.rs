@@ -18,7 +18,7 @@ pub enum AttemptKind {
     Probe,
     /// Asked for: a reconnect, or a reset of the breaker.
     Forced,
-    /// After the stream had nothing to subscribe to.
+    /// After the stream had nothing to subscribe to, or to replace a connection while it lives.
     Planned,
 }
 
@@ -123,6 +123,39 @@ pub enum Notice {
         /// A sentence for the log.
         detail: Cow<'static, str>,
     },
+    /// Another connection is dialled, beside the one that is live: a dial of the kind [`AttemptKind::Planned`].
+    Renewing {
+        /// Counts the dials of this renewal: 1, 2, ...
+        number: u32,
+    },
+    /// The upgrade of the successor was answered; the subscriptions are sent.
+    SuccessorConnected,
+    /// The dial of the successor is over, without success, and the connection stays. No failure of the stream.
+    RenewalFailed {
+        /// How far it came.
+        stage: Stage,
+        /// Why it failed.
+        cause: Cause,
+        /// A sentence for the log.
+        detail: Cow<'static, str>,
+        /// When the next one is due; `None` = the renewal is given up.
+        due: Option<Instant>,
+    },
+    /// The successor is live and takes over: the stream is live as it was, and the connection before is lost on purpose, with
+    /// the cause `planned`.
+    Renewed {
+        /// Instruments in effect.
+        accepted: usize,
+        /// Instruments that the venue left out or refused.
+        refused: usize,
+    },
+    /// The connection was lost while its successor was dialled: that dial is now the one that ends the outage.
+    TakenOver {
+        /// How far it has come.
+        stage: Stage,
+        /// The failures in a row.
+        failures: u32,
+    },
     /// Live, and no data for `stale_after`.
     Stale,
     /// Data again after [`Notice::Stale`].
@@ -177,6 +210,10 @@ impl Notice {
             Self::Attempt { .. } => Some(State::Connecting),
             Self::Connected => Some(State::Subscribing),
             Self::Up { .. } => Some(State::Live),
+            Self::TakenOver { stage, .. } => Some(match stage {
+                Stage::Connect => State::Connecting,
+                Stage::Subscribe => State::Subscribing,
+            }),
             Self::BackingOff { .. } => Some(State::BackingOff),
             Self::CoolingDown { .. }
             | Self::Breaker(Transition {
@@ -189,6 +226,10 @@ impl Notice {
             Self::AttemptFailed { .. }
             | Self::Stable
             | Self::Lost { .. }
+            | Self::Renewing { .. }
+            | Self::SuccessorConnected
+            | Self::RenewalFailed { .. }
+            | Self::Renewed { .. }
             | Self::Stale
             | Self::Fresh
             | Self::Reset

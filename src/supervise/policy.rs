@@ -63,6 +63,9 @@ pub struct Policy {
     pub on_stale: OnStale,
     /// An instrument without data for so long, on a live connection, is counted as stale; `None` = never.
     pub instrument_stale_after: Option<Duration>,
+    /// No connection that can be replaced gets older: before that, less a random share of it of at most `jitter`, another one is
+    /// made, and takes over; `None` = never.
+    pub max_connection_age: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -81,6 +84,7 @@ impl Default for Policy {
             stale_after: None,
             on_stale: OnStale::Report,
             instrument_stale_after: None,
+            max_connection_age: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which of a stream's endpoints is dialled next. As pure as the supervisor.
 
-use super::machine::{FORBIDDEN_IN_A_ROW, RETRY_AFTER_CAP};
+use super::failing::FORBIDDEN_IN_A_ROW;
+use super::machine::RETRY_AFTER_CAP;
 use super::{BreakerState, Input, Notice, later};
 use crate::market::Failure;
 use std::time::{Duration, Instant};
@@ -86,7 +87,11 @@ impl Rotation {
             Notice::AttemptFailed { cause, .. } | Notice::Lost { cause, .. } if cause.is_failure() => {
                 self.moves = self.endpoints.len() > 1;
             }
-            Notice::Up { .. } => self.forgive(),
+            // Live stays, also where a successor under way ended the outage.
+            Notice::Up { .. } => {
+                self.moves = false;
+                self.forgive();
+            }
             Notice::Breaker(moved) if matches!(moved.to, BreakerState::Open { .. }) => self.forgive(),
             _ => {}
         }

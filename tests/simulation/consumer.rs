@@ -3,14 +3,14 @@
 use super::chance::{millis, pick};
 use super::journal::Journal;
 use super::ledger::Ledger;
+use super::network::Host;
 use super::promise::Promise;
-use super::stream::Stream;
+use super::stream::{self, Stream};
 use fastrand::Rng;
 use feedwatch::clock::Moment;
 use feedwatch::market::{Instrument, MarketEvent};
 use feedwatch::metrics::StreamCells;
-use feedwatch::stream::MarketDataStream;
-use feedwatch::supervise::{BreakerState, State};
+use feedwatch::supervise::{Policy, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -24,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 const TOKENS: u64 = 8;
 /// So many looks without news are let pass.
 const SPARED: u32 = 30;
+
+/// Where the network has been well for so long, all that was sent on a connection has arrived by now.
+const WELL: Duration = Duration::from_secs(5);
 
 /// More looks at a stream at one instant than any flood of frames here brings about.
 const TOO_MANY: u32 = 10_000;
@@ -61,6 +64,7 @@ pub(crate) struct Consumer {
     pub(crate) stream: Stream,
     pub(crate) cells: Arc<StreamCells>,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) hosts: Vec<Arc<Host>>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) rng: Rng,
     /// What it wants, for others to see.
@@ -69,6 +73,12 @@ pub(crate) struct Consumer {
     pub(crate) gap: bool,
     /// The connection and the number of the last frame since the last return.
     pub(crate) last_frame: Option<(u64, u64)>,
+    /// Of a stream of several connections: the number of the last frame of each of them, as the venue numbers them.
+    pub(crate) last_frames: BTreeMap<u64, u64>,
+    /// The connections that were replaced while the network was well, each with the number of the last frame that was read.
+    pub(crate) replaced: Vec<(u64, u64)>,
+    /// What was told to be lost, and not yet to be back.
+    pub(crate) down: BTreeSet<String>,
     pub(crate) losses_told: BTreeMap<&'static str, u64>,
     /// The facts that the last comparison knew of, and the looks since then.
     pub(crate) compared: (u64, u32),
@@ -80,7 +90,8 @@ impl Consumer {
     pub(crate) async fn run(mut self, calm: Instant, stop: CancellationToken) {
         sleep(millis(&mut self.rng, 0..3_000)).await;
         self.ask_for_some().await;
-        self.stream.connect().await.unwrap();
+        self.stream.connect().await;
+        let mut calmed_down = false;
         let mut next_whim = Instant::now() + millis(&mut self.rng, 5_000..60_000);
         loop {
             let whims = next_whim < calm;
@@ -91,6 +102,12 @@ impl Consumer {
                     self.whim().await;
                     next_whim = Instant::now() + millis(&mut self.rng, 1_000..60_000);
                     self.compare();
+                }
+                () = sleep_until(calm), if !calmed_down => {
+                    // From now on there is one connection where there is one.
+                    calmed_down = true;
+                    self.journal.note(&self.who, format_args!("lets its connections get old"));
+                    self.stream.set_policy(Policy { max_connection_age: None, ..stream::policy(self.number) });
                 }
                 event = self.step() => match event {
                     Some(event) => self.take(&event),
@@ -103,10 +120,19 @@ impl Consumer {
         while let Some(event) = self.stream.next_event().await {
             self.take(&event);
         }
+        self.look_at_the_replaced();
         let ledger = self.ledger.lock().unwrap();
-        let (told, counted) = (&self.losses_told, &ledger.losses);
+        let (told, mut counted) = (&self.losses_told, ledger.losses.clone());
+        if self.stream.is_spread() {
+            // Of a connection that nothing is left for nobody has to be told.
+            let told = told.get("planned").copied();
+            let enough = |counted: &u64| told.unwrap_or(0) <= *counted;
+            if counted.remove("planned").as_ref().is_none_or(enough) {
+                counted.extend(told.map(|told| ("planned", told)));
+            }
+        }
         self.journal
-            .expect(Promise::EachLossTold, told == counted, &self.who, || {
+            .expect(Promise::EachLossTold, *told == counted, &self.who, || {
                 format!("told {told:?}, counted {counted:?}")
             });
     }
@@ -145,40 +171,81 @@ impl Consumer {
 
     fn take(&mut self, event: &MarketEvent) {
         let (journal, who) = (self.journal.clone(), self.who.clone());
-        let told = |holds: bool, why: &str| journal.expect(Promise::NoGapHidden, holds, &who, || why.to_owned());
         match event {
             MarketEvent::Frame(frame) => {
                 let text = frame.text().expect("the venue sends text");
-                told(!self.gap, "a frame between a loss and the return");
                 let Some((connection, number)) = frame_number(text) else {
                     return journal.note(&who, format_args!("reads {text:?}"));
                 };
                 journal.note(&who, format_args!("reads frame {connection}/{number}"));
-                match self.last_frame {
-                    Some((before, last)) => {
-                        told(
-                            before == connection,
-                            "a frame of another connection, and no loss was told",
-                        );
-                        told(last + 1 == number, "a frame is missing");
-                    }
-                    None => told(number == 1, "the first frames after the return are missing"),
-                }
-                self.last_frame = Some((connection, number));
+                self.take_frame(connection, number, text);
             }
-            MarketEvent::Disconnected { cause, .. } => {
+            MarketEvent::Disconnected { cause, instruments, .. } => {
                 journal.note(&who, format_args!("is told: disconnected, {cause}"));
-                told(!self.gap, "a second loss, and no return between them");
-                self.gap = true;
+                self.told(!self.gap, "a second loss, and no return between them");
+                self.gap = !self.stream.is_spread();
+                self.down
+                    .extend(instruments.iter().map(|lost| lost.as_str().to_owned()));
                 *self.losses_told.entry(cause.as_str()).or_default() += 1;
             }
-            MarketEvent::Reconnected { .. } => {
+            MarketEvent::Reconnected { instruments } => {
                 journal.note(&who, format_args!("is told: reconnected"));
-                told(self.gap, "a return without a loss");
+                self.told(self.gap || self.stream.is_spread(), "a return without a loss");
                 self.gap = false;
                 self.last_frame = None;
+                self.down
+                    .retain(|lost| !instruments.iter().any(|back| back.as_str() == lost));
+            }
+            MarketEvent::Renewed { .. } => {
+                journal.note(&who, format_args!("is told: renewed"));
+                self.told(!self.gap, "another connection has taken over from a lost one");
+                *self.losses_told.entry("planned").or_default() += 1;
+                let is_well = self.hosts.iter().all(|host| host.is_fine_for(WELL));
+                self.replaced.extend(self.last_frame.take().filter(|_| is_well));
             }
             event => journal.note(&who, format_args!("is told: {event:?}")),
+        }
+    }
+
+    fn told(&self, holds: bool, why: &str) {
+        self.journal
+            .expect(Promise::NoGapHidden, holds, &self.who, || why.to_owned());
+    }
+
+    fn take_frame(&mut self, connection: u64, number: u64, text: &str) {
+        self.told(!self.gap, "a frame between a loss and the return");
+        if self.stream.is_spread() {
+            let is_lost = tokens_of(text).any(|token| self.down.contains(token));
+            self.told(!is_lost, "a frame of what is lost");
+            let last = self.last_frames.insert(connection, number).unwrap_or(0);
+            self.told(last + 1 == number, "a frame of the connection is missing");
+            return;
+        }
+        match self.last_frame.replace((connection, number)) {
+            Some((before, last)) => {
+                self.told(
+                    before == connection,
+                    "a frame of another connection, and no loss was told",
+                );
+                self.told(last + 1 == number, "a frame is missing");
+            }
+            None => self.told(number == 1, "the first frames after the return are missing"),
+        }
+    }
+
+    /// All that was sent on the connections that were replaced has been read. Looked at late: the venue may learn of the end
+    /// after this side has.
+    fn look_at_the_replaced(&self) {
+        for (connection, last) in &self.replaced {
+            // Not where the venue's own end of it was faster.
+            let sent = |host: &Arc<Host>| host.farewells.lock().unwrap().get(connection).copied();
+            let Some(sent) = self.hosts.iter().find_map(sent) else {
+                continue;
+            };
+            self.journal
+                .expect(Promise::RenewalMissesNothing, *last == sent, &self.who, || {
+                    format!("of connection {connection} {last} frames were read, and {sent} sent")
+                });
         }
     }
 
@@ -199,36 +266,34 @@ impl Consumer {
                 format!("{what}: {shown:?} is shown, and it is {is:?}")
             });
         };
-        let (state, breaker) = (self.stream.state(), self.stream.breaker());
+        let (state, breaker) = (ledger.state(), ledger.breaker());
         agree("state", &shown.state(), &state, shown.state() == state);
-        agree("state by the books", &ledger.state, &state, ledger.state == state);
-        agree(
-            "breaker",
-            &shown.breaker(),
-            &breaker,
-            shown.breaker() == breaker.as_str(),
-        );
-        agree(
-            "breaker by the books",
-            &ledger.breaker,
-            &breaker,
-            ledger.breaker == breaker,
-        );
+        agree("breaker", &shown.breaker(), &breaker, shown.breaker() == breaker);
+        // A connection that is being closed, since nothing is left for it, is none of the stream's any more.
+        if self.stream.machines().len() == ledger.lines.len() {
+            let (machines, breakers) = (self.stream.state(), self.stream.breaker());
+            agree("state by the books", &state, &machines, machines == state);
+            agree("breaker by the books", &breaker, &breakers, breakers == breaker);
+        }
         agree(
             "live",
             &shown.is_live(),
             &state,
             shown.is_live() == (state == State::Live),
         );
+        let connections = shown.connections().1;
+        agree(
+            "live connections",
+            &connections,
+            &ledger.live(),
+            connections == ledger.live() as u64,
+        );
         let unix = |at: std::time::Instant| now.unix_seconds_at(at);
         let same_time = |shown: Option<f64>, is: Option<std::time::Instant>| match (shown, is) {
             (Some(shown), Some(is)) => (shown - unix(is)).abs() <= 0.001,
             (shown, is) => shown.is_none() && is.is_none(),
         };
-        let until = match breaker {
-            BreakerState::Open { until } => Some(until),
-            BreakerState::Closed | BreakerState::HalfOpen => None,
-        };
+        let until = ledger.open_until();
         let open_until = shown.breaker_open_until();
         agree(
             "open until",
@@ -240,8 +305,8 @@ impl Consumer {
         agree(
             "next attempt",
             &next,
-            &ledger.due.map(unix),
-            same_time(next, ledger.due),
+            &ledger.due().map(unix),
+            same_time(next, ledger.due()),
         );
         let outage = shown.outage_since();
         let same = same_time(outage, ledger.outage);
@@ -250,51 +315,55 @@ impl Consumer {
         agree(
             "failures",
             &failures,
-            &ledger.failures,
-            failures == u64::from(ledger.failures),
+            &ledger.failures(),
+            failures == u64::from(ledger.failures()),
         );
         agree(
             "stale",
             &shown.is_stale(),
-            &ledger.stale,
-            shown.is_stale() == ledger.stale,
+            &ledger.is_stale(),
+            shown.is_stale() == ledger.is_stale(),
         );
         let (desired, active) = shown.subscriptions();
         let wished = self.wishes.lock().unwrap().len() as u64;
-        agree("desired", &desired, &wished, desired == wished);
+        // Of connections that have ended the last one is shown alone.
+        let is_over = self.stream.is_spread() && state == State::Stopped;
+        agree("desired", &desired, &wished, desired == wished || is_over);
         agree(
             "active",
             &active,
             &desired,
-            active <= desired && (state == State::Live || active == 0),
+            active <= desired && active == ledger.active() as u64 && (ledger.live() > 0 || active == 0),
         );
 
-        let holds = breaker != BreakerState::Closed || !ledger.breaker_has_cause();
+        let holds = !ledger.should_have_tripped();
         self.journal.expect(Promise::BreakerTrips, holds, &self.who, || {
-            format!("closed after {} failures in a row", ledger.failures)
+            format!("closed after {} failures in a row", ledger.failures())
         });
     }
 
     async fn ask_for_some(&mut self) {
-        let tokens: Vec<String> = (0..self.rng.usize(1..=3))
+        let most = if self.stream.is_spread() { 5 } else { 3 };
+        let tokens: Vec<String> = (0..self.rng.usize(1..=most))
             .map(|_| format!("{}", self.number as u64 * 100 + self.rng.u64(0..TOKENS)))
             .collect();
         self.journal.note(&self.who, format_args!("asks for {tokens:?}"));
         self.wishes.lock().unwrap().extend(tokens.iter().cloned());
         let tokens: Vec<_> = tokens.iter().map(|token| Instrument::new(token)).collect();
-        self.stream.subscribe(&tokens).await.unwrap();
+        self.stream.subscribe(&tokens).await;
     }
 
     async fn take_back(&mut self, tokens: Vec<String>) {
         self.journal.note(&self.who, format_args!("takes back {tokens:?}"));
         self.wishes.lock().unwrap().retain(|wish| !tokens.contains(wish));
+        self.down.retain(|lost| !tokens.contains(lost));
         let tokens: Vec<_> = tokens.iter().map(|token| Instrument::new(token)).collect();
-        self.stream.unsubscribe(&tokens).await.unwrap();
+        self.stream.unsubscribe(&tokens).await;
     }
 
     async fn whim(&mut self) {
         let wishes: Vec<String> = self.wishes.lock().unwrap().iter().cloned().collect();
-        match self.rng.u32(0..12) {
+        match self.rng.u32(0..15) {
             // Wants nothing, and soon after something again.
             _ if wishes.is_empty() => self.ask_for_some().await,
             0..=2 => self.ask_for_some().await,
@@ -310,6 +379,11 @@ impl Consumer {
             8 => {
                 self.journal.note(&self.who, format_args!("resets the breaker"));
                 self.stream.reset_breaker();
+            }
+            9..=11 => {
+                self.journal
+                    .note(&self.who, format_args!("asks for another connection"));
+                self.stream.renew();
             }
             _ => {
                 let nap = millis(&mut self.rng, 10..20_000);
@@ -327,4 +401,10 @@ fn frame_number(text: &str) -> Option<(u64, u64)> {
     let (number, _) = rest.split_once('"')?;
     let (connection, frame) = number.split_once('/')?;
     Some((connection.parse().ok()?, frame.parse().ok()?))
+}
+
+/// What a frame is about.
+fn tokens_of(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split(r#""asset_id":""#).skip(1);
+    parts.filter_map(|part| part.split_once('"').map(|(token, _)| token))
 }

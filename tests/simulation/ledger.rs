@@ -1,6 +1,7 @@
-//! This side's own books of one stream, kept from the facts that it reported and nothing else.
+//! This side's own books of one stream, kept from the facts that its connections reported and nothing else.
 
 use super::journal::Journal;
+use super::line::{Line, Successor, breaker_of, said, state_of};
 use super::promise::Promise;
 use feedwatch::market::Cause;
 use feedwatch::stream::{DataFact, Fact, TransportFact};
@@ -15,6 +16,8 @@ pub(crate) struct Times {
     pub(crate) down: Duration,
     pub(crate) stale: Duration,
     pub(crate) open: Duration,
+    /// What the open roots of all connections have lasted, each for itself.
+    pub(crate) rooted: Duration,
     /// Meant to be live, and without a root in the traces: a cooldown, or a turn at the gate that is waited for after one or
     /// before the first dial.
     pub(crate) rootless: Duration,
@@ -26,6 +29,7 @@ pub(crate) struct Times {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gap {
     pub(crate) lasted: Duration,
+    pub(crate) rooted: Duration,
     /// So much of it without a root.
     pub(crate) rootless: Duration,
     pub(crate) is_outage: bool,
@@ -38,23 +42,18 @@ pub(crate) struct Gap {
 /// A gap that is not over.
 struct OpenGap {
     since: Instant,
-    rootless_before: Duration,
+    before: Times,
     has_roots: bool,
-    /// Whether a root is open.
-    in_root: bool,
 }
 
 pub(crate) struct Ledger {
     policy: Policy,
-    /// The host of the attempts from now on.
-    pub(crate) endpoint: String,
+    /// The host that each connection begins with.
+    first_host: String,
     /// So many facts were put down.
     pub(crate) facts: u64,
-    pub(crate) state: State,
-    pub(crate) breaker: BreakerState,
-    pub(crate) failures: u32,
-    pub(crate) due: Option<Instant>,
-    pub(crate) stale: bool,
+    /// By number. Of those that have ended one is kept, where there is no other.
+    pub(crate) lines: BTreeMap<u32, Line>,
     pub(crate) times: Times,
     settled: Instant,
     pub(crate) attempts: u64,
@@ -63,31 +62,23 @@ pub(crate) struct Ledger {
     pub(crate) made_live: u64,
     /// Of the attempts those that ended before the network saw them.
     pub(crate) undialled: u64,
-    dialled: bool,
     pub(crate) dials: u64,
-    probed: bool,
     pub(crate) trips: u64,
+    was_stale: bool,
     pub(crate) stale_episodes: u64,
     pub(crate) outages: u64,
     pub(crate) outage: Option<Instant>,
     gap: Option<OpenGap>,
     pub(crate) gaps: Vec<Gap>,
-    /// Of the instruments that were asked for.
-    pub(crate) desired: usize,
-    pub(crate) active: usize,
 }
 
 impl Ledger {
-    pub(crate) fn new(policy: Policy, endpoint: &str, now: Instant) -> Self {
+    pub(crate) fn new(policy: Policy, first_host: &str, now: Instant) -> Self {
         Self {
             policy,
-            endpoint: endpoint.to_owned(),
+            first_host: first_host.to_owned(),
             facts: 0,
-            state: State::Idle,
-            breaker: BreakerState::Closed,
-            failures: 0,
-            due: None,
-            stale: false,
+            lines: BTreeMap::new(),
             times: Times::default(),
             settled: now,
             attempts: 0,
@@ -95,90 +86,252 @@ impl Ledger {
             losses: BTreeMap::new(),
             made_live: 0,
             undialled: 0,
-            dialled: false,
             dials: 0,
-            probed: false,
             trips: 0,
+            was_stale: false,
             stale_episodes: 0,
             outages: 0,
             outage: None,
             gap: None,
             gaps: Vec::new(),
-            desired: 0,
-            active: 0,
         }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        let lines: Vec<_> = self.lines.values().map(|line| (line.state, line.desired)).collect();
+        state_of(&lines)
+    }
+
+    pub(crate) fn breaker(&self) -> &'static str {
+        let breakers: Vec<_> = self.lines.values().map(|line| line.breaker).collect();
+        breaker_of(&breakers)
+    }
+
+    pub(crate) fn failures(&self) -> u32 {
+        self.lines.values().map(|line| line.failures).max().unwrap_or(0)
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.state() == State::Live && self.lines.values().any(|line| line.stale)
+    }
+
+    /// The next dial of any connection.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.lines.values().filter_map(|line| line.due).min()
+    }
+
+    pub(crate) fn open_until(&self) -> Option<Instant> {
+        let until = |line: &Line| match line.breaker {
+            BreakerState::Open { until } => Some(until),
+            BreakerState::Closed | BreakerState::HalfOpen => None,
+        };
+        self.lines.values().filter_map(until).min()
+    }
+
+    pub(crate) fn desired(&self) -> usize {
+        self.lines.values().map(|line| line.desired).sum()
+    }
+
+    pub(crate) fn active(&self) -> usize {
+        self.lines.values().map(|line| line.active).sum()
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.lines.values().filter(|line| line.state == State::Live).count()
+    }
+
+    /// Attempts under way.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.lines.values().map(Line::in_flight).sum()
+    }
+
+    /// Those of them that the network has not seen.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.lines.values().map(Line::undialled).sum()
+    }
+
+    /// Whether a connection has failed so often that its breaker must not be closed, and is.
+    pub(crate) fn should_have_tripped(&self) -> bool {
+        let limit = self.policy.max_consecutive_failures;
+        let mut lines = self.lines.values();
+        lines.any(|line| line.breaker == BreakerState::Closed && line.failures >= limit)
     }
 
     /// Time passes until then.
     pub(crate) fn settle(&mut self, now: Instant) {
         let passed = now.duration_since(self.settled);
         self.settled = now;
+        let (state, is_stale, breaker) = (self.state(), self.is_stale(), self.breaker());
+        let roots = self.lines.values().filter(|line| line.in_root).count();
         let times = &mut self.times;
-        match self.state {
+        match state {
             State::Live => times.up += passed,
             State::Idle | State::Stopped => times.unobserved += passed,
             _ => times.down += passed,
         }
-        if self.gap.as_ref().is_some_and(|gap| !gap.in_root) {
+        times.rooted += passed * u32::try_from(roots).unwrap();
+        if roots == 0 && self.gap.is_some() {
             times.rootless += passed;
         }
-        if self.stale {
+        if is_stale {
             times.stale += passed;
         }
-        if matches!(self.breaker, BreakerState::Open { .. }) {
+        if breaker == "open" {
             times.open += passed;
         }
     }
 
-    /// The network sees a dial of the stream begin.
-    pub(crate) fn dial_begins(&mut self, journal: &Journal, who: &str) {
+    /// The network sees a dial of a connection begin, beside so many of its dials and sockets.
+    pub(crate) fn dial_begins(&mut self, number: u32, journal: &Journal, who: &str, host: &str, open: usize) {
         self.dials += 1;
-        self.dialled = true;
-        let open = matches!(self.breaker, BreakerState::Open { .. });
-        journal.expect(Promise::BreakerHoldsDials, !open, who, || {
-            format!("it dials with the breaker {}", self.breaker.as_str())
+        let line = self.lines.entry(number).or_insert(Line::NEW);
+        let told = line.host.as_ref().unwrap_or(&self.first_host);
+        journal.expect(Promise::EndpointTold, told == host, who, || {
+            format!("it dials {host}, and told of {told}")
         });
-        if self.breaker == BreakerState::HalfOpen {
-            let probed = std::mem::replace(&mut self.probed, true);
-            journal.expect(Promise::OneProbe, !probed, who, || "a second dial".into());
-        }
+        line.dial_begins(journal, who, open);
     }
 
-    pub(crate) fn record(&mut self, journal: &Journal, who: &str, now: Instant, fact: &Fact) {
+    pub(crate) fn record(&mut self, number: u32, journal: &Journal, who: &str, now: Instant, fact: &Fact) {
         self.facts += 1;
+        // What of the second connection and those after it is told, is told of them.
+        let name = if number == 0 {
+            who.to_owned()
+        } else {
+            format!("{who}/{number}")
+        };
         match fact {
             Fact::Supervisor(notice) => {
+                journal.expect(Promise::InOrder, now >= self.settled, &name, || {
+                    let late = self.settled.duration_since(now);
+                    format!("{late:?} too late: {}", said(notice, now))
+                });
                 self.settle(now);
-                self.notice(journal, who, now, notice);
+                self.notice(number, journal, &name, now, notice);
+                self.add_up(journal, now);
             }
             Fact::Data(DataFact::Subscriptions { desired, active }) => {
-                journal.note(who, format_args!("subscriptions: {active} of {desired}"));
-                (self.desired, self.active) = (*desired, *active);
+                journal.note(&name, format_args!("subscriptions: {active} of {desired}"));
+                self.settle(now);
+                let line = self.lines.entry(number).or_insert(Line::NEW);
+                (line.desired, line.active) = (*desired, *active);
+                self.add_up(journal, now);
             }
             Fact::Transport(TransportFact::WaitedAtGate(waited)) => {
-                journal.note(who, format_args!("has waited {waited:?} for its turn"));
+                journal.note(&name, format_args!("has waited {waited:?} for its turn"));
                 journal.met("waited at the gate");
             }
             Fact::Transport(TransportFact::Endpoint(endpoint)) => {
-                journal.note(who, format_args!("on to {endpoint}"));
+                journal.note(&name, format_args!("on to {endpoint}"));
                 journal.met("another endpoint");
-                endpoint.host().clone_into(&mut self.endpoint);
+                let line = self.lines.entry(number).or_insert(Line::NEW);
+                line.host = Some(endpoint.host().to_owned());
             }
             Fact::Transport(TransportFact::PhaseEnded { phase, took }) => {
-                journal.note(who, format_args!("{phase:?} took {took:?}"));
+                journal.note(&name, format_args!("{phase:?} took {took:?}"));
             }
-            fact => journal.note(who, format_args!("{fact:?}")),
+            fact => journal.note(&name, format_args!("{fact:?}")),
         }
     }
 
-    fn notice(&mut self, journal: &Journal, who: &str, now: Instant, notice: &Notice) {
+    /// The connection is no more.
+    pub(crate) fn forget(&mut self, number: u32, journal: &Journal, now: Instant) {
+        self.settle(now);
+        if let Some(line) = self.lines.get_mut(&number) {
+            line.go(State::Stopped);
+            self.add_up(journal, now);
+        }
+    }
+
+    /// What the stream is, after one of its connections has changed.
+    fn add_up(&mut self, journal: &Journal, now: Instant) {
+        let has_ended = |line: &Line| line.state == State::Stopped;
+        if self.lines.values().all(has_ended) {
+            while self.lines.len() > 1 {
+                self.lines.pop_last();
+            }
+        } else {
+            self.lines.retain(|_, line| !has_ended(line));
+        }
+        if self.live() > 1 {
+            journal.met("several live connections");
+        }
+        let is_stale = self.is_stale();
+        self.stale_episodes += u64::from(is_stale && !self.was_stale);
+        self.was_stale = is_stale;
+        match self.state() {
+            state @ (State::Live | State::Idle | State::Stopped) => self.end_gap(now, state == State::Live),
+            _ => {
+                self.open_gap(now);
+            }
+        }
+    }
+
+    fn open_gap(&mut self, now: Instant) -> &mut OpenGap {
+        let before = self.times;
+        self.gap.get_or_insert(OpenGap {
+            since: now,
+            before,
+            has_roots: false,
+        })
+    }
+
+    fn end_gap(&mut self, now: Instant, is_over: bool) {
+        let outage = self.outage.take();
+        let Some(OpenGap {
+            since,
+            before,
+            has_roots,
+        }) = self.gap.take()
+        else {
+            return;
+        };
+        self.gaps.push(Gap {
+            lasted: now.duration_since(since),
+            rooted: self.times.rooted.saturating_sub(before.rooted),
+            rootless: self.times.rootless.saturating_sub(before.rootless),
+            is_outage: outage.is_some(),
+            is_over,
+            has_roots,
+        });
+    }
+
+    fn begin_outage(&mut self, now: Instant) {
+        let since = self.open_gap(now).since;
+        if self.outage.is_none() {
+            self.outages += 1;
+            self.outage = Some(since);
+        }
+    }
+
+    /// The connection has a root from now on, if it had none.
+    fn open_root(&mut self, number: u32, now: Instant) {
+        self.open_gap(now).has_roots = true;
+        self.lines.entry(number).or_insert(Line::NEW).in_root = true;
+    }
+
+    fn attempt_failed(&mut self, cause: Cause, dialled: bool, journal: &Journal) {
+        journal.met(cause.as_str());
+        self.undialled += u64::from(!dialled);
+        *self.attempts_failed.entry(cause.as_str()).or_default() += 1;
+    }
+
+    fn lost(&mut self, cause: Cause, journal: &Journal) {
+        journal.met(cause.as_str());
+        *self.losses.entry(cause.as_str()).or_default() += 1;
+    }
+
+    fn notice(&mut self, number: u32, journal: &Journal, who: &str, now: Instant, notice: &Notice) {
+        journal.note(who, format_args!("{}", said(notice, now)));
+        let breaker_before = self.breaker();
+        let was_live = self.state() == State::Live;
+        let line = self.lines.entry(number).or_insert(Line::NEW);
         match notice {
             Notice::Attempt { kind, .. } => {
-                journal.note(who, format_args!("{notice:?}"));
-                self.go(State::Connecting);
+                line.go(State::Connecting);
+                line.dialled = false;
                 self.attempts += 1;
-                self.dialled = false;
-                self.begin_gap(now, true);
+                self.open_root(number, now);
                 match kind {
                     AttemptKind::Forced => journal.met("forced attempt"),
                     AttemptKind::Planned => journal.met("planned attempt"),
@@ -188,56 +341,58 @@ impl Ledger {
                 }
             }
             Notice::AttemptFailed { cause, .. } => {
-                journal.note(who, format_args!("{notice:?}"));
-                journal.met(cause.as_str());
-                self.undialled += u64::from(!self.dialled);
-                *self.attempts_failed.entry(cause.as_str()).or_default() += 1;
+                let dialled = line.dialled;
+                line.fail(*cause);
+                self.attempt_failed(*cause, dialled, journal);
                 if cause.is_outage() {
                     self.begin_outage(now);
                 }
-                self.fail(*cause);
             }
             Notice::Lost { cause, .. } => {
-                journal.note(who, format_args!("{notice:?}"));
-                journal.met(cause.as_str());
-                *self.losses.entry(cause.as_str()).or_default() += 1;
+                line.fail(*cause);
+                self.lost(*cause, journal);
                 if cause.is_outage() {
-                    self.begin_gap(now, true);
+                    self.open_root(number, now);
                     self.begin_outage(now);
                 }
-                self.fail(*cause);
             }
-            Notice::BackingOff { delay, due, failures } => {
-                journal.note(who, format_args!("backs off for {delay:?} after {failures} failures"));
-                self.begin_gap(now, true);
-                self.go(State::BackingOff);
-                self.due = Some(*due);
+            Notice::Renewing { .. } => {
+                line.successor = Some(Successor { dialled: false });
+                self.attempts += 1;
+            }
+            Notice::RenewalFailed { cause, due, .. } => {
+                let dialled = line.successor.take().is_some_and(|successor| successor.dialled);
+                self.attempt_failed(*cause, dialled, journal);
+                journal.met(if due.is_some() {
+                    "renewal failed"
+                } else {
+                    "renewal given up"
+                });
+            }
+            Notice::Renewed { .. } => {
+                line.successor = None;
+                self.lost(Cause::Planned, journal);
+                self.made_live += 1;
+                journal.met(if was_live {
+                    "renewed"
+                } else {
+                    "renewed, another one missing"
+                });
+            }
+            Notice::BackingOff { due, .. } => {
+                line.go(State::BackingOff);
+                line.due = Some(*due);
+                self.open_root(number, now);
             }
             Notice::CoolingDown { due } => {
-                let left = due.saturating_duration_since(now);
-                journal.note(who, format_args!("goes on cooling down for {left:?}"));
-                self.begin_gap(now, false);
-                self.go(State::CoolingDown);
-                self.due = Some(*due);
+                line.go(State::CoolingDown);
+                line.due = Some(*due);
             }
             Notice::Held { due, state } => {
-                let left = due.saturating_duration_since(now);
-                journal.note(who, format_args!("waits {left:?} for its turn, {state}"));
-                self.begin_gap(now, false);
-                self.go(*state);
-                self.due = Some(*due);
+                line.go(*state);
+                line.due = Some(*due);
             }
             Notice::Breaker(moved) => {
-                journal.note(
-                    who,
-                    format_args!(
-                        "breaker: {} to {} by {}, {} failures",
-                        moved.from.as_str(),
-                        moved.to.as_str(),
-                        moved.trigger,
-                        moved.failures
-                    ),
-                );
                 journal.met(match moved.trigger {
                     Trigger::ConsecutiveFailures => "trip by failures",
                     Trigger::FatalError => "trip by a fatal error",
@@ -247,114 +402,58 @@ impl Ledger {
                     Trigger::Reset => "reset by hand",
                     trigger => panic!("nothing judges a breaker moved by {trigger}"),
                 });
-                self.breaker = moved.to;
-                match moved.to {
-                    BreakerState::Open { until } => {
-                        self.trips += u64::from(moved.from == BreakerState::Closed);
-                        if let Some(gap) = &mut self.gap {
-                            gap.in_root = false;
-                        }
-                        self.go(State::CoolingDown);
-                        self.due = Some(until);
-                        let wait = until.saturating_duration_since(now);
-                        let cooldown = self.policy.circuit_breaker_cooldown;
-                        journal.expect(Promise::BreakerTrips, wait >= cooldown, who, || {
-                            format!("open for {wait:?}, the cooldown is {cooldown:?}")
-                        });
-                    }
-                    BreakerState::HalfOpen => self.probed = false,
-                    BreakerState::Closed => {}
+                line.breaker = moved.to;
+                if let BreakerState::Open { until } = moved.to {
+                    line.in_root = false;
+                    line.go(State::CoolingDown);
+                    line.due = Some(until);
+                    let wait = until.saturating_duration_since(now);
+                    let cooldown = self.policy.circuit_breaker_cooldown;
+                    journal.expect(Promise::BreakerTrips, wait >= cooldown, who, || {
+                        format!("open for {wait:?}, the cooldown is {cooldown:?}")
+                    });
+                    // The stream trips with its first breaker.
+                    self.trips += u64::from(breaker_before == "closed");
+                } else if moved.to == BreakerState::HalfOpen {
+                    line.probed = false;
                 }
             }
-            _ => {
-                journal.note(who, format_args!("{notice:?}"));
-                self.plain_notice(journal, now, notice);
-            }
+            _ => self.plain_notice(number, journal, notice),
         }
     }
 
     /// Those that say no time.
-    fn plain_notice(&mut self, journal: &Journal, now: Instant, notice: &Notice) {
+    fn plain_notice(&mut self, number: u32, journal: &Journal, notice: &Notice) {
+        let line = self.lines.entry(number).or_insert(Line::NEW);
         match notice {
-            Notice::Connected => self.go(State::Subscribing),
-            Notice::Up { .. } => {
-                self.go(State::Live);
-                self.made_live += 1;
-                self.end_gap(now, true);
+            Notice::Connected => line.go(State::Subscribing),
+            Notice::TakenOver { stage, .. } => {
+                line.go_on_with_successor(*stage);
+                journal.met("dial of a successor taken over");
             }
-            Notice::Stable | Notice::Reset => self.failures = 0,
+            Notice::Up { .. } => {
+                line.go(State::Live);
+                line.in_root = false;
+                self.made_live += 1;
+            }
+            Notice::Stable | Notice::Reset => line.failures = 0,
             Notice::Stale => {
                 journal.met("stale");
-                self.stale = true;
-                self.stale_episodes += 1;
+                line.stale = true;
             }
-            Notice::Fresh => self.stale = false,
+            Notice::Fresh => line.stale = false,
             Notice::Idle => {
                 journal.met("idle");
                 // A probe that was given up on purpose has not told anything: the next one is the first again.
-                self.probed = false;
-                self.go(State::Idle);
-                self.end_gap(now, false);
+                line.probed = false;
+                line.go(State::Idle);
+                line.in_root = false;
             }
             Notice::Stopped => {
-                self.go(State::Stopped);
-                self.end_gap(now, false);
+                line.go(State::Stopped);
+                line.in_root = false;
             }
             _ => {}
         }
-    }
-
-    fn go(&mut self, state: State) {
-        self.state = state;
-        self.due = None;
-        self.stale = false;
-    }
-
-    fn fail(&mut self, cause: Cause) {
-        self.go(State::BackingOff);
-        if cause.is_failure() {
-            self.failures += 1;
-        }
-    }
-
-    fn begin_gap(&mut self, now: Instant, has_roots: bool) {
-        let gap = self.gap.get_or_insert(OpenGap {
-            since: now,
-            rootless_before: self.times.rootless,
-            has_roots,
-            in_root: has_roots,
-        });
-        gap.has_roots |= has_roots;
-        gap.in_root |= has_roots;
-    }
-
-    fn begin_outage(&mut self, now: Instant) {
-        if self.outage.is_none() {
-            self.outages += 1;
-            self.outage = Some(self.gap.as_ref().map_or(now, |gap| gap.since));
-        }
-    }
-
-    fn end_gap(&mut self, now: Instant, is_over: bool) {
-        let outage = self.outage.take();
-        if let Some(gap) = self.gap.take() {
-            self.gaps.push(Gap {
-                lasted: now.duration_since(gap.since),
-                rootless: self.times.rootless.saturating_sub(gap.rootless_before),
-                is_outage: outage.is_some(),
-                is_over,
-                has_roots: gap.has_roots,
-            });
-        }
-    }
-
-    /// Whether an attempt is under way.
-    pub(crate) const fn is_in_flight(&self) -> bool {
-        matches!(self.state, State::Connecting | State::Subscribing)
-    }
-
-    /// So many failures in a row keep the breaker from being closed.
-    pub(crate) fn breaker_has_cause(&self) -> bool {
-        self.failures >= self.policy.max_consecutive_failures
     }
 }

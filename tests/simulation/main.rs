@@ -25,6 +25,7 @@ mod chance;
 mod consumer;
 mod journal;
 mod ledger;
+mod line;
 mod network;
 mod promise;
 mod scrape;

@@ -66,6 +66,10 @@ pub(crate) struct Host {
     most_dials: usize,
     /// When each dial began, since the world did.
     dials: Mutex<Vec<Duration>>,
+    /// When the weather turned last.
+    turned: Mutex<Duration>,
+    /// By connection that its client ended with a close frame: the frames that were sent on it.
+    pub(crate) farewells: Mutex<BTreeMap<u64, u64>>,
     pub(crate) journal: Arc<Journal>,
 }
 
@@ -92,10 +96,13 @@ impl Host {
             servers: Mutex::default(),
             sockets: Arc::default(),
             sessions: Mutex::default(),
-            arrivals: Mutex::default(),
+            // No two connections of any hosts have the same number.
+            arrivals: Mutex::new(u64::from(number) * 1_000_000),
             gate: limit.map(DialGate::new),
             most_dials: limit.map_or(usize::MAX, most_in_a_second),
             dials: Mutex::default(),
+            turned: Mutex::default(),
+            farewells: Mutex::default(),
             journal,
         }
     }
@@ -140,12 +147,19 @@ impl Host {
         }
         drop(servers);
         *self.weather.lock().unwrap() = weather;
+        *self.turned.lock().unwrap() = self.journal.elapsed();
         self.changed.notify_waiters();
     }
 
     /// What is the matter right now.
     pub(crate) fn now(&self) -> Weather {
         *self.weather.lock().unwrap()
+    }
+
+    /// Whether nothing has held up a packet for so long.
+    pub(crate) fn is_fine_for(&self, time: Duration) -> bool {
+        let since = *self.turned.lock().unwrap();
+        self.now() == Weather::Fine && self.journal.elapsed().saturating_sub(since) >= time
     }
 
     async fn until_it_changes(&self) {
@@ -177,14 +191,14 @@ impl Host {
     }
 
     /// Lays a connection to a new session, and returns the near end.
-    fn accept(self: &Arc<Self>, stream: usize, ticket: Ticket) -> Wire {
+    fn accept(self: &Arc<Self>, stream: usize, tickets: [Ticket; 2]) -> Wire {
         let mut rng = self.rng.lock().unwrap();
         let encounter = if self.is_calm() {
             Encounter::NOTHING
         } else {
             Encounter::draw(&mut rng, self.now())
         };
-        let (near, far, link) = wire::lay(&self.latency, &mut rng, [ticket, Ticket::new(&self.sockets)]);
+        let (near, far, link) = wire::lay(&self.latency, &mut rng, tickets, [Ticket::new(&self.sockets)]);
         let own = Rng::with_seed(rng.u64(..));
         drop(rng);
         self.links.lock().unwrap().push(link);
@@ -214,13 +228,16 @@ fn most_in_a_second(limit: DialLimit) -> usize {
     (limit.per_second.ceil() as usize).max(limit.burst as usize)
 }
 
-/// The way of one stream to its hosts.
+/// The way of one connection to its hosts, and of what takes over from it.
 pub(crate) struct Way {
     /// Where it has its endpoints, in their order.
     pub(crate) hosts: Vec<Arc<Host>>,
     pub(crate) stream: usize,
+    pub(crate) connection: u32,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
     /// Its dials under way and its sockets.
+    pub(crate) own: Arc<AtomicUsize>,
+    /// Those of the stream.
     pub(crate) open: Arc<AtomicUsize>,
 }
 
@@ -233,15 +250,9 @@ impl Way {
         journal.expect(Promise::DialRate, dials <= most, &host.name, || {
             format!("{dials} dials within a second, and {most} are allowed")
         });
-        let open = self.open.load(Relaxed);
-        journal.expect(Promise::OneSocket, open == 0, &who, || {
-            format!("it dials with {open} open")
-        });
+        let own = self.own.load(Relaxed);
         let mut ledger = self.ledger.lock().unwrap();
-        journal.expect(Promise::EndpointTold, ledger.endpoint == host.name, &who, || {
-            format!("it dials {}, and told of {}", host.name, ledger.endpoint)
-        });
-        ledger.dial_begins(journal, &who);
+        ledger.dial_begins(self.connection, journal, &who, &host.name, own);
     }
 }
 
@@ -252,7 +263,7 @@ impl Dialler for Way {
         let host = self.hosts.iter().find(|one| one.name == host).unwrap();
         assert_eq!(port, host.address.port());
         self.begin(host);
-        let _open = Ticket::new(&self.open);
+        let _open = [&self.own, &self.open].map(Ticket::new);
         loop {
             match host.now() {
                 Weather::NoName => return Err(io::Error::other("no such name")),
@@ -270,7 +281,7 @@ impl Dialler for Way {
         let host = hosts
             .find(|host| [host.address, host.nowhere].contains(&address))
             .unwrap();
-        let ticket = Ticket::new(&self.open);
+        let tickets = [&self.own, &self.open].map(Ticket::new);
         if address == host.nowhere {
             return host.lead_nowhere().await;
         }
@@ -284,9 +295,9 @@ impl Dialler for Way {
                 Weather::SlowAccept => {
                     let wait = chance::millis(&mut host.rng.lock().unwrap(), 500..9_000);
                     sleep(wait).await;
-                    return Ok(host.accept(self.stream, ticket));
+                    return Ok(host.accept(self.stream, tickets));
                 }
-                _ => return Ok(host.accept(self.stream, ticket)),
+                _ => return Ok(host.accept(self.stream, tickets)),
             }
         }
     }

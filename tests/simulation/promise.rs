@@ -28,10 +28,11 @@ promises! {
     BreakerHoldsDials => "a stream never dials while its breaker is open",
     /// Looked at when the network sees a dial begin while the breaker is half-open.
     OneProbe => "a half-open breaker lets one probe through at a time",
-    /// Looked at when the network sees a dial begin: no other dial of the stream is under way, and no socket is open.
-    OneSocket => "a stream has one dial or one socket at a time",
+    /// Looked at when the network sees a dial begin: no other dial of the connection is under way, and no socket is open, but for
+    /// the one that a successor is dialled beside.
+    OneSocket => "a connection has one dial or one socket at a time, and one more only to replace it",
     /// Looked at when the network sees a dial begin: its host, against the endpoint that was told last.
-    EndpointTold => "a stream dials the endpoint that it told of",
+    EndpointTold => "a connection dials the endpoint that it told of",
     /// Looked at when the network sees a dial begin, against the dials to that host within the second before, of all streams.
     DialRate => "the streams of a host never dial it faster than its gate allows",
     /// Looked at after each step of the stream: enough failures in a row, by this side's own count.
@@ -46,6 +47,8 @@ promises! {
     ChainIsAsLong => "the roots of an outage and the waits without one last as long as the outage",
     /// Looked at in the spans against the counters.
     SpansNameCauses => "each failed attempt has a span whose error.type is the cause that was counted",
+    /// Looked at with each fact that changes what a stream is.
+    InOrder => "facts are told in the order of their moments",
     /// Looked at in each scrape, against virtual time.
     UpAndDown => "the time up and the time down are the time observed, no more and no less",
     /// Looked at in the last scrape, over all streams: outages are timed by other code than the clocks.
@@ -60,6 +63,9 @@ promises! {
     OneAttemptOneDial => "an attempt is one dial",
     /// Looked at with each event: a frame says of which connection it is, and its number there.
     NoGapHidden => "the consumer is told of each loss and of each return in turn, and between them misses no frame",
+    /// Looked at when a stream has ended, of each connection that was replaced while the network was well: what the venue has sent
+    /// on it is counted there.
+    RenewalMissesNothing => "a connection that is replaced has delivered all that was sent on it",
     /// Looked at with each look at a stream: the looks at one instant are counted.
     NeverSpins => "a stream that waits does nothing",
     /// Looked at when a stream has ended: as many as were counted, for the same causes.

@@ -62,14 +62,14 @@ impl Scrape {
         let lost = self.by_cause(who, "feedwatch_disconnects_total", Cause::ends_connections);
         let attempts = self.of(who, "feedwatch_connect_attempts_total");
         let live = self.of(who, "feedwatch_stream_connected");
-        let state = |state: &str| self.labelled(who, "feedwatch_stream_state", "state", state);
-        let in_flight = state("connecting") + state("subscribing");
+        let connections = self.of(who, "feedwatch_connections_live");
+        let in_flight = ledger.in_flight() as f64;
         let sum = |counts: &BTreeMap<_, u64>| counts.values().sum::<u64>() as f64;
-        let explained = sum(&failed) + sum(&lost) + live + in_flight;
+        let explained = sum(&failed) + sum(&lost) + connections + in_flight;
         journal.expect(Promise::Attempts, attempts == explained, who, || {
-            format!("{attempts} attempts, {failed:?} failed, {lost:?} lost, live {live}, in flight {in_flight}")
+            format!("{attempts} attempts, {failed:?} failed, {lost:?} lost, live {connections}, in flight {in_flight}")
         });
-        let made = ledger.made_live as f64 + sum(&failed) + f64::from(u8::from(ledger.is_in_flight()));
+        let made = ledger.made_live as f64 + sum(&failed) + in_flight;
         journal.expect(Promise::Attempts, attempts == made, who, || {
             format!("{attempts} attempts, {} made live, {failed:?} failed", ledger.made_live)
         });
@@ -82,6 +82,15 @@ impl Scrape {
         let is = &ledger.attempts_failed;
         counters("failures", &failed, is, failed == *is);
         counters("losses", &lost, &ledger.losses, lost == ledger.losses);
+        let meant = self.of(who, "feedwatch_connections_desired");
+        let all_live = meant > 0.0 && connections == meant;
+        counters("live, for its connections", &live, &all_live, (live == 1.0) == all_live);
+        counters(
+            "live connections",
+            &connections,
+            &ledger.live(),
+            connections == ledger.live() as f64,
+        );
         let trips = ["consecutive_failures", "fatal_error"]
             .map(|trigger| self.labelled(who, "feedwatch_breaker_trips_total", "trigger", trigger));
         for (name, shown, is) in [
@@ -113,10 +122,9 @@ impl Scrape {
         journal.expect(Promise::UpAndDown, holds, who, || {
             format!("up {up}, observed {observed} are exported; of {watched:?} it was {times:?}")
         });
-        let dialled = ledger.dials + ledger.undialled;
-        let holds = live == 0.0 || attempts == dialled as f64;
-        journal.expect(Promise::OneAttemptOneDial, holds, who, || {
-            format!("{attempts} attempts, {dialled} of them were dialled or given up before")
+        let dialled = ledger.dials + ledger.undialled + ledger.waiting();
+        journal.expect(Promise::OneAttemptOneDial, attempts == dialled as f64, who, || {
+            format!("{attempts} attempts, {dialled} of them were dialled, given up before, or are about to be dialled")
         });
     }
 

@@ -44,26 +44,31 @@ fn length(span: &SpanData) -> Duration {
     span.end_time.duration_since(span.start_time).expect("not negative")
 }
 
-/// The spans of one stream, in the order of their ends.
+/// The spans of one stream, in the order of their beginnings.
 pub(crate) fn of_stream<'s>(spans: &'s [SpanData], stream: &str) -> Vec<&'s SpanData> {
     let is_of = |span: &&SpanData| attribute(span, "feedwatch.stream").is_some_and(|name| name == stream);
-    spans.iter().filter(is_of).collect()
+    let mut spans: Vec<_> = spans.iter().filter(is_of).collect();
+    // Their ids are counted.
+    spans.sort_by_key(|span| span.span_context.span_id().to_bytes());
+    spans
 }
 
 /// Holds the spans of one stream that has stopped against its books.
-pub(crate) fn compare(journal: &Journal, who: &str, spans: &[&SpanData], ledger: &Ledger) {
+pub(crate) fn compare(journal: &Journal, who: &str, spans: &[&SpanData], ledger: &Ledger, is_spread: bool) {
     let named = |name: &str| -> Vec<&SpanData> { spans.iter().copied().filter(|span| span.name == name).collect() };
     let roots = named("stream.outage");
-    let chains = chains(journal, who, &roots);
+    let chains = chains(journal, who, &roots, is_spread);
     let gaps: Vec<_> = ledger.gaps.iter().filter(|gap| gap.has_roots).collect();
     journal.expect(Promise::OneChain, chains.len() == gaps.len(), who, || {
         format!("{} chains of roots for {} outages and starts", chains.len(), gaps.len())
     });
     for (number, (chain, gap)) in chains.iter().zip(gaps).enumerate() {
-        let shown = chain.iter().map(|root| length(root)).sum::<Duration>() + gap.rootless;
-        journal.expect(Promise::ChainIsAsLong, shown == gap.lasted, who, || {
+        let shown: Duration = chain.iter().map(|root| length(root)).sum();
+        // Where a stream has one connection, its roots follow each other.
+        let is_whole = is_spread || shown + gap.rootless == gap.lasted;
+        journal.expect(Promise::ChainIsAsLong, shown == gap.rooted && is_whole, who, || {
             format!(
-                "the {number}th: {} roots and waits last {shown:?}, and it is {gap:?}",
+                "the {number}th: {} roots last {shown:?}, and it is {gap:?}",
                 chain.len()
             )
         });
@@ -78,8 +83,10 @@ pub(crate) fn compare(journal: &Journal, who: &str, spans: &[&SpanData], ledger:
     }
 
     let attempts = named("stream.connect");
+    let renewals = named("stream.renewal");
     let ids: BTreeSet<_> = roots
         .iter()
+        .chain(&renewals)
         .map(|root| root.span_context.span_id().to_bytes())
         .collect();
     let orphans = attempts
@@ -109,7 +116,7 @@ pub(crate) fn compare(journal: &Journal, who: &str, spans: &[&SpanData], ledger:
 }
 
 /// The roots of each outage together. Looks at the links.
-fn chains<'s>(journal: &Journal, who: &str, roots: &[&'s SpanData]) -> Vec<Vec<&'s SpanData>> {
+fn chains<'s>(journal: &Journal, who: &str, roots: &[&'s SpanData], is_spread: bool) -> Vec<Vec<&'s SpanData>> {
     let mut chains: Vec<Vec<&SpanData>> = Vec::new();
     for root in roots {
         let before = chains.last().and_then(|chain| chain.last()).copied();
@@ -126,8 +133,9 @@ fn chains<'s>(journal: &Journal, who: &str, roots: &[&'s SpanData]) -> Vec<Vec<&
         if let Some(before) = before {
             let end = attribute(before, "feedwatch.outage.end").unwrap_or_default();
             let left_open = matches!(&*end, "tripped" | "reopened" | "continued");
-            // A stream that had nothing to do while it cooled down begins anew.
-            journal.expect(Promise::OneChain, left_open || !goes_on, who, || {
+            // A stream that had nothing to do while it cooled down begins anew. Of several connections one may come back before
+            // the next one is lost.
+            journal.expect(Promise::OneChain, left_open || !goes_on || is_spread, who, || {
                 format!("a root goes on after one that ended {end:?}")
             });
         }

@@ -76,6 +76,8 @@ struct Session {
     socket: WebSocketStream<Wire>,
     subscribed: BTreeSet<String>,
     frames: u64,
+    /// The client has sent a close frame.
+    closed_by_client: bool,
 }
 
 impl Session {
@@ -85,6 +87,7 @@ impl Session {
             socket,
             subscribed: BTreeSet::new(),
             frames: 0,
+            closed_by_client: false,
         };
         session.tell();
         session
@@ -119,7 +122,10 @@ impl Session {
                     let goes_on = match message {
                         Some(Ok(Message::Text(text))) => self.answer(text.as_str()).await,
                         // tungstenite has queued the answer, and the next read sends it.
-                        Some(Ok(_)) => true,
+                        Some(Ok(other)) => {
+                            self.closed_by_client |= other.is_close();
+                            true
+                        }
                         Some(Err(_)) | None => false,
                     };
                     if !goes_on {
@@ -153,6 +159,9 @@ impl Session {
         let Some(token) = self.subscribed.iter().next().cloned() else {
             return true;
         };
+        if self.closed_by_client {
+            return true;
+        }
         self.frames += 1;
         let book = self.book(&token);
         self.send(book).await
@@ -212,8 +221,11 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let (host, number) = (&self.visit.host, self.visit.number);
-        host.sessions.lock().unwrap().remove(&number);
+        let (host, number) = (&self.visit.host, &self.visit.number);
+        host.sessions.lock().unwrap().remove(number);
+        if self.closed_by_client {
+            host.farewells.lock().unwrap().insert(*number, self.frames);
+        }
         host.journal
             .note(&host.name, format_args!("connection {number} has ended"));
     }

@@ -90,14 +90,19 @@ pub(crate) struct Wire {
     incoming: Arc<Mutex<Lane>>,
     outgoing: Arc<Mutex<Lane>>,
     timer: Pin<Box<Sleep>>,
-    _ticket: Ticket,
+    _tickets: Vec<Ticket>,
 }
 
 /// A hand on both lanes of a connection, for as long as one of its ends is alive.
 pub(crate) struct Link([Weak<Mutex<Lane>>; 2]);
 
 /// Lays a connection; the tickets are those of its ends.
-pub(crate) fn lay(latency: &Arc<Latency>, rng: &mut Rng, tickets: [Ticket; 2]) -> (Wire, Wire, Link) {
+pub(crate) fn lay(
+    latency: &Arc<Latency>,
+    rng: &mut Rng,
+    near: impl Into<Vec<Ticket>>,
+    far: impl Into<Vec<Ticket>>,
+) -> (Wire, Wire, Link) {
     let mut lane = || {
         Arc::new(Mutex::new(Lane {
             chunks: VecDeque::new(),
@@ -115,14 +120,13 @@ pub(crate) fn lay(latency: &Arc<Latency>, rng: &mut Rng, tickets: [Ticket; 2]) -
     };
     let (up, down) = (lane(), lane());
     let link = Link([Arc::downgrade(&up), Arc::downgrade(&down)]);
-    let [near, far] = tickets;
-    let end = |incoming: &Arc<Mutex<Lane>>, outgoing: &Arc<Mutex<Lane>>, ticket| Wire {
+    let end = |incoming: &Arc<Mutex<Lane>>, outgoing: &Arc<Mutex<Lane>>, tickets| Wire {
         incoming: incoming.clone(),
         outgoing: outgoing.clone(),
         timer: Box::pin(sleep_until(Instant::now())),
-        _ticket: ticket,
+        _tickets: tickets,
     };
-    (end(&down, &up, near), end(&up, &down, far), link)
+    (end(&down, &up, near.into()), end(&up, &down, far.into()), link)
 }
 
 impl Link {

@@ -11,7 +11,7 @@ use super::stream::{self, build};
 use super::traces::{self, Ids};
 use super::weather::{self, Weather};
 use feedwatch::metrics::{StreamCells, Streams};
-use feedwatch::supervise::{BreakerState, State};
+use feedwatch::supervise::State;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider};
@@ -70,6 +70,12 @@ pub(crate) const TO_BE_MET: &[&str] = &[
     "probe",
     "forced attempt",
     "planned attempt",
+    "renewed",
+    "renewed, another one missing",
+    "renewal failed",
+    "renewal given up",
+    "dial of a successor taken over",
+    "several live connections",
     "trip by failures",
     "trip by a fatal error",
     "cooldown over",
@@ -132,6 +138,7 @@ pub(crate) fn run(seed: u64) -> Account {
 /// What the world keeps of a stream.
 struct Resident {
     who: String,
+    is_spread: bool,
     /// Where it has its endpoints.
     hosts: Vec<Arc<Host>>,
     cells: Arc<StreamCells>,
@@ -202,18 +209,24 @@ impl World {
             stream: built.stream,
             cells: built.cells.clone(),
             ledger: built.ledger.clone(),
+            hosts: hosts.clone(),
             journal: self.journal.clone(),
             rng,
             wishes: Arc::clone(&wishes),
             gap: false,
             last_frame: None,
+            last_frames: BTreeMap::new(),
+            replaced: Vec::new(),
+            down: BTreeSet::new(),
             losses_told: BTreeMap::new(),
             compared: (0, 0),
             looks: Looks::default(),
         };
         let calm = self.journal.begun() + storm(self.seed);
+        let is_spread = consumer.stream.is_spread();
         Resident {
             who,
+            is_spread,
             hosts,
             cells: built.cells,
             ledger: built.ledger,
@@ -283,27 +296,33 @@ impl World {
             let sessions = |host: &Arc<Host>| -> Vec<_> { host.sessions.lock().unwrap().values().cloned().collect() };
             let mut of_stream: Vec<_> = resident.hosts.iter().flat_map(sessions).collect();
             of_stream.retain(|(stream, _)| *stream == number);
-            let is_restored = match &of_stream[..] {
-                [] => wishes.is_empty() && ledger.state == State::Idle,
-                [(_, subscribed)] => {
-                    *subscribed == *wishes && ledger.state == State::Live && ledger.active == wishes.len()
-                }
-                _ => false,
-            };
+            // No two connections carry the same.
+            let carried: usize = of_stream.iter().map(|(_, subscribed)| subscribed.len()).sum();
+            let all: BTreeSet<_> = of_stream
+                .iter()
+                .flat_map(|(_, subscribed)| subscribed.clone())
+                .collect();
+            let state = if wishes.is_empty() { State::Idle } else { State::Live };
+            let is_restored = all == *wishes
+                && carried == wishes.len()
+                && of_stream.len() == ledger.live()
+                && ledger.state() == state
+                && ledger.active() == wishes.len();
             self.journal.expect(Promise::Restored, is_restored, &resident.who, || {
                 format!(
                     "it wants {wishes:?}, the venue has {of_stream:?}; {:?}, {} of {} active",
-                    ledger.state, ledger.active, ledger.desired
+                    ledger.state(),
+                    ledger.active(),
+                    ledger.desired()
                 )
             });
             // Of a stream that wants nothing nobody knows whether the venue is well.
-            let is_well =
-                ledger.state == State::Idle || (ledger.breaker == BreakerState::Closed && ledger.failures == 0);
+            let is_well = ledger.state() == State::Idle || (ledger.breaker() == "closed" && ledger.failures() == 0);
             self.journal.expect(Promise::Recovered, is_well, &resident.who, || {
                 format!(
                     "the breaker is {} after {} failures",
-                    ledger.breaker.as_str(),
-                    ledger.failures
+                    ledger.breaker(),
+                    ledger.failures()
                 )
             });
         }
@@ -321,8 +340,9 @@ impl World {
         let books: Vec<&Ledger> = ledgers.iter().map(|ledger| &**ledger).collect();
         let scrape = Scrape::take(&self.shown, virtual_moment(self.journal.begun()));
         scrape.compare_outages(&self.journal, &books, &names);
-        for (name, ledger) in names.iter().zip(&books) {
-            traces::compare(&self.journal, name, &traces::of_stream(&spans, name), ledger);
+        for (resident, ledger) in self.residents.iter().zip(&books) {
+            let of_stream = traces::of_stream(&spans, &resident.who);
+            traces::compare(&self.journal, &resident.who, &of_stream, ledger, resident.is_spread);
         }
         drop(ledgers);
 

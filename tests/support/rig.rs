@@ -4,7 +4,7 @@ use super::Scrape;
 use feedwatch::clock::Moment;
 use feedwatch::market::{Instrument, MarketEvent, StreamName};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
-use feedwatch::observe::StreamObserver;
+use feedwatch::observe::{ConnectionObserver, StreamObserver};
 use feedwatch::stream::{
     Access, DialGate, Dialler, Endpoint, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler,
     TlsTrust, TransportOptions, WebSocketStream,
@@ -108,6 +108,11 @@ pub(crate) async fn among<D: Dialler>(
     .await
 }
 
+/// A stream of as many connections as it needs.
+pub(crate) type Spread = ManyConnections<WebSocketStream, Arc<ConnectionObserver>, Make>;
+
+type Make = Box<dyn FnMut(u32) -> ReconnectingDataStream<WebSocketStream, Arc<ConnectionObserver>> + Send>;
+
 /// A stream of these instruments, at most so many of them on a connection.
 pub(crate) async fn spread(
     url: &str,
@@ -115,16 +120,17 @@ pub(crate) async fn spread(
     options: TransportOptions,
     most: usize,
     instruments: &[Instrument],
-) -> RigOf<impl MarketDataStream + use<>> {
+) -> RigOf<Spread> {
     let of_policy = policy.clone();
     RigOf::over(url, &of_policy, instruments, |endpoint, cells, observer| {
         let trust = TlsTrust::only([]).unwrap();
-        ManyConnections::new(most, move |number| {
+        let make = move |number| {
             let observer = Arc::new(observer.connection(number));
             let (endpoint, options, trust) = (endpoint.clone(), options.clone(), trust.clone());
             let socket = WebSocketStream::new(&Polymarket, endpoint, options, trust, cells.clone(), observer.clone());
             ReconnectingDataStream::with_observer(socket, policy.clone(), number.into(), observer)
-        })
+        };
+        ManyConnections::new(most, Box::new(make) as Make)
     })
     .await
 }

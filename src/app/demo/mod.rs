@@ -90,9 +90,7 @@ pub async fn demo(options: DemoOptions, build: BuildInfo) -> Result<Vec<Comparis
         _ = signals.next() => {}
         () = wait(options.duration) => {}
     }
-    if let Some(table) = table {
-        table.leave().await;
-    }
+    super::leave(table).await;
     let end = async {
         let compared = if options.verify {
             verify::compare(&feeds, &config, service.address()).await

@@ -102,6 +102,14 @@ impl Maker {
         self.open(builder, at, &Context::new())
     }
 
+    /// The root of a planned reconnect, which is no outage, and of one try of it alone.
+    pub(super) fn renewal(&self, at: SystemTime, link: Option<Link>) -> Open {
+        let builder = SpanBuilder::from_name("stream.renewal")
+            .with_links(link.into_iter().collect())
+            .with_attributes(self.identity.to_vec());
+        self.open(builder, at, &Context::new())
+    }
+
     /// `to` where it is not the first endpoint.
     pub(super) fn attempt(
         &self,

@@ -1,8 +1,11 @@
 //! The end of a connection.
 
 use super::Connection;
+use crate::clock::Moment;
 use crate::market::Cause;
 use crate::metrics::{Direction, Opcode};
+use crate::stream::deadline::by;
+use crate::supervise::later;
 use futures_util::SinkExt;
 use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +35,19 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         };
         // Past its time the connection is dropped as it is.
         let _ = timeout(limit, closing).await;
+    }
+
+    /// Sends a close frame where none has passed yet, and goes on yielding what still comes, for as long as the venue may take to
+    /// answer. `false` = it does not leave.
+    pub(in crate::stream) async fn hang_up(&mut self) -> bool {
+        if !self.closing {
+            let due = later(Moment::now().mono, self.send_timeout);
+            if by(due, self.send_close()).await.is_none() {
+                return false;
+            }
+        }
+        self.clocks.hung_up(Moment::now().mono, self.close_timeout);
+        true
     }
 
     async fn send_close(&mut self) {

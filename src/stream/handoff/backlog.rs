@@ -102,7 +102,9 @@ fn cost(event: &MarketEvent) -> usize {
             refused,
             unanswered,
         }) => names(accepted) + names(refused) + names(unanswered),
-        MarketEvent::Ended { instruments } | MarketEvent::Reconnected { instruments } => names(instruments),
+        MarketEvent::Ended { instruments }
+        | MarketEvent::Reconnected { instruments }
+        | MarketEvent::Renewed { instruments } => names(instruments),
         MarketEvent::Missed { .. } => 0,
     };
     size_of::<MarketEvent>() + more

@@ -14,6 +14,8 @@ pub(super) struct Digest {
     lost: BTreeSet<Instrument>,
     /// What is live again after its last loss. `None` = nothing is.
     reconnected: Option<BTreeSet<Instrument>>,
+    /// What another connection has taken over, and is not lost since.
+    renewed: BTreeSet<Instrument>,
     ended: BTreeSet<Instrument>,
     /// The last answer for each instrument.
     answers: BTreeMap<Instrument, Standing>,
@@ -47,9 +49,13 @@ impl Digest {
                     live.retain(|live| !instruments.contains(live));
                 }
                 self.reconnected.take_if(|live| live.is_empty());
+                for instrument in &instruments {
+                    self.renewed.remove(instrument);
+                }
                 self.lost.extend(instruments);
             }
             MarketEvent::Reconnected { instruments } => self.reconnected.get_or_insert_default().extend(instruments),
+            MarketEvent::Renewed { instruments } => self.renewed.extend(instruments),
             MarketEvent::Subscribed(answer) => self.answer(answer),
             MarketEvent::Ended { instruments } => {
                 for instrument in instruments {
@@ -74,6 +80,10 @@ impl Digest {
             let instruments = live.into_iter().collect();
             return Some(MarketEvent::Reconnected { instruments });
         }
+        if !self.renewed.is_empty() {
+            let instruments = std::mem::take(&mut self.renewed).into_iter().collect();
+            return Some(MarketEvent::Renewed { instruments });
+        }
         if !self.ended.is_empty() {
             let instruments = std::mem::take(&mut self.ended).into_iter().collect();
             return Some(MarketEvent::Ended { instruments });
@@ -88,6 +98,7 @@ impl Digest {
     pub(super) fn is_empty(&self) -> bool {
         self.loss.is_none()
             && self.reconnected.is_none()
+            && self.renewed.is_empty()
             && self.ended.is_empty()
             && self.answers.is_empty()
             && self.missed == 0
@@ -191,6 +202,19 @@ mod tests {
             digest(story),
             [lost_all(Cause::Eof, &["a", "b", "c"]), live(&["a", "b"])]
         );
+    }
+
+    #[test]
+    fn what_another_connection_has_taken_over_is_told_unless_it_was_lost_since() {
+        let renewed = |ids| MarketEvent::Renewed {
+            instruments: instruments(ids),
+        };
+        assert_eq!(
+            digest([renewed(&["a", "b"]), missed(1), renewed(&["b"])]),
+            [renewed(&["a", "b"]), missed(1)]
+        );
+        let lost = lost_all(Cause::Eof, &["a"]);
+        assert_eq!(digest([renewed(&["a"]), lost.clone()]), [lost]);
     }
 
     #[test]

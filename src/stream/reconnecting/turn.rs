@@ -6,7 +6,7 @@
 use super::{Fact, GatePlace, MarketDataStream, Moment, Observer, ReconnectingDataStream, TransportFact};
 use crate::market::{Cause, Failure};
 use crate::stream::DialGate;
-use crate::supervise::{Action, BreakerState, Dial, Input, Notice, RETRY_AFTER_CAP, State, Turn, later};
+use crate::supervise::{Action, BreakerState, Dial, Input, Notice, RETRY_AFTER_CAP, Renewal, State, Turn, later};
 use std::time::{Duration, Instant};
 
 /// A probe has so much time beyond its own limits before the others of its host no longer wait for it.
@@ -16,6 +16,8 @@ const VERDICT_SLACK: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Reconnect,
+    /// Also for the age of the connection.
+    Renew,
     ResetBreaker,
 }
 
@@ -23,6 +25,7 @@ impl Wish {
     const fn input(self) -> Input {
         match self {
             Self::Reconnect => Input::Reconnect,
+            Self::Renew => Input::Renew,
             Self::ResetBreaker => Input::ResetBreaker,
         }
     }
@@ -134,7 +137,10 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             // It waits for nothing, and what was asked for before goes on waiting.
             return self.apply(wish.input(), now);
         }
-        let has_turn = self.has_turn(Dial::Plain, now);
+        if wish == Wish::Renew {
+            return self.pursue_renewal(now);
+        }
+        let has_turn = self.has_plain_turn(now);
         self.wish = (!has_turn).then_some(wish);
         if has_turn {
             self.apply(wish.input(), now);
@@ -164,7 +170,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Tells the gate of the host what happened here.
     pub(super) fn tell_gate(&mut self, notice: &Notice, now: Moment) {
-        if matches!(notice, Notice::Idle | Notice::Stopped) {
+        let is_moot = match notice {
+            Notice::Idle | Notice::Stopped => true,
+            // Another connection is coming anyhow.
+            Notice::Lost { .. } => self.wish == Some(Wish::Renew),
+            _ => false,
+        };
+        if is_moot {
             self.wish = None;
             self.give_up_turn(now);
         }
@@ -176,16 +188,24 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// A venue that asks for rest means all streams of the host.
     pub(super) fn leave_host_alone(&self, failure: &Failure, now: Moment) {
         let Some(gate) = &self.gate else { return };
-        let rest = match (failure.retry_after, self.supervisor.action()) {
+        let due = match (self.supervisor.action(), self.supervisor.renewal()) {
+            (Action::Wait { due }, _) | (_, Renewal::Wait { due }) => Some(due),
+            _ => None,
+        };
+        let rest = match (failure.retry_after, due) {
             (Some(asked), _) => asked.min(RETRY_AFTER_CAP),
             // It does not say for how long: as long as this stream waits, but not for a whole cooldown.
-            (None, Action::Wait { due }) if failure.cause == Cause::RateLimited => {
+            (None, Some(due)) if failure.cause == Cause::RateLimited => {
                 let own = due.saturating_duration_since(now.mono);
                 own.min(self.supervisor.policy().max_delay)
             }
             _ => return,
         };
         gate.close(later(now.mono, rest), now.mono);
+    }
+
+    pub(super) fn has_plain_turn(&mut self, now: Moment) -> bool {
+        self.has_turn(Dial::Plain, now)
     }
 
     fn has_turn(&mut self, dial: Dial, now: Moment) -> bool {
@@ -239,6 +259,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         match (wish, self.state()) {
             (Wish::Reconnect, State::Idle | State::Stopped) => false,
             (Wish::Reconnect, _) => is_closed,
+            (Wish::Renew, _) => self.can_renew(),
             (Wish::ResetBreaker, State::BackingOff | State::CoolingDown) => !is_closed,
             (Wish::ResetBreaker, _) => false,
         }

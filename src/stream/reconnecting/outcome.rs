@@ -1,0 +1,112 @@
+//! What came of the connection: the outcomes of operations, and events.
+
+use super::{
+    Cause, DataFact, DialPhase, Fact, Failure, Input, Instrument, MarketDataStream, MarketEvent, Moment, Observer,
+    Outcome, ReconnectingDataStream, Subscribed, SubscriptionFailure, TransportFact,
+};
+
+impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
+    pub(super) fn on_outcome(&mut self, outcome: Outcome) {
+        let now = Moment::now();
+        match outcome {
+            Outcome::Connected(Ok(())) => self.apply(Input::Connected, now),
+            Outcome::Connected(Err(failure)) => {
+                let input = self.endpoints.judge(failure.clone(), now.mono);
+                self.apply(input, now);
+                self.leave_host_alone(&failure, now);
+            }
+            Outcome::Subscribed(result) => {
+                self.tell_answered(now);
+                match result {
+                    Ok(answer) => {
+                        let input = Input::Subscribed {
+                            accepted: answer.accepted.len(),
+                            refused: answer.refused.len(),
+                        };
+                        self.on_answer(answer, now);
+                        self.apply(input, now);
+                    }
+                    Err(failure) => {
+                        self.tell_subscription_failure(now, failure.cause, self.subscriptions.desired());
+                        self.apply(Input::Failed(failure), now);
+                    }
+                }
+            }
+            Outcome::Changed(_, Ok(answer)) => self.on_answer(answer, now),
+            Outcome::Changed(instruments, Err(failure)) => {
+                self.tell_subscription_failure(now, failure.cause, instruments);
+                self.apply(Input::Failed(failure), now);
+            }
+            Outcome::HungUp(_) | Outcome::Released => {}
+        }
+    }
+
+    pub(super) fn tell_answered(&mut self, now: Moment) {
+        if let Some(since) = self.subscribing_since.take() {
+            let took = now.mono.saturating_duration_since(since);
+            let fact = TransportFact::PhaseEnded {
+                phase: DialPhase::Subscribe,
+                took,
+            };
+            self.observer.observe(now, &Fact::Transport(fact));
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, answer: Subscribed, now: Moment) {
+        for (reason, instruments) in [
+            (SubscriptionFailure::Rejected, answer.refused.len()),
+            (SubscriptionFailure::Timeout, answer.unanswered.len()),
+        ] {
+            if instruments > 0 {
+                self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
+            }
+        }
+        self.subscriptions.accept(answer.accepted);
+        self.tell_subscriptions(now);
+    }
+
+    /// Takes note of what the connection yielded. `None`: the consumer is told through `events`, if at all.
+    pub(super) fn on_event(&mut self, event: Option<MarketEvent>) -> Option<MarketEvent> {
+        match &event {
+            Some(MarketEvent::Frame(frame)) => {
+                let is_early = |at: &Moment| frame.received.mono < at.mono;
+                let at = self.succeeded.filter(is_early).unwrap_or(frame.received);
+                if frame.is_data {
+                    self.apply(Input::Data, at);
+                }
+                // A flood must not keep the verdict back: where there is always more to read, this is the second look.
+                self.judge(at);
+            }
+            Some(MarketEvent::Reconnected { .. } | MarketEvent::Renewed { .. } | MarketEvent::Missed { .. }) => {}
+            Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
+            Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
+            Some(MarketEvent::Disconnected { cause, detail, .. }) => {
+                let failure = Failure::new(*cause).with_detail(detail.clone());
+                self.apply(Input::Failed(failure), Moment::now());
+                return None;
+            }
+            None => {
+                self.apply(Input::Failed(Cause::Eof.into()), Moment::now());
+                return None;
+            }
+        }
+        event
+    }
+
+    /// A venue may tell the end of markets that nobody here has asked for: only what was asked for is told on.
+    fn on_ended(&mut self, instruments: &[Instrument]) -> Option<MarketEvent> {
+        let ended = self.subscriptions.end(instruments);
+        if ended.is_empty() {
+            return None;
+        }
+        let now = Moment::now();
+        self.tell(
+            now,
+            DataFact::Ended {
+                instruments: ended.len(),
+            },
+        );
+        self.tell_subscriptions(now);
+        Some(MarketEvent::Ended { instruments: ended })
+    }
+}
