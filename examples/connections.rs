@@ -1,9 +1,9 @@
-//! A bot with more instruments than a connection carries: each connection of its one stream has a task and a bounded queue of its
-//! own, and is lost for itself.
+//! A bot with more instruments than a connection carries: one stream over several connections, on a task and with a bounded queue of
+//! its own.
 //!
-//! What a connection misses, be it a loss or frames that the bot was too slow for, costs the books of its own instruments and no
-//! others. All connections dial through one gate, so that they do not storm the venue together. The figures are those of one stream,
-//! in a registry of the bot's own.
+//! Each connection is lost for itself, and that costs the books of its own instruments and no others. Frames that the bot was too slow
+//! for may have been of any: they cost all books. All connections dial through one gate, so that they do not storm the venue together.
+//! The figures are those of one stream, in a registry of the bot's own.
 //!
 //! ```sh
 //! cargo run -- simulate
@@ -16,18 +16,14 @@ use feedwatch::market::{Instrument, MarketEvent, OrderBook, StreamName, Value};
 use feedwatch::metrics::{StreamCells, StreamCollector, StreamInfo, Streams};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
-    DialGate, Endpoint, HandOff, MarketDataStream, ReconnectingDataStream, StreamHandle, TlsTrust, TransportOptions,
-    WebSocketStream,
+    DialGate, Endpoint, HandOff, ManyConnections, MarketDataStream, ReconnectingDataStream, StreamHandle, TlsTrust,
+    TransportOptions, WebSocketStream,
 };
 use feedwatch::venue::{Polymarket, Venue};
-use futures_util::future::join_all;
-use futures_util::stream::{SelectAll, Stream, StreamExt, select_all};
 use prometheus::{Registry, TextEncoder};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -38,7 +34,7 @@ async fn main() -> Result<(), Error> {
     let [url, most, frames, tokens @ ..] = arguments.as_slice() else {
         return Err("usage: connections URL INSTRUMENTS_PER_CONNECTION FRAMES TOKEN...".into());
     };
-    let (most, frames) = (most.parse::<usize>()?.max(1), frames.parse()?);
+    let (most, frames) = (most.parse()?, frames.parse()?);
     let instruments: Vec<_> = tokens.iter().map(|token| Instrument::new(token)).collect();
     let policy = ReconnectionConfig {
         max_delay: Duration::from_secs(5),
@@ -47,13 +43,13 @@ async fn main() -> Result<(), Error> {
     };
 
     let registry = Registry::new();
-    let connections = spawn(url, &policy, &instruments, most, &registry).await?;
-    writeln!(io::stdout(), "{} connections", connections.len())?;
-    let mut bot = Bot::default();
+    let mut events = spawn(url, policy, &instruments, most, &registry).await?;
+    let mut bot = Bot::new(instruments);
     tokio::select! {
-        () = follow(connections, &mut bot, frames) => {}
+        () = follow(&mut events, &mut bot, frames) => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
+    events.close().await;
 
     let mut out = io::stdout().lock();
     for (instrument, book) in &bot.books {
@@ -66,31 +62,14 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// One connection of the stream, on a task of its own.
-pub(crate) struct Connection {
-    /// What it carries, and what is lost with it.
-    instruments: Arc<[Instrument]>,
-    events: StreamHandle,
-}
-
-/// What happened on a connection, with what it carries.
-impl Stream for Connection {
-    type Item = (Arc<[Instrument]>, MarketEvent);
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let event = ready!(self.events.poll_next_unpin(cx));
-        Poll::Ready(event.map(|event| (self.instruments.clone(), event)))
-    }
-}
-
-/// As many connections as the instruments need, no more than `most` on each.
+/// A stream of as many connections as the instruments need, no more than `most` on each, on a task of its own.
 pub(crate) async fn spawn(
     url: &str,
-    policy: &ReconnectionConfig,
+    policy: ReconnectionConfig,
     instruments: &[Instrument],
     most: usize,
     registry: &Registry,
-) -> Result<Vec<Connection>, Error> {
+) -> Result<StreamHandle, Error> {
     let endpoint = Endpoint::parse(url)?;
     let streams = Arc::new(Streams::new());
     registry.register(Box::new(StreamCollector::new(streams.clone())?))?;
@@ -99,20 +78,13 @@ pub(crate) async fn spawn(
     let cells = Arc::new(StreamCells::new(info, venue, Moment::now().mono));
     streams.add(&cells);
 
-    let stream = Arc::new(StreamObserver::new(cells.clone(), policy));
+    let observer = Arc::new(StreamObserver::new(cells.clone(), &policy));
     let gate = DialGate::new(Polymarket.limits().dial);
     // Reading the system's certificates is not cheap: once for all.
     let trust = TlsTrust::system()?;
-    // So much may wait of each connection. What does not find room is dropped, the oldest first, and told.
-    let hand_off = HandOff {
-        max_events: 1024,
-        max_bytes: 4 * 1024 * 1024,
-        ..HandOff::default()
-    };
-
-    let mut connections = Vec::new();
-    for (number, carried) in (0..).zip(instruments.chunks(most)) {
-        let observer = Arc::new(stream.connection(number));
+    let make = move |number| {
+        // What the connections tell adds up to the figures of one stream.
+        let observer = Arc::new(observer.connection(number));
         let socket = WebSocketStream::new(
             &Polymarket,
             endpoint.clone(),
@@ -121,32 +93,35 @@ pub(crate) async fn spawn(
             cells.clone(),
             observer.clone(),
         );
+        // A seed for each, or all would jitter alike.
         let connection = ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer);
-        let mut connection = connection.with_gate(&gate);
-        connection.subscribe(carried).await?;
-        connections.push(Connection {
-            instruments: carried.into(),
-            events: connection.spawn(hand_off),
-        });
-    }
-    Ok(connections)
+        connection.with_gate(&gate)
+    };
+    let mut stream = ManyConnections::new(most, make);
+    stream.subscribe(instruments).await?;
+    // So much may wait. What does not find room is dropped, the oldest first, and told.
+    Ok(stream.spawn(HandOff {
+        max_events: 1024,
+        max_bytes: 4 * 1024 * 1024,
+        ..HandOff::default()
+    }))
 }
 
-/// Follows all connections until so many frames of data have come, and closes them.
-pub(crate) async fn follow(connections: Vec<Connection>, bot: &mut Bot, frames: u64) {
-    let mut events: SelectAll<_> = select_all(connections);
+/// Follows the stream until so many frames of data have come.
+pub(crate) async fn follow(events: &mut StreamHandle, bot: &mut Bot, frames: u64) {
     while bot.frames < frames {
-        let Some((carried, event)) = events.next().await else {
+        let Some(event) = events.next_event().await else {
             break;
         };
-        bot.on_event(&carried, &event);
+        bot.on_event(&event);
     }
-    join_all(events.iter_mut().map(|connection| connection.events.close())).await;
 }
 
 /// What the bot knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Bot {
+    /// What it follows. It holds no other books, so that nobody can fill its memory with them.
+    instruments: BTreeSet<Instrument>,
     /// Whole books only.
     pub(crate) books: BTreeMap<Instrument, OrderBook>,
     /// Frames of data so far.
@@ -156,55 +131,69 @@ pub(crate) struct Bot {
 }
 
 impl Bot {
-    pub(crate) fn on_event(&mut self, carried: &[Instrument], event: &MarketEvent) {
+    pub(crate) fn new(instruments: impl IntoIterator<Item = Instrument>) -> Self {
+        Self {
+            instruments: instruments.into_iter().collect(),
+            books: BTreeMap::new(),
+            frames: 0,
+            thrown_away: 0,
+        }
+    }
+
+    pub(crate) fn on_event(&mut self, event: &MarketEvent) {
         match event {
             MarketEvent::Frame(frame) => {
                 self.frames += u64::from(frame.is_data);
                 let text = frame.text().unwrap_or_default();
                 let mut is_whole = true;
                 Polymarket.values(text, &mut |value| match value {
-                    Ok(value) => self.on_value(carried, &value),
+                    Ok(value) => self.on_value(&value),
                     Err(_) => is_whole = false,
                 });
                 if !is_whole {
-                    // A change that nobody can read is one that was missed.
-                    self.throw_away(carried);
+                    // A change that nobody can read is one that was missed, of whatever instrument.
+                    self.throw_away(|_| true);
                 }
             }
-            // Changes were missed: by the loss, or because the bot was too slow.
-            MarketEvent::Disconnected { .. } | MarketEvent::Missed { .. } => self.throw_away(carried),
-            MarketEvent::Ended { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
+            // Changes were missed: those of one connection.
+            MarketEvent::Disconnected { instruments, .. } => self.throw_away(|held| instruments.contains(held)),
+            // The bot was too slow, and nobody kept a list.
+            MarketEvent::Missed { .. } => self.throw_away(|_| true),
+            // Nothing was missed; but a change may come twice, before whole books do.
+            MarketEvent::Renewed { instruments } | MarketEvent::Ended { instruments } => {
+                self.books.retain(|held, _| !instruments.contains(held));
+            }
             // The books come in the frames that follow.
             MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) => {}
         }
     }
 
-    fn on_value(&mut self, carried: &[Instrument], value: &Value<'_>) {
+    fn on_value(&mut self, value: &Value<'_>) {
         let about = value.instrument();
-        let Some(instrument) = carried.iter().find(|carried| carried.as_str() == about) else {
+        let Some(instrument) = self.instruments.get(about).cloned() else {
             return;
         };
         match value {
             Value::Book(whole) => match OrderBook::new(whole) {
                 Ok(book) => {
-                    self.books.insert(instrument.clone(), book);
+                    self.books.insert(instrument, book);
                 }
-                Err(_) => self.throw_away(std::slice::from_ref(instrument)),
+                Err(_) => self.throw_away(|held| *held == instrument),
             },
             Value::PriceChange(change) => {
                 let applied = self.books.get_mut(about).map(|book| book.apply(change));
                 // After an error it is not the venue's book any more.
                 if let Some(Err(_)) = applied {
-                    self.throw_away(std::slice::from_ref(instrument));
+                    self.throw_away(|held| *held == instrument);
                 }
             }
             _ => {}
         }
     }
 
-    fn throw_away(&mut self, of: &[Instrument]) {
+    fn throw_away(&mut self, is_gone: impl Fn(&Instrument) -> bool) {
         let held = self.books.len();
-        self.books.retain(|held, _| !of.contains(held));
+        self.books.retain(|held, _| !is_gone(held));
         self.thrown_away += held - self.books.len();
     }
 }

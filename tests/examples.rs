@@ -15,7 +15,7 @@ mod connections;
 #[path = "../examples/gate.rs"]
 mod gate;
 
-use feedwatch::market::{Instrument, MarketEvent};
+use feedwatch::market::{Cause, Instrument, MarketEvent};
 use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};
 use feedwatch::supervise::{DialLimit, Policy};
 use prometheus::{Registry, TextEncoder};
@@ -57,15 +57,16 @@ async fn a_lost_connection_costs_its_own_books_and_comes_back() {
         initial_delay: Duration::from_millis(10),
         ..Policy::default()
     };
-    let connections = connections::spawn(&venue.url(), &policy, &instruments, 2, &registry)
+    let mut events = connections::spawn(&venue.url(), policy, &instruments, 2, &registry)
         .await
         .unwrap();
-    assert_eq!(connections.len(), 3);
-    let room = sample(&scraped(&registry), "feedwatch_queue_capacity");
-    assert_eq!(room, 3.0 * 1024.0, "of all their queues");
-    let mut bot = connections::Bot::default();
-    let follow = connections::follow(connections, &mut bot, 1500);
+    let mut bot = connections::Bot::new(instruments);
+    let follow = connections::follow(&mut events, &mut bot, 1500);
     timeout(LIMIT, follow).await.expect("the frames come");
+    let text = scraped(&registry);
+    assert_eq!(sample(&text, "feedwatch_connections_live"), 3.0);
+    assert_eq!(sample(&text, "feedwatch_queue_capacity"), 1024.0);
+    events.close().await;
 
     assert!((1..=2).contains(&bot.thrown_away), "{}", bot.thrown_away);
     assert_eq!(bot.books.len(), 5, "and all are whole again");
@@ -73,7 +74,7 @@ async fn a_lost_connection_costs_its_own_books_and_comes_back() {
 }
 
 #[test]
-fn what_a_connection_misses_costs_its_own_books() {
+fn what_a_connection_misses_costs_its_own_books_and_what_the_bot_misses_all() {
     let book = |token| {
         format!(r#"{{"event_type":"book","asset_id":"{token}","bids":[{{"price":"0.45","size":"60"}}],"asks":[]}}"#)
     };
@@ -84,17 +85,25 @@ fn what_a_connection_misses_costs_its_own_books() {
             is_data: true,
         })
     };
-    let (one, other) = (["11", "22"].map(Instrument::new), ["33"].map(Instrument::new));
-    let mut bot = connections::Bot::default();
-    bot.on_event(&one, &frame(format!("[{},{},{}]", book("11"), book("22"), book("99"))));
-    bot.on_event(&other, &frame(book("33")));
-    assert_eq!(bot.books.len(), 3, "99 is on no connection");
+    let lost = |tokens: &[&str]| MarketEvent::Disconnected {
+        cause: Cause::Eof,
+        detail: "".into(),
+        instruments: tokens.iter().copied().map(Instrument::new).collect(),
+    };
+    let books = || frame(format!("[{},{},{},{}]", book("11"), book("22"), book("33"), book("99")));
+    let mut bot = connections::Bot::new(["11", "22", "33"].map(Instrument::new));
+    bot.on_event(&books());
+    assert_eq!(bot.books.len(), 3, "nobody follows 99");
 
-    bot.on_event(&one, &MarketEvent::Missed { frames: 7 });
+    bot.on_event(&lost(&["11", "22"]));
     let held: Vec<_> = bot.books.keys().map(Instrument::as_str).collect();
     assert_eq!((held, bot.thrown_away), (vec!["33"], 2));
-    bot.on_event(&other, &frame("{".into()));
-    assert_eq!((bot.books.len(), bot.thrown_away), (0, 3));
+    bot.on_event(&books());
+    bot.on_event(&MarketEvent::Missed { frames: 7 });
+    assert_eq!((bot.books.len(), bot.thrown_away), (0, 5), "of whatever instrument");
+    bot.on_event(&books());
+    bot.on_event(&frame("{".into()));
+    assert_eq!((bot.books.len(), bot.thrown_away), (0, 8));
 }
 
 #[tokio::test]
