@@ -17,6 +17,7 @@ mod gate;
 
 use feedwatch::market::{Cause, Instrument, MarketEvent};
 use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};
+use feedwatch::stream::MarketDataStream;
 use feedwatch::supervise::{DialLimit, Policy};
 use prometheus::{Registry, TextEncoder};
 use std::time::Duration;
