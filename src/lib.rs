@@ -115,7 +115,10 @@
 //!                 Err(_) => books.clear(),
 //!             });
 //!         }
-//!         MarketEvent::Disconnected { instruments, .. } | MarketEvent::Ended { instruments } => {
+//!         MarketEvent::Disconnected { instruments, .. }
+//!         | MarketEvent::Ended { instruments }
+//!         // Nothing was missed, but a change may come twice before the whole books do.
+//!         | MarketEvent::Renewed { instruments } => {
 //!             books.retain(|held, _| !instruments.contains(held));
 //!         }
 //!         MarketEvent::Missed { .. } => books.clear(),

@@ -112,6 +112,7 @@ pub struct Subscribed {
 ///         MarketEvent::Disconnected { .. } => "throw away those of its instruments",
 ///         MarketEvent::Missed { .. } => "throw all away",
 ///         MarketEvent::Ended { .. } => "throw away those of its instruments, for good",
+///         MarketEvent::Renewed { .. } => "nothing was missed, and whole books follow",
 ///         MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) => "whole books follow",
 ///     }
 /// }
