@@ -177,16 +177,17 @@ impl Walk<'_> {
                 *status = Some(*refused_with);
                 *retry_after = Duration::from_secs(retry_after_seconds.unwrap_or(0));
             }
-            (What::Subscribed { accepted, .. }, stage @ Stage::Attempt { .. }) => {
+            (What::Subscribed { .. }, stage @ Stage::Attempt { .. }) => {
                 self.expected.went_live += 1;
                 self.in_outage = false;
                 self.forbidden_in_a_row = 0;
                 *stage = Stage::Live {
                     since: entry.at,
-                    has_data: *accepted > 0, // the answer's books are data
+                    has_data: false, // the answer's books say nothing of what follows
                     starved: false,
                 };
             }
+            (What::Fed, Stage::Live { has_data, .. }) => *has_data = true,
             (What::FaultBegan { name }, Stage::Attempt { bad_certificate, .. }) => {
                 *bad_certificate = matches!(*name, "tls_expired" | "tls_wrong_host" | "tls_unknown_authority");
             }
@@ -295,6 +296,30 @@ mod tests {
 
     fn expected(entries: &[Entry]) -> Expectation {
         Expectation::from_entries(entries, &policy())
+    }
+
+    #[test]
+    fn a_venue_that_answers_and_is_dead_trips_and_one_that_sends_something_does_not() {
+        let trips = |fed: &[What]| {
+            let mut entries = Vec::new();
+            for number in 1..=3 {
+                let at = number * 10_000;
+                entries.extend([entry(at, number, What::Accepted), entry(at, number, LIVE)]);
+                entries.extend(fed.iter().map(|fed| entry(at + 10, number, fed.clone())));
+                entries.extend([
+                    entry(at + 20, number, What::FaultBegan { name: "silence" }),
+                    entry(at + 5_000, number, What::ClosedByClient { code: None }),
+                    entry(at + 5_000, number, What::Ended),
+                ]);
+            }
+            let policy = Policy {
+                on_stale: OnStale::Reconnect,
+                ..policy()
+            };
+            Expectation::from_entries(&entries, &policy).trips
+        };
+        assert_eq!(trips(&[]), 1);
+        assert_eq!(trips(&[What::Fed]), 0);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub enum What {
         /// Tokens left out.
         refused: usize,
     },
+    /// Traffic has begun: what is sent from now on is more than the answer.
+    Fed,
     /// The first subscription was refused.
     Rejected,
     /// The subscriptions of the open connection changed.

@@ -56,6 +56,8 @@ pub(super) struct Session {
     desk: Desk,
     /// There is one as soon as the subscription is answered.
     feed: Option<Feed>,
+    /// The feed has begun.
+    fed: bool,
     /// No more data, for good.
     silent: bool,
     /// When the next unprompted heartbeat is due.
@@ -75,6 +77,7 @@ impl Session {
             paused: venue.paused.subscribe(),
             resolved: venue.resolved.subscribe(),
             feed: None,
+            fed: false,
             silent: false,
             heartbeat_due: None,
             fault_due: None,
@@ -221,6 +224,9 @@ impl Session {
         let Some(feed) = &mut self.feed else { return Ok(()) };
         for message in feed.take(Moment::now(), &mut self.desk) {
             self.feed(message).await?;
+            if !std::mem::replace(&mut self.fed, true) {
+                self.log.note(What::Fed);
+            }
         }
         Ok(self.socket.flush().await?)
     }

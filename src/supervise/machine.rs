@@ -276,7 +276,8 @@ impl Supervisor {
         self.phase = Phase::Live(Live {
             // It may have been read before the subscription was answered.
             data_clock: live.data_clock.max(now),
-            has_data: true,
+            // The answer itself says nothing of what follows: a venue may answer with books and be dead.
+            has_data: live.has_data || now > live.since,
             stale: false,
             ..live
         });

@@ -33,6 +33,7 @@ pub(super) struct Live {
     pub(super) chance: f64,
     /// The last data, or `since`.
     pub(super) data_clock: Instant,
+    /// Of the time since then.
     pub(super) has_data: bool,
     pub(super) stable: bool,
     pub(super) stale: bool,

@@ -64,11 +64,13 @@ pub(crate) async fn ended(log: &SimLog, connection: u64) {
     logged(log, |entry| entry.connection == connection && entry.what == What::Ended).await;
 }
 
+/// What happened on a connection, but for when its traffic began.
 pub(crate) fn whats(log: &SimLog, connection: u64) -> Vec<What> {
     let entries = log.entries().into_iter();
     entries
         .filter(|entry| entry.connection == connection)
         .map(|entry| entry.what)
+        .filter(|what| *what != What::Fed)
         .collect()
 }
 

@@ -40,6 +40,8 @@ struct Connection {
     retry_after: u64,
     upgraded: bool,
     live: Option<Duration>,
+    /// It was sent more than the answer to its subscription.
+    fed: bool,
     fault: &'static str,
     /// How the venue ended it.
     ending: Option<&'static str>,
@@ -52,6 +54,7 @@ impl Derived {
         let mut derived = Self::default();
         let mut breaker = Breaker::default();
         let (mut in_outage, mut since, mut forbidden) = (false, Duration::ZERO, 0);
+        let mut needs_data = false;
         for (number, connection) in connections(entries).values().enumerate() {
             derived.attempts += 1;
             if number > 0 {
@@ -78,10 +81,11 @@ impl Derived {
                 }
                 let Some(cause) = connection.loss() else { continue };
                 let lived = connection.ended.unwrap().saturating_sub(live);
-                // The answer's books are data, so that a connection after a stale one can be stable, too.
-                if lived >= STABLE_AFTER {
+                if lived >= STABLE_AFTER && (connection.fed || !needs_data) {
                     breaker.stable(&mut derived);
+                    needs_data = false;
                 }
+                needs_data |= cause == "stale";
                 derived.stale_episodes += u64::from(cause == "stale");
                 *derived.losses.entry(cause.into()).or_default() += 1;
                 derived.outages += 1;
@@ -122,6 +126,7 @@ fn connections(entries: &[Entry]) -> BTreeMap<u64, Connection> {
             }
             What::Upgraded => connection.upgraded = true,
             What::Subscribed { .. } => connection.live = Some(entry.at),
+            What::Fed => connection.fed = true,
             What::Rejected => connection.ending = Some("rejected"),
             What::FaultBegan { name } => connection.fault = name,
             What::ClosedByVenue { code } => {
