@@ -641,6 +641,50 @@ fn a_new_policy_applies_to_what_is_under_way() {
     assert_eq!(deadline(bench.supervisor.action()), Some(bench.now + secs(1)));
 }
 
+#[test]
+fn a_stale_stream_is_judged_anew_by_a_new_policy() {
+    let silent_for = |limit: Option<Duration>, on_stale| Policy {
+        stale_after: limit,
+        on_stale,
+        ..policy()
+    };
+    let stale = || {
+        let mut bench = Bench::new(silent_for(Some(secs(60)), OnStale::Report));
+        bench.go_live();
+        assert_eq!(bench.elapse(), [Notice::Stable]);
+        assert_eq!(bench.elapse(), [Notice::Stale]);
+        bench
+    };
+    let told = |bench: &mut Bench, policy| {
+        let mut notices = bench.apply(Input::Policy(Box::new(policy)));
+        assert!(matches!(notices.remove(0), Notice::Policy { .. }));
+        notices
+    };
+
+    // One that allows the silence, or more of it, ends the episode.
+    assert_eq!(told(&mut stale(), silent_for(None, OnStale::Report)), [Notice::Fresh]);
+    let mut bench = stale();
+    let longer = silent_for(Some(secs(90)), OnStale::Report);
+    assert_eq!(told(&mut bench, longer), [Notice::Fresh]);
+    assert_eq!(deadline(bench.supervisor.action()), Some(bench.now + secs(30)));
+    assert_eq!(bench.elapse(), [Notice::Stale]);
+
+    // One that does not changes nothing, unless it has such a stream reconnect.
+    let mut bench = stale();
+    assert_eq!(told(&mut bench, silent_for(Some(secs(30)), OnStale::Report)), []);
+    let lost = told(&mut bench, silent_for(Some(secs(30)), OnStale::Reconnect));
+    assert!(
+        matches!(
+            lost.first(),
+            Some(Notice::Lost {
+                cause: Cause::Stale,
+                ..
+            })
+        ),
+        "{lost:?}"
+    );
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),

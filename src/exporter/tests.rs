@@ -159,6 +159,7 @@ async fn each_path_answers_with_its_type() {
         ("/metrics", text_type(), "process_threads "),
         ("/-/healthy", "text/plain; charset=utf-8", "healthy\n"),
         ("/", "text/html; charset=utf-8", "version 1.2.3, revision &lt;abc&gt;"),
+        ("/", "text/html; charset=utf-8", "href=\"/api/v1/events\""),
         ("/api/v1/streams", "application/json", "\"state\":\"idle\""),
         ("/api/v1/streams?x=1", "application/json", "\"state\":\"idle\""),
     ] {

@@ -164,7 +164,7 @@ fn notice_line(about: About<'_>, notice: &Notice) {
         | Notice::Renewed { .. }
         | Notice::TakenOver { .. } => renewal_line(about, notice),
         Notice::Stale => line!(warn, about, "stale: live, but no data"),
-        Notice::Fresh => line!(info, about, "data again"),
+        Notice::Fresh => line!(info, about, "no longer stale"),
         Notice::BackingOff { delay, failures, .. } => {
             line!(info, about, delay_ms = delay.as_millis(), failures, "backing off");
         }
@@ -174,7 +174,7 @@ fn notice_line(about: About<'_>, notice: &Notice) {
             line!(debug, about, turn_in_ms, "waiting at the gate of the host");
         }
         Notice::Breaker(transition) => breaker_line(about, transition),
-        Notice::Reset => line!(info, about, "failure count cleared by hand"),
+        Notice::Reset => line!(info, about, "failure count cleared"),
         Notice::Policy { threshold, .. } => line!(info, about, threshold, "another policy is in force"),
         Notice::Idle => line!(info, about, "idle: nothing to subscribe to"),
         Notice::Stopped => line!(info, about, "stopped"),

@@ -133,6 +133,9 @@ impl Supervisor {
                     stale_after: self.policy.stale_after,
                     instrument_stale_after: self.policy.instrument_stale_after,
                 });
+                if let Phase::Live(live) = self.phase {
+                    self.judge_silence_anew(live, now, &mut notices);
+                }
             }
             (Input::Reconnect, phase) => self.reconnect(phase, now, &mut notices),
             (Input::Renew, Phase::Live(live)) => self.renew(live, now, &mut notices),
@@ -316,6 +319,20 @@ impl Supervisor {
             if self.policy.on_stale == OnStale::Reconnect {
                 self.fail(&Cause::Stale.into(), true, now, notices);
             }
+        }
+    }
+
+    /// By another policy, where the one before it has called the stream stale.
+    fn judge_silence_anew(&mut self, live: Live, now: Instant, notices: &mut Notices) {
+        if !live.stale {
+            return;
+        }
+        let live = Live { stale: false, ..live };
+        if self.stale_due(&live).is_none_or(|due| due > now) {
+            self.phase = Phase::Live(live);
+            notices.push(Notice::Fresh);
+        } else if self.policy.on_stale == OnStale::Reconnect {
+            self.fail(&Cause::Stale.into(), true, now, notices);
         }
     }
 

@@ -158,7 +158,7 @@ pub enum Notice {
     },
     /// Live, and no data for `stale_after`.
     Stale,
-    /// Data again after [`Notice::Stale`].
+    /// Data again after [`Notice::Stale`], or another policy that allows the silence.
     Fresh,
     /// The next dial waits.
     BackingOff {

@@ -8,6 +8,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{self, RootCertStore};
+use x509_cert::certificate::Version;
+use x509_cert::der::Decode;
 
 /// Authorities that sign the certificates of venues. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +37,11 @@ pub enum InvalidCertificates {
     /// PEM of something else.
     #[error("certificate {0} is none that can be read: {1}")]
     Unreadable(usize, rustls::Error),
+    /// An own one without extensions, as `openssl x509 -req` signs it unless it is told of some.
+    #[error(
+        "certificate {0} is of X.509 version 1; must be version 3, as `openssl x509 -req` makes it with `-extfile`"
+    )]
+    Version1(usize),
 }
 
 /// Why a text holds no private key that can be used. The message repeats nothing of it.
@@ -119,7 +126,10 @@ impl ClientIdentity {
         let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider());
         let certified = certified.map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => InvalidKey::Mismatch.into(),
-            rustls::Error::InvalidCertificate(_) => InvalidIdentity::from(InvalidCertificates::Unreadable(1, error)),
+            rustls::Error::InvalidCertificate(_) if chain.first().is_some_and(is_version_1) => {
+                InvalidIdentity::from(InvalidCertificates::Version1(1))
+            }
+            rustls::Error::InvalidCertificate(_) => InvalidCertificates::Unreadable(1, error).into(),
             error => InvalidKey::Unusable(error).into(),
         })?;
         Ok(Self(Arc::new(Identity {
@@ -153,6 +163,11 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
+fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
+    let found = x509_cert::Certificate::from_der(certificate);
+    found.is_ok_and(|found| found.tbs_certificate().version() == Version::V1)
+}
+
 fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, InvalidKey> {
     // PKCS #8 has a label of its own for it (RFC 7468, section 11), and older forms a header below theirs (RFC 1421).
     let is_encrypted = || {
@@ -176,6 +191,46 @@ mod tests {
     const ENCRYPTED_RSA: &str = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     /// The form of a certificate, and none.
     const NONSENSE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+    /// Signed without extensions.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBGTCBvwIUBIE4Nm6zCvtPnsY0H5VJ1NSVuPowCgYIKoZIzj0EAwIwDjEMMAoG
+A1UEAwwDb2xkMCAXDTI2MTEyOTA3NDQxNloYDzIxMjYxMTA1MDc0NDE2WjAOMQww
+CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQc8+MDLezou5hB
+v33t5DJZnfqllMt1LOWLn3Go7c4UVhwHU+fD3gXiT5qpsphTStQFy9rntTLa4/IY
+c48tZGsvMAoGCCqGSM49BAMCA0kAMEYCIQD2aRAQSJiDTrdQbqAz+EL1hdvQmeEd
+uh2rTIlLG1msgQIhAInYTCnFjVcLerH45G6hVlPT1M6rdGPVvo5eh5p4Fi5B
+-----END CERTIFICATE-----
+";
+    /// Its key, which opens nothing.
+    const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgnWV5+vVJM1kLqP3G
+BQqEUcvI4AxHPyCh907BVIpcHRyhRANCAAQc8+MDLezou5hBv33t5DJZnfqllMt1
+LOWLn3Go7c4UVhwHU+fD3gXiT5qpsphTStQFy9rntTLa4/IYc48tZGsv
+-----END PRIVATE KEY-----
+";
+
+    #[test]
+    fn a_certificate_without_extensions_is_told_from_a_damaged_one() {
+        let identity = |text: &str| ClientIdentity::from_pem(text.as_bytes(), KEY.as_bytes()).unwrap_err();
+        let told = identity(VERSION_1).to_string();
+        assert!(
+            told.starts_with("client certificate: certificate 1 is of X.509 version 1; must be version 3"),
+            "{told}"
+        );
+        let nonsense = identity(NONSENSE);
+        assert!(
+            matches!(
+                nonsense,
+                InvalidIdentity::Certificate(InvalidCertificates::Unreadable(1, _))
+            ),
+            "{nonsense}"
+        );
+        // Nothing keeps an authority from being an old one.
+        assert!(Authorities::from_pem(VERSION_1.as_bytes()).is_ok());
+    }
 
     #[test]
     fn a_key_that_cannot_be_used_says_why() {
