@@ -215,6 +215,12 @@ async fn a_loss_meanwhile_is_one_outage_that_the_dial_under_way_ends() {
         assert_eq!(sum(&back, "feedwatch_outage_duration_seconds_count"), 1.0);
         rig.stream.close().await;
         assert_eq!(rig.causes_of_outages(), ["eof"]);
+        let outages = rig.spans("stream.outage");
+        assert_eq!(
+            ends(&outages, "feedwatch.outage.attempts"),
+            ["1", "2"],
+            "of the start, and of the loss"
+        );
         assert_eq!(ends(&rig.spans("stream.renewal"), "feedwatch.renewal.end"), ["failed"]);
         venue.shutdown().await;
     })
