@@ -238,6 +238,21 @@ fn a_venue_that_asks_a_successor_for_rest_gets_it_also_from_an_outage() {
 }
 
 #[test]
+fn where_another_endpoint_is_left_an_outage_need_not_wait_for_that_rest() {
+    let mut bench = Bench::live(policy());
+    bench.apply(Input::Renew);
+    bench.apply(Input::SuccessorTurnedAway(Failure {
+        retry_after: Some(secs(30)),
+        ..Failure::new(Cause::RateLimited)
+    }));
+    assert_eq!(bench.due(), Some(secs(11 + 30)), "the next one is dialled there, too");
+    bench.now += secs(10);
+    bench.apply(Input::Failed(Cause::Eof.into()));
+    let due = bench.now + millis(100);
+    assert_eq!(bench.supervisor.action(), Action::Wait { due });
+}
+
+#[test]
 fn a_loss_meanwhile_is_an_outage_which_the_dial_under_way_is_to_end() {
     for (stage, state) in [
         (Stage::Connect, State::Connecting),

@@ -38,6 +38,11 @@ impl Endpoints {
     pub(super) fn judge(&mut self, failure: Failure, now: Instant) -> Input {
         self.rotation.judge(failure, now)
     }
+
+    /// The same of a successor's dial.
+    pub(super) fn judge_successor(&mut self, failure: Failure, now: Instant) -> Input {
+        self.rotation.judge_successor(failure, now)
+    }
 }
 
 impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {

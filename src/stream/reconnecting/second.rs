@@ -204,7 +204,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         match outcome {
             Outcome::Connected(Ok(())) => self.apply(Input::SuccessorConnected, now),
             Outcome::Connected(Err(failure)) => {
-                self.apply(Input::SuccessorFailed(failure.clone()), now);
+                let input = self.endpoints.judge_successor(failure.clone(), now.mono);
+                self.apply(input, now);
                 self.leave_host_alone(&failure, now);
             }
             Outcome::Subscribed(result) => {
