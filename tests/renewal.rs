@@ -708,6 +708,31 @@ async fn a_renewal_waits_for_its_turn_at_the_gate_and_the_connection_stays_meanw
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_policy_that_takes_the_age_back_calls_off_what_waits_for_its_turn_but_no_wish_by_hand() {
+    for (next, by_hand, expected) in [
+        (policy(), false, 1),
+        (aged(secs(80)), false, 1),
+        (aged(secs(12)), false, 2),
+        (policy(), true, 2),
+    ] {
+        let gate = DialGate::new(DialLimit {
+            per_second: 0.05,
+            burst: 1,
+        });
+        let (stream, shared) = stream(aged(secs(10)), [ticking("1"), ticking("2")]).await;
+        let mut stream = stream.with_gate(&gate);
+        told(&mut stream, secs(15)).await;
+        if by_hand {
+            stream.renew();
+        }
+        stream.set_policy(next.clone());
+        told(&mut stream, secs(15)).await;
+        let dials = shared.journal.lock().unwrap().dials.len();
+        assert_eq!(dials, expected, "{:?}, {by_hand}", next.max_connection_age);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_longer_live_needs_no_renewal_and_a_reconnect_goes_further() {
     let lost = Connection {
         events: vec![(secs(1), "END")],
