@@ -53,6 +53,11 @@ impl Rotation {
         self.at
     }
 
+    /// Whether the next dial that is due goes to another endpoint, if one is better.
+    pub(crate) const fn is_to_move(&self) -> bool {
+        self.moves
+    }
+
     /// Takes note of a failed attempt, and returns what the supervisor is to hear of it. Where another endpoint is left, a fatal
     /// cause trips nothing by itself; and the shortest wish to be left alone is the one that counts, none where one has none.
     pub fn judge(&mut self, mut failure: Failure, now: Instant) -> Input {

@@ -30,6 +30,11 @@ impl Endpoints {
         self.rotation.at()
     }
 
+    /// Whether something has failed since the last dial.
+    pub(super) const fn is_to_move(&self) -> bool {
+        self.rotation.is_to_move()
+    }
+
     pub(super) fn take_note(&mut self, notice: &Notice) {
         self.rotation.take_note(notice);
     }

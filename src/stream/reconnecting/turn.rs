@@ -170,7 +170,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// When to ask the gate again, if a dial waits there.
     pub(super) fn turn_due(&self) -> Option<Instant> {
-        self.gate.as_ref().and_then(GatePlace::due)
+        let turn = self.gate.as_ref().and_then(GatePlace::due)?;
+        match self.supervisor.action() {
+            // The next dial goes elsewhere: the turn here is waited for no longer than the stream would wait without it.
+            Action::Wait { due } if self.endpoints.is_to_move() => Some(turn.min(due)),
+            _ => Some(turn),
+        }
     }
 
     /// Tells the gate of the host what happened here.
