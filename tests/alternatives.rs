@@ -199,6 +199,41 @@ async fn what_is_asked_for_by_hand_stays_where_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_asked_for_by_hand_does_not_wait_at_the_gate_of_an_endpoint_that_has_failed() {
+    let slow = DialGate::new(DialLimit {
+        per_second: 0.01,
+        burst: 1,
+    });
+    let hosts = Hosts::new(&[('a', &[Meets::Live(secs(5))]), ('b', &[Meets::Live(secs(500))])]);
+    let mut gates = gates(3);
+    gates[0] = slow;
+    let mut rig = dial(&hosts, policy(), gates).await;
+    run(&mut rig.stream, secs(1)).await;
+    rig.stream.reconnect();
+    run(&mut rig.stream, secs(50)).await;
+    assert_eq!(hosts.dials(), [('a', 0), ('b', 6)]);
+    rig.stream.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_is_turned_away_holds_up_no_dial_elsewhere() {
+    let limited = Meets::Answer("429 Too Many Requests\r\nRetry-After: 600");
+    for gates in [Vec::new(), gates(3)] {
+        let hosts = Hosts::new(&[
+            ('a', &[Meets::Live(secs(5)), limited]),
+            ('b', &[Meets::Live(secs(500))]),
+        ]);
+        let mut rig = dial(&hosts, policy(), gates).await;
+        run(&mut rig.stream, secs(2)).await;
+        rig.stream.renew();
+        run(&mut rig.stream, secs(50)).await;
+        assert_eq!(hosts.dials(), [('a', 0), ('a', 2), ('b', 6)]);
+        assert_eq!(rig.scrape().sum("feedwatch_stream_connected", &[]), 1.0);
+        rig.stream.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wish_for_rest_shuts_the_gate_of_its_host_alone_and_holds_up_nobody_else() {
     let limited = Meets::Answer("429 Too Many Requests\r\nRetry-After: 60");
     let hosts = Hosts::new(&[

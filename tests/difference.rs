@@ -2,7 +2,7 @@
 #![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail")]
 
-use feedwatch::config::{Change, Config, Fate, NetworkConfig, StreamConfig};
+use feedwatch::config::{AccessConfig, Change, Config, Fate, StreamConfig};
 use feedwatch::market::{Instrument, StreamName};
 use feedwatch::stream::TransportOptions;
 use feedwatch::supervise::Policy;
@@ -23,7 +23,7 @@ struct Follower {
     options: TransportOptions,
     instruments: BTreeSet<Instrument>,
     page_on_stale: bool,
-    network: NetworkConfig,
+    access: AccessConfig,
 }
 
 impl Follower {
@@ -35,7 +35,7 @@ impl Follower {
             options: stream.transport_options(&config.transport),
             instruments: stream.instruments.iter().cloned().collect(),
             page_on_stale: stream.page_on_stale,
-            network: stream.network.clone(),
+            access: stream.access.clone(),
         }
     }
 
@@ -53,9 +53,9 @@ impl Follower {
                     assert!(self.instruments.remove(&instrument), "it does not have it");
                 }
             }
-            Change::Network(network) => {
-                assert_ne!(self.network, *network);
-                self.network = *network;
+            Change::Access(access) => {
+                assert_ne!(self.access, *access);
+                self.access = *access;
             }
             Change::PageOnStale(page_on_stale) => {
                 assert_ne!(self.page_on_stale, page_on_stale);

@@ -238,6 +238,21 @@ fn a_venue_that_asks_a_successor_for_rest_gets_it_also_from_an_outage() {
 }
 
 #[test]
+fn where_another_endpoint_is_left_an_outage_need_not_wait_for_that_rest() {
+    let mut bench = Bench::live(policy());
+    bench.apply(Input::Renew);
+    bench.apply(Input::SuccessorTurnedAway(Failure {
+        retry_after: Some(secs(30)),
+        ..Failure::new(Cause::RateLimited)
+    }));
+    assert_eq!(bench.due(), Some(secs(11 + 30)), "the next one is dialled there, too");
+    bench.now += secs(10);
+    bench.apply(Input::Failed(Cause::Eof.into()));
+    let due = bench.now + millis(100);
+    assert_eq!(bench.supervisor.action(), Action::Wait { due });
+}
+
+#[test]
 fn a_loss_meanwhile_is_an_outage_which_the_dial_under_way_is_to_end() {
     for (stage, state) in [
         (Stage::Connect, State::Connecting),
@@ -690,6 +705,31 @@ async fn a_renewal_waits_for_its_turn_at_the_gate_and_the_connection_stays_meanw
     assert!(heard.contains("renewed:2 2"), "{heard}");
     let dials = shared.journal.lock().unwrap().dials.clone();
     assert!(dials.len() == 2 && dials[1] >= secs(10), "{dials:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_takes_the_age_back_calls_off_what_waits_for_its_turn_but_no_wish_by_hand() {
+    for (next, by_hand, expected) in [
+        (policy(), false, 1),
+        (aged(secs(80)), false, 1),
+        (aged(secs(12)), false, 2),
+        (policy(), true, 2),
+    ] {
+        let gate = DialGate::new(DialLimit {
+            per_second: 0.05,
+            burst: 1,
+        });
+        let (stream, shared) = stream(aged(secs(10)), [ticking("1"), ticking("2")]).await;
+        let mut stream = stream.with_gate(&gate);
+        told(&mut stream, secs(15)).await;
+        if by_hand {
+            stream.renew();
+        }
+        stream.set_policy(next.clone());
+        told(&mut stream, secs(15)).await;
+        let dials = shared.journal.lock().unwrap().dials.len();
+        assert_eq!(dials, expected, "{:?}, {by_hand}", next.max_connection_age);
+    }
 }
 
 #[tokio::test(start_paused = true)]

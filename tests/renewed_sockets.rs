@@ -12,7 +12,7 @@
 mod support;
 
 use feedwatch::market::{Instrument, MarketEvent};
-use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic, What};
+use feedwatch::sim::{Entry, Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic, What};
 use feedwatch::stream::MarketDataStream;
 use feedwatch::supervise::Policy;
 use opentelemetry_sdk::trace::SpanData;
@@ -124,12 +124,13 @@ async fn a_venue_that_ends_every_connection_after_a_while_never_gets_to_it() {
                 "{event:?}"
             );
         }
+        // The last one that was replaced is asked to end when it has been counted.
         let log = venue.log();
-        let closed_by_client = log
-            .entries()
-            .into_iter()
-            .filter(|entry| matches!(entry.what, What::ClosedByClient { code: Some(1000) }));
-        assert_eq!(closed_by_client.count(), 3);
+        let is_goodbye = |entry: &Entry| matches!(entry.what, What::ClosedByClient { code: Some(1000) });
+        rig.until("three have left", |_| {
+            log.entries().iter().filter(|entry| is_goodbye(entry)).count() == 3
+        })
+        .await;
         assert!(
             !log.entries()
                 .iter()
@@ -215,6 +216,12 @@ async fn a_loss_meanwhile_is_one_outage_that_the_dial_under_way_ends() {
         assert_eq!(sum(&back, "feedwatch_outage_duration_seconds_count"), 1.0);
         rig.stream.close().await;
         assert_eq!(rig.causes_of_outages(), ["eof"]);
+        let outages = rig.spans("stream.outage");
+        assert_eq!(
+            ends(&outages, "feedwatch.outage.attempts"),
+            ["1", "2"],
+            "of the start, and of the loss"
+        );
         assert_eq!(ends(&rig.spans("stream.renewal"), "feedwatch.renewal.end"), ["failed"]);
         venue.shutdown().await;
     })

@@ -131,7 +131,7 @@ impl Driven {
                 self.options.send_replace(options);
                 self.stream.look_again();
             }
-            Change::Network(_) => {
+            Change::Access(_) => {
                 self.access.send_replace(access.clone());
                 // A breaker may be open for what has just been mended: a certificate, a key of an API, a proxy.
                 if self.cells.state() == State::CoolingDown {

@@ -32,7 +32,7 @@ impl Trusts {
             known: Vec::new(),
         };
         for stream in streams.iter().filter(|stream| stream.uses_tls()) {
-            let tls = &stream.network.tls;
+            let tls = &stream.access.tls;
             if next.find(tls).is_none() {
                 let trust = match self.find(tls) {
                     Some(trust) => trust.clone(),
@@ -46,12 +46,12 @@ impl Trusts {
 
     /// What this stream brings along; it must be one of those that these are for.
     pub(super) fn access(&self, stream: &StreamConfig) -> Access {
-        let network = &stream.network;
-        let trust = self.find(&network.tls).filter(|_| stream.uses_tls());
+        let access = &stream.access;
+        let trust = self.find(&access.tls).filter(|_| stream.uses_tls());
         Access {
             trust: trust.unwrap_or(&self.nobody).clone(),
-            headers: network.headers.clone(),
-            proxy: network.proxy.clone(),
+            headers: access.headers.clone(),
+            proxy: access.proxy.clone(),
         }
     }
 

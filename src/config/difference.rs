@@ -3,10 +3,10 @@
 //! Everything is taken apart whole here: a new field does not compile before it is decided what a change of it means, whether
 //! it can be followed while the service runs, and whether a stream has to be connected afresh for it.
 
-mod network;
+mod access;
 
 use super::{
-    Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, NetworkConfig, StreamConfig, TracesConfig,
+    AccessConfig, Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, StreamConfig, TracesConfig,
     TransportConfig,
 };
 use crate::market::{Instrument, StreamName};
@@ -60,7 +60,7 @@ pub enum Change {
     /// Whether it is worth a page when it is stale.
     PageOnStale(bool),
     /// The next dial gets there in this way. What files hold counts, and not their names.
-    Network(Box<NetworkConfig>),
+    Access(Box<AccessConfig>),
 }
 
 /// The next configuration differs in what is fixed while the service runs.
@@ -167,7 +167,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         ping_interval,
         pong_timeout,
         page_on_stale,
-        network,
+        access,
     } = before;
     let elsewhere = differing([
         ("venue", venue.name() != next.venue.name()),
@@ -188,7 +188,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         ("reconnection.pong_timeout_ms", *pong_timeout != next.pong_timeout),
         ("reconnection.page_on_stale", *page_on_stale != next.page_on_stale),
     ]));
-    keys.extend(network::differing(network, &next.network));
+    keys.extend(access::differing(access, &next.access));
     if !elsewhere.is_empty() {
         return Fate::Replaced {
             keys: elsewhere.into_iter().chain(keys).collect(),
@@ -196,11 +196,11 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
     }
     let policy = (*policy != next.policy).then(|| Change::Policy(Box::new(next.policy.clone())));
     let transport = (*options != next_options).then_some(Change::Transport(next_options));
-    let network = (*network != next.network).then(|| Change::Network(Box::new(next.network.clone())));
+    let access = (*access != next.access).then(|| Change::Access(Box::new(next.access.clone())));
     let changes = [
         policy,
         transport,
-        network,
+        access,
         // In this order: a stream that wants nothing, if only for a moment, hangs up.
         (!added.is_empty()).then_some(Change::Subscribe(added)),
         (!removed.is_empty()).then_some(Change::Unsubscribe(removed)),

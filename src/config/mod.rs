@@ -25,12 +25,12 @@
 //!
 //! Keys may be added in a minor release, and with them fields: a configuration is read, and not made by hand.
 
+mod access;
 mod difference;
 mod endpoints;
 mod environment;
 mod error;
 mod keys;
-mod network;
 mod reconnection;
 mod secrets;
 mod section;
@@ -39,10 +39,10 @@ mod streams;
 mod telemetry;
 mod value;
 
+pub use access::{AccessConfig, TlsConfig};
 pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
-pub use network::{NetworkConfig, TlsConfig};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};
@@ -208,7 +208,7 @@ fn hash(text: &str, environment: &Environment) -> u64 {
     for found in environment.overrides() {
         add(&found.name);
         // Anybody who sees the hash could guess at so short a secret, and be told whether it is right.
-        if found.name != network::PASSWORD_VARIABLE {
+        if found.name != access::PASSWORD_VARIABLE {
             add(&found.value);
         }
     }

@@ -1,8 +1,8 @@
 //! `[[streams]]`: what is watched.
 
+use super::access::{AccessConfig, AccessReader};
 use super::endpoints;
 use super::error::{Place, quoted};
-use super::network::{Network, NetworkConfig};
 use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
@@ -38,7 +38,7 @@ pub struct StreamConfig {
     /// Whether it is worth a page when it is stale.
     pub page_on_stale: bool,
     /// How it gets to its venue.
-    pub network: NetworkConfig,
+    pub access: AccessConfig,
 }
 
 impl StreamConfig {
@@ -77,7 +77,7 @@ const EXAMPLE: &str = r#"streams = [{ name = "elections", venue = "polymarket", 
 
 /// Reads the streams; those that are wrong are left out and reported.
 pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams: usize) -> Vec<StreamConfig> {
-    let mut network = Network::read(root);
+    let mut access = AccessReader::read(root);
     let Some((tables, at)) = root.tables("streams") else {
         if root.place_of("streams").is_none() {
             report_none(root, 0);
@@ -98,7 +98,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
     let mut streams = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         if let Some(mut section) = root.element("streams", "streams[]", index, table) {
-            streams.extend(read_one(&mut section, base, &mut network, &mut names));
+            streams.extend(read_one(&mut section, base, &mut access, &mut names));
         }
     }
     streams
@@ -108,7 +108,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
 fn read_one(
     section: &mut Section<'_, '_>,
     base: &Reconnection,
-    network: &mut Network,
+    access: &mut AccessReader,
     names: &mut HashMap<StreamName, usize>,
 ) -> Option<StreamConfig> {
     let name = section.require("name", "1 to 64 of the characters A-Z a-z 0-9 _ - .", |raw| {
@@ -138,7 +138,7 @@ fn read_one(
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue?.default_url()).ok());
     // Where the first is wrong, who knows.
     let uses_tls = endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().any(Endpoint::is_tls);
-    let network = network.of_stream(section, uses_tls);
+    let access = access.of_stream(section, uses_tls);
     let venue = venue?;
     Some(StreamConfig {
         name: name?,
@@ -151,7 +151,7 @@ fn read_one(
         ping_interval: reconnection.ping_interval,
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
-        network,
+        access,
     })
 }
 

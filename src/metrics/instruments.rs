@@ -18,7 +18,7 @@ struct Clock {
     last_data: AtomicU64,
     /// In effect since then; 0 = not in effect.
     since: AtomicU64,
-    /// On which socket: for a moment a connection has two, when one takes over.
+    /// The latest socket that carries it, or 0: for a moment a connection has two, when one takes over.
     socket: AtomicU64,
 }
 
@@ -28,7 +28,7 @@ pub struct InstrumentClocks {
     origin: Instant,
     /// Replaced as a whole when the set changes, so that the socket's task can keep it at hand.
     clocks: Mutex<Arc<Clocks>>,
-    /// Counts the sockets.
+    /// The number of the next socket.
     sockets: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ impl InstrumentClocks {
         Self {
             origin,
             clocks,
-            sockets: AtomicU64::new(0),
+            sockets: AtomicU64::new(1),
         }
     }
 
@@ -103,10 +103,11 @@ impl SocketInstruments {
         self.at_hand = self.all.replace(clocks);
     }
 
-    /// These are in effect from now on; what another socket brought into effect still is.
+    /// These are in effect from now on; what another socket brought into effect still is. An answer that comes late, on a socket
+    /// whose successor carries them already, changes nothing.
     pub(crate) fn accepted(&self, instruments: &[Instrument], at: Instant) {
         for clock in instruments.iter().filter_map(|instrument| self.at_hand.get(instrument)) {
-            let is_same = clock.socket.swap(self.number, Relaxed) == self.number;
+            let is_same = clock.socket.fetch_max(self.number, Relaxed) == self.number;
             if is_same || clock.since.load(Relaxed) == 0 {
                 clock.since.store(stamp(self.all.origin, at), Relaxed);
             }
@@ -124,7 +125,7 @@ impl SocketInstruments {
 impl Drop for SocketInstruments {
     fn drop(&mut self) {
         for clock in self.at_hand.values() {
-            if clock.socket.load(Relaxed) == self.number {
+            if clock.socket.compare_exchange(self.number, 0, Relaxed, Relaxed).is_ok() {
                 clock.since.store(0, Relaxed);
             }
         }
@@ -294,6 +295,19 @@ mod tests {
         assert_eq!(rig.silence(12, 10), (0, 6), "what came on the one before counts");
         drop(next);
         assert_eq!(rig.silence(100, 10), (0, 0));
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_on_the_socket_before_takes_nothing_back() {
+        let rig = Rig::new();
+        let connection = rig.stream.of_connection(rig.origin);
+        let (mut before, mut next) = (connection.of_socket(), connection.of_socket());
+        before.ask_for_all(&instruments(&["a"]));
+        next.ask_for_all(&instruments(&["a"]));
+        next.accepted(&instruments(&["a"]), rig.at(1));
+        before.accepted(&instruments(&["a"]), rig.at(2));
+        drop(before);
+        assert_eq!(rig.silence(12, 10), (1, 0), "in effect since the first second");
     }
 
     #[test]

@@ -186,12 +186,16 @@ impl Spans {
             },
             Notice::Idle => connection.end_root(at.mono, End::Idle),
             Notice::Stopped => connection.end_root(at.mono, End::Stopped),
+            Notice::TakenOver { .. } => {
+                if let Some(root) = &mut connection.root {
+                    root.attempts += 1;
+                }
+            }
             // The subscription that follows tells of itself. What this side ends because nothing is wanted any more is no
             // outage. A cooldown has no span, each of its probes has a root; what waits at the gate of its host begins when it
             // is through. The rest happens to a live stream.
             Notice::Connected
             | Notice::SuccessorConnected
-            | Notice::TakenOver { .. }
             | Notice::Lost { .. }
             | Notice::CoolingDown { .. }
             | Notice::Held { .. }

@@ -51,6 +51,7 @@ mod handoff;
 mod headers;
 mod isolation;
 mod many;
+mod options;
 mod polled;
 mod proxy;
 mod reconnecting;
@@ -71,6 +72,7 @@ pub use gate::DialGate;
 pub use handoff::{HandOff, WhenFull};
 pub use headers::{InvalidHeader, UpgradeHeaders};
 pub use many::ManyConnections;
+pub use options::TransportOptions;
 pub use polled::PolledAfresh;
 pub use proxy::{InvalidCredentials, InvalidProxy, Proxy, ProxyProtocol};
 pub use reconnecting::ReconnectingDataStream;
@@ -81,7 +83,7 @@ pub(crate) use tls::MaybeTls;
 #[cfg(feature = "service")]
 pub(crate) use tls::certificates;
 pub use tls::{Authorities, ClientIdentity, InvalidCertificates, InvalidIdentity, InvalidKey, TlsTrust};
-pub use websocket::{TransportOptions, WebSocketStream};
+pub use websocket::WebSocketStream;
 
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 

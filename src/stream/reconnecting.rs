@@ -12,7 +12,7 @@ use super::subscriptions::Subscriptions;
 use super::timer::Timer;
 use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFact};
 use crate::clock::Moment;
-use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed, SubscriptionFailure};
+use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
 use endpoints::Endpoints;
 use second::Second;
@@ -233,17 +233,6 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn tell_subscriptions(&self, now: Moment) {
         let (desired, active) = (self.subscriptions.desired(), self.subscriptions.active());
         self.tell(now, DataFact::Subscriptions { desired, active });
-    }
-
-    /// Only a failure of the subscription itself: a connection may also be lost while it is under way.
-    fn tell_subscription_failure(&self, now: Moment, cause: Cause, instruments: usize) {
-        let reason = match cause {
-            Cause::SubscribeRejected => SubscriptionFailure::Rejected,
-            Cause::SubscribeTimeout => SubscriptionFailure::Timeout,
-            Cause::SendTimeout => SubscriptionFailure::SendError,
-            _ => return,
-        };
-        self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
     }
 
     /// Brings the supervisor into line with what the consumer asked for.

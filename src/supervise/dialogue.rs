@@ -104,6 +104,8 @@ pub enum Input {
     },
     /// The successor cannot go live. The connection stays.
     SuccessorFailed(Failure),
+    /// The same, and another endpoint is left: a loss does not have to wait for as long as this one wants to be left alone.
+    SuccessorTurnedAway(Failure),
     /// Close the breaker and clear the failure count; if it was open, dial now.
     ResetBreaker,
     /// End for good.

@@ -144,7 +144,10 @@ impl Supervisor {
                 self.take_over(live, (accepted, refused), &mut notices);
             }
             (Input::SuccessorFailed(failure), Phase::Live(live)) => {
-                self.successor_failed(live, &failure, now, &mut notices);
+                self.successor_failed(live, &failure, true, now, &mut notices);
+            }
+            (Input::SuccessorTurnedAway(failure), Phase::Live(live)) => {
+                self.successor_failed(live, &failure, false, now, &mut notices);
             }
             (Input::ResetBreaker, phase) => self.reset(phase, now, &mut notices),
             (Input::Stop, _) => self.stop(Cause::Shutdown, &mut notices),

@@ -47,7 +47,7 @@ pub(super) struct Live {
 pub(super) enum Successor {
     /// There is none, and none has failed.
     None,
-    /// The last one failed, and the next is tried then. Until `rest` the venue wants to be left alone.
+    /// The last one failed, and the next is tried then. Until `rest` the venue wants to be left alone by any dial.
     Waiting {
         due: Instant,
         rest: Instant,

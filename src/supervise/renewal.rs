@@ -94,7 +94,15 @@ impl Supervisor {
         notices.push(Notice::Renewed { accepted, refused });
     }
 
-    pub(super) fn successor_failed(&mut self, live: Live, failure: &Failure, now: Instant, notices: &mut Notices) {
+    /// A loss has to keep to its wish for rest as well where this was the last endpoint that was left.
+    pub(super) fn successor_failed(
+        &mut self,
+        live: Live,
+        failure: &Failure,
+        was_last: bool,
+        now: Instant,
+        notices: &mut Notices,
+    ) {
         let Some(stage) = live.successor.stage() else { return };
         let cause = self.judge_attempt(failure);
         let failures = live.failed_successors.saturating_add(1);
@@ -105,8 +113,9 @@ impl Supervisor {
             delay = delay.max(backoff.lengthen(cooldown, self.random.f64()));
         }
         let asked = failure.retry_after.unwrap_or_default().min(RETRY_AFTER_CAP);
-        let rest = later(now, asked.max(cause.least_delay()));
-        let due = later(now, delay).max(rest);
+        let least = cause.least_delay();
+        let due = later(now, delay.max(asked).max(least));
+        let rest = later(now, if was_last { asked.max(least) } else { least });
         self.phase = Phase::Live(Live {
             successor: Successor::Waiting { due, rest },
             failed_successors: failures,

@@ -3,7 +3,7 @@
 use super::failing::FORBIDDEN_IN_A_ROW;
 use super::machine::RETRY_AFTER_CAP;
 use super::{BreakerState, Input, Notice, later};
-use crate::market::Failure;
+use crate::market::{Cause, Failure};
 use std::time::{Duration, Instant};
 
 const FORBIDDEN: u16 = 403;
@@ -53,25 +53,18 @@ impl Rotation {
         self.at
     }
 
+    /// Whether the next dial that is due goes to another endpoint, if one is better.
+    pub(crate) const fn is_to_move(&self) -> bool {
+        self.moves
+    }
+
     /// Takes note of a failed attempt, and returns what the supervisor is to hear of it. Where another endpoint is left, a fatal
     /// cause trips nothing by itself; and the shortest wish to be left alone is the one that counts, none where one has none.
     pub fn judge(&mut self, mut failure: Failure, now: Instant) -> Input {
         if self.endpoints.len() < 2 {
             return Input::Failed(failure);
         }
-        if let Some(standing) = self.endpoints.get_mut(self.at) {
-            let is_forbidden = failure.status == Some(FORBIDDEN);
-            let forbidden_in_a_row = if is_forbidden {
-                standing.forbidden_in_a_row.saturating_add(1)
-            } else {
-                0
-            };
-            *standing = Standing {
-                rest_until: failure.retry_after.map(|asked| later(now, asked.min(RETRY_AFTER_CAP))),
-                forbidden_in_a_row,
-                refused: failure.cause.is_fatal() || forbidden_in_a_row >= FORBIDDEN_IN_A_ROW,
-            };
-        }
+        self.write_down(&mut failure, now);
         let left = || self.endpoints.iter().filter(|standing| !standing.refused);
         if left().next().is_none() {
             return Input::Failed(failure);
@@ -81,6 +74,20 @@ impl Rotation {
         Input::TurnedAway(failure)
     }
 
+    /// The same of a successor's dial, which goes where the connection is, whatever holds for the other endpoints.
+    pub fn judge_successor(&mut self, mut failure: Failure, now: Instant) -> Input {
+        if self.endpoints.len() < 2 {
+            return Input::SuccessorFailed(failure);
+        }
+        self.write_down(&mut failure, now);
+        let is_free = |standing: &Standing| !standing.refused && standing.rest(now).is_none();
+        if self.endpoints.iter().any(is_free) {
+            Input::SuccessorTurnedAway(failure)
+        } else {
+            Input::SuccessorFailed(failure)
+        }
+    }
+
     /// Takes note of what happened to the connection.
     pub fn take_note(&mut self, notice: &Notice) {
         match notice {
@@ -88,7 +95,7 @@ impl Rotation {
                 self.moves = self.endpoints.len() > 1;
             }
             // Live stays, also where a successor under way ended the outage.
-            Notice::Up { .. } => {
+            Notice::Up { .. } | Notice::Renewed { .. } => {
                 self.moves = false;
                 self.forgive();
             }
@@ -116,6 +123,28 @@ impl Rotation {
         (self.at != before).then_some(self.at)
     }
 
+    /// How the endpoint that was dialled has received this side. Of several endpoints each has its 403 counted for itself: so the
+    /// supervisor, which counts those of one, is told no status, but the cause that follows from it.
+    fn write_down(&mut self, failure: &mut Failure, now: Instant) {
+        let Some(standing) = self.endpoints.get_mut(self.at) else {
+            return;
+        };
+        let is_forbidden = failure.status.take() == Some(FORBIDDEN);
+        let forbidden_in_a_row = if is_forbidden {
+            standing.forbidden_in_a_row.saturating_add(1)
+        } else {
+            0
+        };
+        if forbidden_in_a_row >= FORBIDDEN_IN_A_ROW {
+            failure.cause = Cause::Unauthorized;
+        }
+        *standing = Standing {
+            rest_until: failure.retry_after.map(|asked| later(now, asked.min(RETRY_AFTER_CAP))),
+            forbidden_in_a_row,
+            refused: failure.cause.is_fatal(),
+        };
+    }
+
     fn forgive(&mut self) {
         for standing in &mut self.endpoints {
             (standing.forbidden_in_a_row, standing.refused) = (0, false);
@@ -127,7 +156,6 @@ impl Rotation {
 mod tests {
     use super::*;
     use crate::clock::Moment;
-    use crate::market::Cause;
     use crate::supervise::{CircuitBreaker, Stage};
     use proptest::prelude::*;
 
@@ -246,11 +274,52 @@ mod tests {
     #[test]
     fn forbidden_is_believed_the_third_time_in_a_row_by_endpoint() {
         let mut rotated = Rotated::new(2);
-        for _ in 0..5 {
-            assert_eq!(rotated.fail(forbidden()), Input::TurnedAway(forbidden()));
+        let (not_yet, believed) = (Failure::new(Cause::HttpStatus), Failure::new(Cause::Unauthorized));
+        for told in [&not_yet, &not_yet, &not_yet, &not_yet, &believed] {
+            assert_eq!(rotated.fail(forbidden()), Input::TurnedAway(told.clone()));
             rotated.dial();
         }
-        assert_eq!(rotated.fail(forbidden()), Input::Failed(forbidden()));
+        assert_eq!(rotated.fail(forbidden()), Input::Failed(believed));
+    }
+
+    #[test]
+    fn what_turns_a_successor_away_is_remembered_of_its_endpoint() {
+        let mut rotated = Rotated::new(2);
+        let (rotation, now) = (&mut rotated.rotation, rotated.now);
+        let rate_limited = asking(60 * SECOND);
+        assert_eq!(
+            rotation.judge_successor(rate_limited.clone(), now),
+            Input::SuccessorTurnedAway(rate_limited.clone())
+        );
+        assert_eq!(rotation.move_on(now, |_| open()), None, "the connection is still there");
+        rotated.lose(Cause::Eof);
+        assert_eq!(rotated.dial(), 1);
+        rotated.fail(Cause::TcpRefused);
+        assert_eq!(rotated.dial(), 1, "the first one rests");
+
+        // Where the others rest as well, its wish holds for the stream.
+        let input = rotated.fail(asking(90 * SECOND));
+        assert_eq!(input, Input::TurnedAway(asking(60 * SECOND)));
+        let rest = rotated.rotation.judge_successor(rate_limited.clone(), rotated.now);
+        assert_eq!(rest, Input::SuccessorFailed(rate_limited));
+
+        // Who takes over forgives, as who goes live does.
+        let mut rotated = Rotated::new(2);
+        let fatal = Failure::new(Cause::Unauthorized);
+        rotated.rotation.judge_successor(fatal.clone(), rotated.now);
+        rotated.rotation.take_note(&Notice::Renewed {
+            accepted: 1,
+            refused: 0,
+        });
+        rotated.lose(Cause::Eof);
+        assert_eq!(rotated.dial(), 1);
+        assert_eq!(rotated.fail(fatal.clone()), Input::TurnedAway(fatal));
+
+        let mut alone = Rotation::new(1);
+        assert_eq!(
+            alone.judge_successor(forbidden(), now),
+            Input::SuccessorFailed(forbidden())
+        );
     }
 
     #[test]

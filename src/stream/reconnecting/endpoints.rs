@@ -30,6 +30,11 @@ impl Endpoints {
         self.rotation.at()
     }
 
+    /// Whether something has failed since the last dial.
+    pub(super) const fn is_to_move(&self) -> bool {
+        self.rotation.is_to_move()
+    }
+
     pub(super) fn take_note(&mut self, notice: &Notice) {
         self.rotation.take_note(notice);
     }
@@ -37,6 +42,11 @@ impl Endpoints {
     /// What the supervisor is to hear of an attempt that failed.
     pub(super) fn judge(&mut self, failure: Failure, now: Instant) -> Input {
         self.rotation.judge(failure, now)
+    }
+
+    /// The same of a successor's dial.
+    pub(super) fn judge_successor(&mut self, failure: Failure, now: Instant) -> Input {
+        self.rotation.judge_successor(failure, now)
     }
 }
 

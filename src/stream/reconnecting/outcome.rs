@@ -1,9 +1,10 @@
 //! What came of the connection: the outcomes of operations, and events.
 
 use super::{
-    Cause, DataFact, DialPhase, Fact, Failure, Input, Instrument, MarketDataStream, MarketEvent, Moment, Observer,
-    Outcome, ReconnectingDataStream, Subscribed, SubscriptionFailure, TransportFact,
+    DataFact, DialPhase, Fact, Failure, Input, Instrument, MarketDataStream, MarketEvent, Moment, Observer, Outcome,
+    ReconnectingDataStream, Subscribed, TransportFact,
 };
+use crate::market::{Cause, SubscriptionFailure};
 
 impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     pub(super) fn on_outcome(&mut self, outcome: Outcome) {
@@ -50,6 +51,17 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             };
             self.observer.observe(now, &Fact::Transport(fact));
         }
+    }
+
+    /// Only a failure of the subscription itself: a connection may also be lost while it is under way.
+    pub(super) fn tell_subscription_failure(&self, now: Moment, cause: Cause, instruments: usize) {
+        let reason = match cause {
+            Cause::SubscribeRejected => SubscriptionFailure::Rejected,
+            Cause::SubscribeTimeout => SubscriptionFailure::Timeout,
+            Cause::SendTimeout => SubscriptionFailure::SendError,
+            _ => return,
+        };
+        self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
     }
 
     pub(super) fn on_answer(&mut self, answer: Subscribed, now: Moment) {

@@ -96,7 +96,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     pub fn renew(&mut self) {
         // What was asked for goes further.
         if self.wish != Some(Wish::Reconnect) {
-            self.pursue_renewal(Moment::now());
+            self.pursue_renewal(Wish::Renew, Moment::now());
         }
     }
 
@@ -107,10 +107,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         {
             self.finish_leaving();
         }
-        let is_due = matches!(self.supervisor.renewal(), Renewal::Wait { due } if due <= now.mono);
-        if is_due && self.wish.is_none() {
-            self.pursue_renewal(now);
+        if self.wish.is_none() && self.is_renewal_due(now) {
+            self.pursue_renewal(Wish::RenewIfDue, now);
         }
+    }
+
+    pub(super) fn is_renewal_due(&self, now: Moment) -> bool {
+        matches!(self.supervisor.renewal(), Renewal::Wait { due } if due <= now.mono)
     }
 
     /// When to look again: for the age of the connection, or the end of the one before.
@@ -126,8 +129,15 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// A renewal that had to wait for the second place, and need not any more.
     pub(super) fn follow_renewal(&mut self) {
-        if self.wish == Some(Wish::Renew) && self.turn_due().is_none() && self.is_second_free() {
-            self.pursue_renewal(Moment::now());
+        let Some(wish) = self.wish.filter(|wish| wish.is_renewal()) else {
+            return;
+        };
+        if self.turn_due().is_none() && self.is_second_free() {
+            let now = Moment::now();
+            self.wish = None;
+            if self.would_dial(wish, now) {
+                self.pursue_renewal(wish, now);
+            }
         }
     }
 
@@ -136,7 +146,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     }
 
     /// Dials the successor, if it is this stream's turn; otherwise that is wished for.
-    pub(super) fn pursue_renewal(&mut self, now: Moment) {
+    pub(super) fn pursue_renewal(&mut self, wish: Wish, now: Moment) {
         if let (Second::Unmade, Some(stream)) = (&self.second, self.slot.at_hand()) {
             let another = stream.another().map(|stream| Box::new(Slot::new(stream)));
             self.second = another.map_or(Second::Impossible, Second::Successor);
@@ -144,7 +154,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         if !self.can_renew() {
             return;
         }
-        self.wish = Some(Wish::Renew);
+        self.wish = Some(wish);
         if self.is_second_free() && self.has_plain_turn(now) {
             self.wish = None;
             self.apply(Input::Renew, now);
@@ -204,7 +214,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         match outcome {
             Outcome::Connected(Ok(())) => self.apply(Input::SuccessorConnected, now),
             Outcome::Connected(Err(failure)) => {
-                self.apply(Input::SuccessorFailed(failure.clone()), now);
+                let input = self.endpoints.judge_successor(failure.clone(), now.mono);
+                self.apply(input, now);
                 self.leave_host_alone(&failure, now);
             }
             Outcome::Subscribed(result) => {

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 /// A probe has so much time beyond its own limits before the others of its host no longer wait for it.
 const VERDICT_SLACK: Duration = Duration::from_secs(5);
 
-/// What was asked for by hand.
+/// What waits for a turn beside the supervisor's own dials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Reconnect,
-    /// Also for the age of the connection.
     Renew,
+    /// A renewal that nobody asked for: the connection is old, or its last successor failed a while ago.
+    RenewIfDue,
     ResetBreaker,
 }
 
@@ -25,9 +26,13 @@ impl Wish {
     const fn input(self) -> Input {
         match self {
             Self::Reconnect => Input::Reconnect,
-            Self::Renew => Input::Renew,
+            Self::Renew | Self::RenewIfDue => Input::Renew,
             Self::ResetBreaker => Input::ResetBreaker,
         }
+    }
+
+    pub(super) const fn is_renewal(self) -> bool {
+        matches!(self, Self::Renew | Self::RenewIfDue)
     }
 }
 
@@ -133,12 +138,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Does what was asked for by hand, when it is this stream's turn.
     pub(super) fn fulfil(&mut self, wish: Wish, now: Moment) {
-        if !self.would_dial(wish) {
+        if !self.would_dial(wish, now) {
             // It waits for nothing, and what was asked for before goes on waiting.
             return self.apply(wish.input(), now);
         }
-        if wish == Wish::Renew {
-            return self.pursue_renewal(now);
+        if wish.is_renewal() {
+            return self.pursue_renewal(wish, now);
         }
         let has_turn = self.has_plain_turn(now);
         self.wish = (!has_turn).then_some(wish);
@@ -147,11 +152,11 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
-    /// Looks after what was asked for by hand. Returns whether nothing else is to be done: a dial waits for one turn only.
+    /// Looks after what waits for its turn. Returns whether nothing else is to be done: a dial waits for one turn only.
     pub(super) fn minds_wish(&mut self, action: Action, now: Moment) -> bool {
         let Some(wish) = self.wish else { return false };
-        if !self.would_dial(wish) {
-            // What it was asked for has come about, or can no longer be done.
+        if !self.would_dial(wish, now) {
+            // What it is for has come about, or can no longer be done.
             self.wish = None;
             self.give_up_turn(now);
             return false;
@@ -165,7 +170,12 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// When to ask the gate again, if a dial waits there.
     pub(super) fn turn_due(&self) -> Option<Instant> {
-        self.gate.as_ref().and_then(GatePlace::due)
+        let turn = self.gate.as_ref().and_then(GatePlace::due)?;
+        match self.supervisor.action() {
+            // The next dial goes elsewhere: the turn here is waited for no longer than the stream would wait without it.
+            Action::Wait { due } if self.endpoints.is_to_move() => Some(turn.min(due)),
+            _ => Some(turn),
+        }
     }
 
     /// Tells the gate of the host what happened here.
@@ -173,7 +183,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         let is_moot = match notice {
             Notice::Idle | Notice::Stopped => true,
             // Another connection is coming anyhow.
-            Notice::Lost { .. } => self.wish == Some(Wish::Renew),
+            Notice::Lost { .. } => self.wish.is_some_and(Wish::is_renewal),
             _ => false,
         };
         if is_moot {
@@ -254,12 +264,13 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
-    fn would_dial(&self, wish: Wish) -> bool {
+    pub(super) fn would_dial(&self, wish: Wish, now: Moment) -> bool {
         let is_closed = self.breaker() == BreakerState::Closed;
         match (wish, self.state()) {
             (Wish::Reconnect, State::Idle | State::Stopped) => false,
             (Wish::Reconnect, _) => is_closed,
             (Wish::Renew, _) => self.can_renew(),
+            (Wish::RenewIfDue, _) => self.can_renew() && self.is_renewal_due(now),
             (Wish::ResetBreaker, State::BackingOff | State::CoolingDown) => !is_closed,
             (Wish::ResetBreaker, _) => false,
         }

@@ -1,11 +1,11 @@
 //! In what two ways to a venue differ. What files hold is compared, not their names.
 
-use crate::config::{NetworkConfig, TlsConfig};
+use crate::config::{AccessConfig, TlsConfig};
 use crate::stream::{ClientIdentity, Proxy};
 
 /// The keys that lead from one to the other. They may be the stream's own or those of the sections.
-pub(super) fn differing(before: &NetworkConfig, next: &NetworkConfig) -> Vec<&'static str> {
-    let NetworkConfig { headers, tls, proxy } = before;
+pub(super) fn differing(before: &AccessConfig, next: &AccessConfig) -> Vec<&'static str> {
+    let AccessConfig { headers, tls, proxy } = before;
     let TlsConfig { authorities, identity } = tls;
     let is_same_certificate = both(
         identity.as_ref(),

@@ -8,7 +8,7 @@
     reason = "tests may fail"
 )]
 
-use feedwatch::config::{Change, Config, ConfigErrors, Fate, NetworkConfig};
+use feedwatch::config::{AccessConfig, Change, Config, ConfigErrors, Fate};
 use feedwatch::stream::{Authorities, ClientIdentity, Proxy, UpgradeHeaders};
 use rcgen::{CertificateParams, KeyPair};
 use std::path::PathBuf;
@@ -22,11 +22,7 @@ struct TempFile(PathBuf);
 impl TempFile {
     fn new(content: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "feedwatch-network-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Relaxed)
-        );
+        let name = format!("feedwatch-access-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let file = Self(std::env::temp_dir().join(name));
         file.write(content);
         file
@@ -65,14 +61,14 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
     Config::parse("f.toml", text, NO_VARIABLES)
 }
 
-fn networks(sections: &str, streams: &[&str]) -> Vec<NetworkConfig> {
+fn accesses(sections: &str, streams: &[&str]) -> Vec<AccessConfig> {
     let config = parse(&text(sections, streams)).unwrap_or_else(|errors| panic!("{errors}"));
-    config.streams.into_iter().map(|stream| stream.network).collect()
+    config.streams.into_iter().map(|stream| stream.access).collect()
 }
 
 fn proxies(sections: &str, streams: &[&str]) -> Vec<Option<Proxy>> {
-    let networks = networks(sections, streams).into_iter();
-    networks.map(|network| network.proxy).collect()
+    let accesses = accesses(sections, streams).into_iter();
+    accesses.map(|access| access.proxy).collect()
 }
 
 fn proxy(url: &str) -> Proxy {
@@ -89,10 +85,10 @@ fn told(text: &str, files: &[(&str, &TempFile)]) -> String {
 
 #[test]
 fn by_default_a_stream_goes_straight_and_shows_nothing() {
-    assert_eq!(networks("", &[""]), [NetworkConfig::default()]);
+    assert_eq!(accesses("", &[""]), [AccessConfig::default()]);
     assert_eq!(
-        networks("[tls]\n[proxy]", &["tls = {}\nproxy = {}\nheaders = {}"]),
-        [NetworkConfig::default()]
+        accesses("[tls]\n[proxy]", &["tls = {}\nproxy = {}\nheaders = {}"]),
+        [AccessConfig::default()]
     );
 }
 
@@ -137,7 +133,7 @@ fn a_stream_overrides_trust_and_identity_key_by_key() {
         "tls = { ca_file = '', client_certificate_file = '' }",
         "url = 'ws://venue.example'",
     ];
-    let found = networks(&sections, &streams);
+    let found = accesses(&sections, &streams);
     let authorities = |pem: &str| Some(Authorities::from_pem(pem.as_bytes()).unwrap());
     let identity = Some(ClientIdentity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap());
     assert_eq!(
@@ -170,7 +166,7 @@ fn headers_come_from_the_stream_and_from_its_file() {
         ("x-tenant", "7"),
     ];
     assert_eq!(
-        networks("", &[&keys])[0].headers,
+        accesses("", &[&keys])[0].headers,
         UpgradeHeaders::new(expected).unwrap()
     );
 }
@@ -187,7 +183,7 @@ fn variables_override_the_sections_and_hold_the_password() {
         &["", "proxy = { url = 'http://own:3' }", "proxy = { url = '' }"],
     );
     let config = Config::parse("f.toml", &text, variables).unwrap();
-    let found: Vec<_> = config.streams.into_iter().map(|stream| stream.network.proxy).collect();
+    let found: Vec<_> = config.streams.into_iter().map(|stream| stream.access.proxy).collect();
     let general = proxy("socks5://q:2").with_credentials("u", "hunter2").unwrap();
     assert_eq!(found, [Some(general), Some(proxy("http://own:3")), None]);
     let none = Config::parse(
@@ -195,7 +191,7 @@ fn variables_override_the_sections_and_hold_the_password() {
         &self::text("proxy.url = 'http://p:1'", &[""]),
         [("FEEDWATCH__PROXY__URL", "")],
     );
-    assert_eq!(none.unwrap().streams[0].network.proxy, None);
+    assert_eq!(none.unwrap().streams[0].access.proxy, None);
     let errors = Config::parse(
         "f.toml",
         &self::text("", &[""]),
@@ -450,8 +446,8 @@ fn fates_after(files: &[(&TempFile, &str)], text: &str) -> Vec<(Vec<&'static str
     let difference = before.difference(&next).unwrap();
     let fates = difference.streams.into_iter().map(|(stream, fate)| match fate {
         Fate::Kept { keys, changes } => {
-            let network = Change::Network(Box::new(stream.network.clone()));
-            assert!(changes.is_empty() || changes == [network], "{changes:?}");
+            let access = Change::Access(Box::new(stream.access.clone()));
+            assert!(changes.is_empty() || changes == [access], "{changes:?}");
             (keys, !changes.is_empty())
         }
         other => panic!("{other:?}"),

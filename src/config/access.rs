@@ -15,7 +15,7 @@ pub(super) const PASSWORD_VARIABLE: &str = "FEEDWATCH__PROXY__PASSWORD";
 
 /// How a stream gets to its venue. `Debug` shows no secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NetworkConfig {
+pub struct AccessConfig {
     /// What it sends along with the upgrade.
     pub headers: UpgradeHeaders,
     /// Whom it trusts, and as whom it comes. Of a stream without TLS nothing.
@@ -34,8 +34,8 @@ pub struct TlsConfig {
 }
 
 /// What holds for the streams that say nothing else, and the authorities that were read already, by their files.
-pub(super) struct Network {
-    base: NetworkConfig,
+pub(super) struct AccessReader {
+    base: AccessConfig,
     read: HashMap<String, Result<Authorities, Wrong>>,
 }
 
@@ -45,19 +45,19 @@ type Settable<T> = Option<Option<T>>;
 /// A file, by its name, and what it holds.
 type Content = (String, Vec<u8>);
 
-impl Network {
+impl AccessReader {
     pub(super) fn read(root: &mut Section<'_, '_>) -> Self {
-        let mut network = Self {
-            base: NetworkConfig::default(),
+        let mut reader = Self {
+            base: AccessConfig::default(),
             read: HashMap::new(),
         };
-        network.base.tls = network.tls(&mut root.section("tls"));
-        network.base.proxy = network.proxy(&mut root.section("proxy"));
-        network
+        reader.base.tls = reader.tls(&mut root.section("tls"));
+        reader.base.proxy = reader.proxy(&mut root.section("proxy"));
+        reader
     }
 
     /// Of one stream; `uses_tls` says whether it connects to `wss` anywhere.
-    pub(super) fn of_stream(&mut self, section: &mut Section<'_, '_>, uses_tls: bool) -> NetworkConfig {
+    pub(super) fn of_stream(&mut self, section: &mut Section<'_, '_>, uses_tls: bool) -> AccessConfig {
         let headers = headers(section);
         let proxy = self.proxy(&mut section.section("proxy"));
         let is_set = !section.is_empty("tls");
@@ -65,7 +65,7 @@ impl Network {
         if is_set && !uses_tls {
             section.wrong("tls", "is for wss:// alone, and this stream's url is ws://".to_owned());
         }
-        NetworkConfig {
+        AccessConfig {
             headers,
             tls: if uses_tls { tls } else { TlsConfig::default() },
             proxy,
