@@ -70,7 +70,12 @@ impl Endpoint {
         if authority.is_empty() || authority.starts_with(':') {
             return Err(InvalidEndpoint::Host);
         }
-        let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Malformed)?;
+        let (origin, asked) = url.split_at(url.len() - rest.len() + authority.len());
+        // A request asks for a path, be it empty: without its slash a query alone would be asked for (RFC 9112, section 3.2.1).
+        let slash = if asked.starts_with('?') { "/" } else { "" };
+        let uri: Uri = format!("{origin}{slash}{asked}")
+            .parse()
+            .map_err(|_| InvalidEndpoint::Malformed)?;
         let host = uri
             .host()
             .filter(|host| !host.is_empty() && *host != "[]")
@@ -178,13 +183,27 @@ mod tests {
             ("::1", 9000, false)
         );
         assert_eq!(endpoint.authority(), "[::1]:9000");
-        assert!(Endpoint::parse("wss://venue.example?token=x@y").is_ok());
+    }
+
+    #[test]
+    fn a_path_is_asked_for_where_there_is_only_a_query() {
+        for (url, asked) in [
+            ("wss://venue.example", "/"),
+            ("wss://venue.example?token=x@y", "/?token=x@y"),
+            ("ws://[::1]:9000?a/b", "/?a/b"),
+            ("wss://venue.example/?a", "/?a"),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            let path_and_query = endpoint.uri().path_and_query().unwrap();
+            assert_eq!(path_and_query.as_str(), asked, "{url}");
+        }
     }
 
     #[test]
     fn a_place_is_the_same_however_it_is_written() {
         let is_same = |one, other| Endpoint::parse(one).unwrap().is_same(&Endpoint::parse(other).unwrap());
         assert!(is_same("wss://venue.example", "wss://VENUE.example:443/"));
+        assert!(is_same("wss://venue.example?key=1", "wss://venue.example/?key=1"));
         for other in [
             "ws://venue.example:443/",
             "wss://venue.example:444/",
