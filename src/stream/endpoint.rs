@@ -1,6 +1,7 @@
 //! Where a venue is served.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// A WebSocket URL, taken apart. Its text never shows the query, which may hold a secret.
@@ -86,10 +87,14 @@ impl Endpoint {
                 return Err(InvalidEndpoint::Port);
             }
         }
+        let bare = host.trim_matches(['[', ']']);
+        if bare.len() != host.len() && bare.parse::<Ipv6Addr>().is_err() {
+            return Err(InvalidEndpoint::Host);
+        }
         let tls = url.starts_with("wss");
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Self {
-            host: host.trim_matches(['[', ']']).to_owned(),
+            host: bare.to_owned(),
             port,
             tls,
             uri,
@@ -234,6 +239,8 @@ mod tests {
             ("wss://venue.example:/", InvalidEndpoint::Port),
             ("wss://venue.example:+80/", InvalidEndpoint::Port),
             ("wss://[]:80/", InvalidEndpoint::Host),
+            ("wss://[venue]/", InvalidEndpoint::Host),
+            ("wss://[1.2.3.4]:80/", InvalidEndpoint::Host),
             ("wss://[::1]x:80/", InvalidEndpoint::Malformed),
             ("wss://[::1/", InvalidEndpoint::Malformed),
             ("wss://a:b:c/", InvalidEndpoint::Malformed),
