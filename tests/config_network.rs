@@ -328,6 +328,24 @@ fn what_cannot_be_read_again_is_refused_and_not_waited_for() {
 }
 
 #[test]
+fn a_byte_order_mark_belongs_to_no_header_and_to_no_password() {
+    let (header, password) = (
+        TempFile::new("\u{feff}X-Key: 1\r\n"),
+        TempFile::new("\u{feff}hunter2\r\n"),
+    );
+    let proxied = format!(
+        "proxy = {{ url = \"http://p:1\", username = \"u\", password_file = {:?} }}",
+        password.path()
+    );
+    let found = networks(&proxied, &[&format!("headers_file = {:?}", header.path())]);
+    assert_eq!(found[0].headers, UpgradeHeaders::new([("x-key", "1")]).unwrap());
+    assert_eq!(
+        found[0].proxy,
+        Some(proxy("http://p:1").with_credentials("u", "hunter2").unwrap())
+    );
+}
+
+#[test]
 fn a_certificate_that_is_damaged_is_counted() {
     let (certificate, _) = pair();
     let file = TempFile::new(&format!("{certificate}-----BEGIN CERTIFICATE-----\nAAAA\n"));

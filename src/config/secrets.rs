@@ -103,7 +103,9 @@ pub(super) fn password_from(path: &str) -> Result<String, Wrong> {
 
 fn read(path: &str) -> Result<String, Wrong> {
     let bytes = bytes_from(path)?;
-    String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", quoted(path)))
+    let text = String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", quoted(path)))?;
+    // Some editors put a byte order mark there, which belongs to no header and to no password.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// A whole file, which can be read again.
