@@ -3,6 +3,7 @@
 #![cfg(feature = "service")]
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "tests may fail"
@@ -276,6 +277,68 @@ fn every_file_that_cannot_be_used_is_told_with_the_place_of_its_key() {
     ] {
         assert_eq!(found, expected);
     }
+}
+
+/// Whoever opens a pipe waits for its writer: nobody writes to this one.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_again_is_refused_and_not_waited_for() {
+    let pipe = TempFile::new("");
+    std::fs::remove_file(pipe.path()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(pipe.path()).status();
+    assert!(made.unwrap().success());
+    let why = "PIPE: is a pipe, a socket or a device; must be a file, which can be read again";
+    let path = pipe.path();
+    for (sections, stream, place) in [
+        (format!("tls.ca_file = {path:?}"), String::new(), "1:15: tls.ca_file"),
+        (
+            format!("tls.client_certificate_file = {path:?}\ntls.client_key_file = \"\""),
+            String::new(),
+            "1:31: tls.client_certificate_file",
+        ),
+        (
+            format!("proxy = {{ url = \"http://p:1\", username = \"u\", password_file = {path:?} }}"),
+            String::new(),
+            "1:63: proxy.password_file",
+        ),
+        (
+            format!("telemetry.endpoint = \"http://c:1\"\ntelemetry.headers_file = {path:?}"),
+            String::new(),
+            "2:26: telemetry.headers_file",
+        ),
+        (
+            String::new(),
+            format!("headers_file = {path:?}"),
+            "5:16: streams[0].headers_file",
+        ),
+    ] {
+        let text = text(&sections, &[&stream]);
+        let (tell, reading) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(parse(&text).unwrap_err().to_string()));
+        let told = reading.recv_timeout(std::time::Duration::from_secs(20)).expect(place);
+        assert_eq!(
+            told.replace(&format!("{path:?}"), "PIPE"),
+            format!("f.toml:{place}: {why}")
+        );
+    }
+}
+
+#[test]
+fn a_byte_order_mark_belongs_to_no_header_and_to_no_password() {
+    let (header, password) = (
+        TempFile::new("\u{feff}X-Key: 1\r\n"),
+        TempFile::new("\u{feff}hunter2\r\n"),
+    );
+    let proxied = format!(
+        "proxy = {{ url = \"http://p:1\", username = \"u\", password_file = {:?} }}",
+        password.path()
+    );
+    let found = networks(&proxied, &[&format!("headers_file = {:?}", header.path())]);
+    assert_eq!(found[0].headers, UpgradeHeaders::new([("x-key", "1")]).unwrap());
+    assert_eq!(
+        found[0].proxy,
+        Some(proxy("http://p:1").with_credentials("u", "hunter2").unwrap())
+    );
 }
 
 #[test]

@@ -291,6 +291,35 @@ async fn a_scraper_that_goes_away_leaves_its_place_and_others_are_served_meanwhi
     server.no_scrape_is_under_way().await;
 }
 
+/// As `nc -N` does it: it ends its side when it has asked.
+#[tokio::test]
+async fn who_asks_no_more_gets_the_whole_answer() {
+    let server = Server::start(SEVERAL, Limits::default()).await;
+    let mut socket = server.ask("").await;
+    socket.shutdown().await.unwrap();
+    let answer = read(socket).await.unwrap();
+    Exposition::parse(&plain(answer)).unwrap();
+    server.no_scrape_is_under_way().await;
+}
+
+#[tokio::test]
+async fn scrapers_that_go_away_at_any_moment_leave_no_place_taken() {
+    let limits = Limits {
+        scrapes: 1,
+        ..Limits::default()
+    };
+    let server = Server::start(MANY, limits).await;
+    for number in 0..30_usize {
+        let mut socket = server.ask(if number % 2 == 0 { "" } else { GZIP }).await;
+        let mut part = vec![0; number * 1024];
+        // Neither a refusal nor its end is of interest.
+        let _ = timeout(PATIENCE, socket.read_exact(&mut part)).await.expect("in time");
+        drop(socket);
+        server.no_scrape_is_under_way().await;
+    }
+    server.scrape("").await;
+}
+
 #[tokio::test]
 async fn a_scrape_under_way_is_finished_when_the_server_stops() {
     let server = Server::start(MANY, Limits::default()).await;

@@ -4,6 +4,7 @@ use super::service::{RefusedReload, Service};
 use crate::config::{Config, ConfigErrors};
 use crate::metrics::OwnMetrics;
 use crate::telemetry::LogLevel;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +19,7 @@ type Text = Result<String, ConfigErrors>;
 pub struct ConfigSource {
     path: PathBuf,
     listen: Option<SocketAddr>,
+    is_watchable: bool,
     watch: FileWatch,
 }
 
@@ -41,26 +43,29 @@ enum Refused {
 impl ConfigSource {
     /// Reads the file for the first time. `listen` wins over what it says.
     pub fn open(path: &Path, listen: Option<SocketAddr>) -> Result<(Self, Config), ConfigErrors> {
-        let Reading { text, config } = read(path, listen);
+        let Reading { text, config } = read(path, listen, Config::read_text);
         let source = Self {
             path: path.to_owned(),
             listen,
+            // What a pipe held cannot be looked at again.
+            is_watchable: fs::metadata(path).is_ok_and(|kind| kind.is_file()),
             watch: FileWatch::new(text),
         };
         Ok((source, config?))
     }
 
-    /// Resolves when the file has changed, and has not changed any more between two looks; never without an interval.
+    /// Resolves when the file has changed, and has not changed any more between two looks; never without an interval, and never
+    /// if it was no file when it was read for the first time.
     ///
     /// Cancel-safe: what the looks have seen stays here.
     pub(super) async fn changed(&mut self, every: Option<Duration>) {
-        let Some(every) = every else {
+        let Some(every) = every.filter(|_| self.is_watchable) else {
             return std::future::pending().await;
         };
         loop {
             sleep(every).await;
             let path = self.path.clone();
-            let seen = spawn_blocking(move || Config::read_text(&path)).await;
+            let seen = spawn_blocking(move || Config::read_text_again(&path)).await;
             // A panic has been told already; the next look may be luckier.
             if seen.is_ok_and(|seen| self.watch.look(seen)) {
                 return;
@@ -71,7 +76,7 @@ impl ConfigSource {
     /// Reads the file again, on a thread that may block.
     pub(super) async fn read(&self) -> Result<Reading, JoinError> {
         let (path, listen) = (self.path.clone(), self.listen);
-        spawn_blocking(move || read(&path, listen)).await
+        spawn_blocking(move || read(&path, listen, Config::read_text_again)).await
     }
 
     /// Has the service follow what was read, whole or not at all, and tells which.
@@ -101,8 +106,8 @@ impl ConfigSource {
     }
 }
 
-fn read(path: &Path, listen: Option<SocketAddr>) -> Reading {
-    let text = Config::read_text(path);
+fn read(path: &Path, listen: Option<SocketAddr>, text: impl FnOnce(&Path) -> Text) -> Reading {
+    let text = text(path);
     let parse = |text: &String| Config::parse(&path.display().to_string(), text, std::env::vars_os());
     let config = text.as_ref().map_err(Clone::clone).and_then(parse);
     Reading {

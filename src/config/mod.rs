@@ -54,7 +54,7 @@ use reconnection::Reconnection;
 use section::Section;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -104,9 +104,14 @@ impl Config {
         Self::parse(&path.display().to_string(), &text, environment)
     }
 
-    /// The text of the file.
+    /// The text of the file. Of a pipe it is what is written to it until its end.
     pub fn read_text(path: &Path) -> Result<String, ConfigErrors> {
-        read_file(path, &path.display().to_string())
+        read_file(path, File::open(path))
+    }
+
+    /// The text of the file, once more. A pipe has no more to say, and is refused.
+    pub(crate) fn read_text_again(path: &Path) -> Result<String, ConfigErrors> {
+        read_file(path, open_again(path))
     }
 
     /// Reads the text of a file that messages call `file`.
@@ -175,16 +180,33 @@ fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
-/// The text of a file that messages call `file`.
-fn read_file(path: &Path, file: &str) -> Result<String, ConfigErrors> {
-    let cannot = |error| ConfigErrors::of_file(file, format!("cannot be read: {error}"));
+/// Opens what can be read more than once. Who opens a pipe waits for its writer, perhaps for ever.
+fn open_again(path: &Path) -> io::Result<File> {
+    let kind = fs::metadata(path)?;
+    // Reading tells of a folder what it is.
+    if kind.is_file() || kind.is_dir() {
+        File::open(path)
+    } else {
+        Err(io::Error::other(
+            "is a pipe, a socket or a device; must be a file, which can be read again",
+        ))
+    }
+}
+
+/// The text of a file that was opened.
+fn read_file(path: &Path, opened: io::Result<File>) -> Result<String, ConfigErrors> {
+    let file = path.display().to_string();
+    let cannot = |error| ConfigErrors::of_file(&file, format!("cannot be read: {error}"));
     let mut bytes = Vec::new();
-    let open = File::open(path).map_err(cannot)?;
+    let opened = opened.map_err(cannot)?;
     // One byte more than allowed tells a file that is too large, without reading all of it.
-    open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    opened
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let problem = format!("is larger than {MAX_FILE_BYTES} bytes (4 MiB)");
-        return Err(ConfigErrors::of_file(file, problem));
+        return Err(ConfigErrors::of_file(&file, problem));
     }
     String::from_utf8(bytes).map_err(|error| {
         let place = format!(

@@ -2,12 +2,13 @@
 //! value.
 
 use super::error::quoted;
+use super::open_again;
 use super::value::Wrong;
 use crate::stream::{UpgradeHeaders, certificates};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
-use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 /// No file of headers, certificates or a password is larger.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -102,13 +103,15 @@ pub(super) fn password_from(path: &str) -> Result<String, Wrong> {
 
 fn read(path: &str) -> Result<String, Wrong> {
     let bytes = bytes_from(path)?;
-    String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", quoted(path)))
+    let text = String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", quoted(path)))?;
+    // Some editors put a byte order mark there, which belongs to no header and to no password.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// A whole file.
+/// A whole file, which can be read again.
 pub(super) fn bytes_from(path: &str) -> Result<Vec<u8>, Wrong> {
     let mut bytes = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    let file = open_again(Path::new(path)).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     file.map_err(|error| format!("{}: {error}", quoted(path)))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("{} is larger than {MAX_BYTES} bytes", quoted(path)));

@@ -28,6 +28,8 @@ pub(super) async fn serve(socket: TcpStream, routes: Arc<Routes>, limits: Limits
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Who has asked may say that it asks no more, and still wants the answer.
+        .half_close(true)
         .header_read_timeout(limits.header_time)
         .max_header_size(limits.header_bytes)
         .max_buf_size(limits.header_bytes.max(8 * 1024))

@@ -1,6 +1,7 @@
 //! Where a venue is served.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 /// A WebSocket URL, taken apart. Its text never shows the query, which may hold a secret.
@@ -70,7 +71,12 @@ impl Endpoint {
         if authority.is_empty() || authority.starts_with(':') {
             return Err(InvalidEndpoint::Host);
         }
-        let uri: Uri = url.parse().map_err(|_| InvalidEndpoint::Malformed)?;
+        let (origin, asked) = url.split_at(url.len() - rest.len() + authority.len());
+        // A request asks for a path, be it empty: without its slash a query alone would be asked for (RFC 9112, section 3.2.1).
+        let slash = if asked.starts_with('?') { "/" } else { "" };
+        let uri: Uri = format!("{origin}{slash}{asked}")
+            .parse()
+            .map_err(|_| InvalidEndpoint::Malformed)?;
         let host = uri
             .host()
             .filter(|host| !host.is_empty() && *host != "[]")
@@ -81,10 +87,14 @@ impl Endpoint {
                 return Err(InvalidEndpoint::Port);
             }
         }
+        let bare = host.trim_matches(['[', ']']);
+        if bare.len() != host.len() && bare.parse::<Ipv6Addr>().is_err() {
+            return Err(InvalidEndpoint::Host);
+        }
         let tls = url.starts_with("wss");
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Self {
-            host: host.trim_matches(['[', ']']).to_owned(),
+            host: bare.to_owned(),
             port,
             tls,
             uri,
@@ -178,13 +188,27 @@ mod tests {
             ("::1", 9000, false)
         );
         assert_eq!(endpoint.authority(), "[::1]:9000");
-        assert!(Endpoint::parse("wss://venue.example?token=x@y").is_ok());
+    }
+
+    #[test]
+    fn a_path_is_asked_for_where_there_is_only_a_query() {
+        for (url, asked) in [
+            ("wss://venue.example", "/"),
+            ("wss://venue.example?token=x@y", "/?token=x@y"),
+            ("ws://[::1]:9000?a/b", "/?a/b"),
+            ("wss://venue.example/?a", "/?a"),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            let path_and_query = endpoint.uri().path_and_query().unwrap();
+            assert_eq!(path_and_query.as_str(), asked, "{url}");
+        }
     }
 
     #[test]
     fn a_place_is_the_same_however_it_is_written() {
         let is_same = |one, other| Endpoint::parse(one).unwrap().is_same(&Endpoint::parse(other).unwrap());
         assert!(is_same("wss://venue.example", "wss://VENUE.example:443/"));
+        assert!(is_same("wss://venue.example?key=1", "wss://venue.example/?key=1"));
         for other in [
             "ws://venue.example:443/",
             "wss://venue.example:444/",
@@ -215,6 +239,8 @@ mod tests {
             ("wss://venue.example:/", InvalidEndpoint::Port),
             ("wss://venue.example:+80/", InvalidEndpoint::Port),
             ("wss://[]:80/", InvalidEndpoint::Host),
+            ("wss://[venue]/", InvalidEndpoint::Host),
+            ("wss://[1.2.3.4]:80/", InvalidEndpoint::Host),
             ("wss://[::1]x:80/", InvalidEndpoint::Malformed),
             ("wss://[::1/", InvalidEndpoint::Malformed),
             ("wss://a:b:c/", InvalidEndpoint::Malformed),

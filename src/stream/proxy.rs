@@ -219,6 +219,7 @@ fn hung_up(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[test]
@@ -316,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_proxy_refuses_is_told_in_words() {
         let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
-        let http: [(&[u8], &str); 7] = [
+        let http: [(&[u8], &str); 9] = [
             (
                 b"HTTP/1.1 407 Hm\r\n\r\n",
                 "the proxy answered 407 Proxy Authentication Required: it wants a user name and a password",
@@ -327,6 +328,8 @@ mod tests {
                 "the proxy answered 101 Switching Protocols",
             ),
             (b"SSH-2.0-x\r\n\r\n", "the proxy does not answer with HTTP"),
+            (b"HTTP/1.1\n200 OK\n\n", "the proxy does not answer with HTTP"),
+            (b"HTTP/1.1 2000\r\n\r\n", "the proxy does not answer with HTTP"),
             (
                 long.as_bytes(),
                 "the proxy answered with more than 8192 bytes of headers",
@@ -371,6 +374,67 @@ mod tests {
         for (answer, told) in socks {
             let failure = tunnelled("socks5://p:1", &[answer]).await.unwrap_err();
             assert_eq!((failure.cause, &*failure.detail), (Cause::Proxy, told));
+        }
+    }
+
+    /// An answer and what follows it, which comes in two parts.
+    async fn in_two_parts(url: &str, bytes: &[u8], cut: usize) -> Result<Vec<u8>, Failure> {
+        let (near, mut far) = tokio::io::duplex(1);
+        let (mut asked, mut answers) = tokio::io::split(&mut far);
+        let proxy = Proxy::parse(url).unwrap().with_credentials("user", "hunter2").unwrap();
+        let answering = async {
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                // Who has refused the answer is gone.
+                let _ = answers.write_all(part).await;
+                tokio::task::yield_now().await;
+            }
+            let _ = answers.shutdown().await;
+        };
+        let reading = async {
+            let mut tunnel = proxy.tunnel(near, "venue.example", 443).await?;
+            let mut rest = Vec::new();
+            tunnel.read_to_end(&mut rest).await.unwrap();
+            Ok(rest)
+        };
+        let mut request = Vec::new();
+        let (read, (), _) = tokio::join!(reading, answering, asked.read_to_end(&mut request));
+        read
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_be_cut_anywhere() {
+        let http = b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nVia: x\r\n\r\n\r\n\r\nhello";
+        let socks = b"\x05\x02\x01\x00\x05\x00\x00\x03\x02xy\x00\x50\r\n\r\nhello";
+        for (url, bytes) in [("http://p:1", &http[..]), ("socks5://p:1", &socks[..])] {
+            let answer = bytes.len() - b"\r\n\r\nhello".len();
+            for cut in 0..=bytes.len() {
+                let read = in_two_parts(url, bytes, cut).await;
+                assert_eq!(read.unwrap(), b"\r\n\r\nhello", "{url}, cut at {cut}");
+            }
+            for end in 0..answer {
+                let failure = in_two_parts(url, &bytes[..end], end / 2).await.unwrap_err();
+                assert_eq!(
+                    failure.detail, "the proxy ended the connection before it had answered",
+                    "{url}, {end}"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic_or_is_taken_for_another(
+            bytes in prop::collection::vec(prop_oneof![0..6_u8, any::<u8>(), Just(b'\n')], 0..300),
+            is_http in any::<bool>(),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (url, begin) = if is_http { ("http://p:1", &b"HTTP/1.1 "[..]) } else { ("socks5://p:1", &[5, 0][..]) };
+            let bytes = [begin, &bytes].concat();
+            let read = runtime.block_on(in_two_parts(url, &bytes, bytes.len() / 2));
+            match read {
+                Ok(rest) => prop_assert!(bytes.ends_with(&rest)),
+                Err(failure) => prop_assert_eq!(failure.cause, Cause::Proxy),
+            }
         }
     }
 }

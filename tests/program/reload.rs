@@ -507,6 +507,48 @@ async fn a_reload_before_it_is_ready_is_done_when_it_is() {
     assert_eq!(program.end().await.code, Some(0));
 }
 
+/// Opening a pipe waits for its writer, and there is none.
+#[tokio::test]
+async fn a_pipe_in_the_place_of_the_file_is_refused_and_not_waited_for() {
+    let venue = quiet();
+    let text = config("", &[("a", &*venue.url(), "")]);
+    let mut service = Service::run(&text).await;
+    service.logged("a", "live").await;
+    std::fs::remove_file(service.config()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(service.config()).status();
+    assert!(made.unwrap().success());
+    service.program.signal("HUP");
+    assert_refused(&service.verdict(0).await);
+    std::fs::remove_file(service.config()).unwrap();
+    std::fs::write(service.config(), &text).unwrap();
+    service.program.signal("HUP");
+    assert_eq!(counts(&service.verdict(1).await), [0, 0, 0, 0, 1]);
+    assert_eq!(service.stop("TERM").await.code, Some(0));
+}
+
+/// As a shell hands one over: `--config <(...)`. The pipe is read once, and there is nothing to watch.
+#[tokio::test]
+async fn a_configuration_may_come_through_a_pipe() {
+    let venue = quiet();
+    let text = config("reload.watch_interval_ms = 100", &[("a", &*venue.url(), "")]);
+    let pipe = TempFile::unused("fifo");
+    let made = std::process::Command::new("mkfifo").arg(pipe.name()).status();
+    assert!(made.unwrap().success());
+    let address = free_address().to_string();
+    let mut command = command(&["run", "--config", pipe.name(), "--listen", &address]);
+    let mut program = Program::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let name = pipe.name().to_owned();
+    let written = tokio::task::spawn_blocking(move || std::fs::write(name, text));
+    timeout(LIMIT, written).await.unwrap().unwrap().unwrap();
+    let found = |message: &'static str| move |line: &str| Some(json(line)).filter(|line| line["message"] == message);
+    program.err.find("`ready`", found("ready")).await;
+    program.signal("HUP");
+    let refused = "configuration refused: the one before it stays in force";
+    program.err.find("a refusal", found(refused)).await;
+    program.signal("TERM");
+    assert_eq!(program.end().await.code, Some(0));
+}
+
 #[tokio::test]
 async fn a_file_that_is_watched_needs_no_signal() {
     let [kept, new] = [quiet(), quiet()];

@@ -64,7 +64,8 @@ async fn read_status<Io: AsyncRead + Unpin>(io: &mut Io, left: &mut usize) -> Re
             return Err("does not answer with HTTP".to_owned());
         }
     }
-    let status = head.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).nth(1);
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let status = line.and_then(|line| line.split(|byte| *byte == b' ').nth(1));
     let status = status.and_then(|status| StatusCode::from_bytes(status).ok());
     // What it says beside the number is anybody's text.
     status.ok_or_else(|| "does not answer with HTTP".to_owned())

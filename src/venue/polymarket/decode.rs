@@ -359,6 +359,9 @@ pub(super) fn millis(value: &RawValue) -> Option<i64> {
 }
 
 #[cfg(test)]
+mod agreement;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
