@@ -333,7 +333,7 @@ fn a_byte_order_mark_belongs_to_no_header_and_to_no_password() {
         "proxy = {{ url = \"http://p:1\", username = \"u\", password_file = {:?} }}",
         password.path()
     );
-    let found = networks(&proxied, &[&format!("headers_file = {:?}", header.path())]);
+    let found = accesses(&proxied, &[&format!("headers_file = {:?}", header.path())]);
     assert_eq!(found[0].headers, UpgradeHeaders::new([("x-key", "1")]).unwrap());
     assert_eq!(
         found[0].proxy,
