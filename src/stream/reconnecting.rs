@@ -344,10 +344,11 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
 
     async fn next_event(&mut self) -> Option<MarketEvent> {
         loop {
-            if self.calm != Calm::No
-                && let Some(event) = self.next_in_calm().await
-            {
-                return Some(event);
+            if self.calm != Calm::No {
+                let event = self.next_in_calm().await;
+                if event.is_some() {
+                    return event;
+                }
             }
             self.follow_wishes();
             self.follow_renewal();

@@ -6,8 +6,10 @@
 
 use super::{Action, MarketDataStream, Moment, Observer, ReconnectingDataStream};
 use crate::market::{Frame, MarketEvent};
+use crate::stream::isolation::poll_caught;
 use crate::stream::slot::Step;
 use crate::supervise::Renewal;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
@@ -49,32 +51,43 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// The next event of the connection. `None`: something has to be looked at. Cancel-safe.
     pub(super) async fn next_in_calm(&mut self) -> Option<MarketEvent> {
         let due = self.calm.due();
-        let step = {
-            let mut next = pin!(self.slot.next(true));
+        let mut event = Poll::Pending;
+        let received = {
+            let mut next = pin!(self.slot.at_hand_mut()?.next_event());
             let mut elapsed = pin!(self.timer.elapsed());
             // What is there to read comes before what is due.
-            std::future::poll_fn(|cx| match next.as_mut().poll(cx) {
-                Poll::Ready(step) => Poll::Ready(Some(step)),
-                Poll::Pending if due.is_some() => elapsed.as_mut().poll(cx).map(|()| None),
-                Poll::Pending => Poll::Pending,
+            poll_fn(|cx| match poll_caught(next.as_mut(), cx, &mut event) {
+                Ok(()) if event.is_ready() => Poll::Ready(Ok(())),
+                Ok(()) if due.is_some() => elapsed.as_mut().poll(cx).map(Ok),
+                Ok(()) => Poll::Pending,
+                Err(panic) => Poll::Ready(Err(panic)),
             })
             .await
         };
-        match step {
-            Some(Step::Event(Some(MarketEvent::Frame(frame)))) => {
-                self.on_frame(&frame);
-                Some(MarketEvent::Frame(frame))
-            }
-            Some(step) => {
-                self.calm = Calm::No;
-                self.on_step(step)
-            }
-            None => {
-                self.calm = Calm::No;
-                self.on_due(self.supervisor.action());
-                None
-            }
+        if let Poll::Ready(Some(MarketEvent::Frame(frame))) = &event {
+            self.on_frame(frame);
+        } else {
+            return self.leave_calm(event, received.err());
         }
+        match event {
+            Poll::Ready(event) => event,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Something else than a frame came, or the first deadline.
+    #[cold]
+    fn leave_calm(&mut self, event: Poll<Option<MarketEvent>>, panic: Option<String>) -> Option<MarketEvent> {
+        self.calm = Calm::No;
+        if let Some(panic) = panic {
+            let lost = self.slot.lose(panic);
+            return self.on_step(Step::Event(Some(lost)));
+        }
+        if let Poll::Ready(event) = event {
+            return self.on_step(Step::Event(event));
+        }
+        self.on_due(self.supervisor.action());
+        None
     }
 
     /// Takes note of a frame.
