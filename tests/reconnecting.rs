@@ -567,6 +567,24 @@ async fn silence_is_told_when_it_is_due() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_policy_between_two_frames_counts_from_the_last_one() {
+    let frames = yielding(vec![(millis(100), Some(frame())); 10]);
+    let (mut stream, journal) = stream(policy(), [frames]).await;
+    for _ in 0..10 {
+        assert!(matches!(stream.next_event().await, Some(MarketEvent::Frame(_))));
+    }
+    sleep(millis(400)).await;
+    stream.set_policy(Policy {
+        stale_after: Some(secs(1)),
+        ..policy()
+    });
+    quiet_for(&mut stream, millis(590)).await;
+    assert!(!journal.lock().unwrap().notices.contains(&Notice::Stale));
+    quiet_for(&mut stream, millis(30)).await;
+    assert!(journal.lock().unwrap().notices.contains(&Notice::Stale));
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_is_not_told_while_nothing_is_read() {
     let watching = Policy {
         stale_after: Some(secs(3)),

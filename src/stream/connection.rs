@@ -140,11 +140,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// The next event; `None` after the one that tells the end. Loses nothing when it is not polled again.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<MarketEvent>> {
         loop {
-            if let Some(event) = self.queue.pop_front() {
-                if let MarketEvent::Frame(frame) = &event {
-                    self.queued_bytes = self.queued_bytes.saturating_sub(receive::queue_cost(&frame.payload));
-                }
-                return Poll::Ready(Some(event));
+            let event = self.queue.pop_front();
+            if let Some(MarketEvent::Frame(frame)) = &event {
+                self.queued_bytes = self.queued_bytes.saturating_sub(receive::queue_cost(&frame.payload));
+            }
+            // As it is: taken apart and put together again, it is moved byte by byte.
+            if event.is_some() {
+                return Poll::Ready(event);
             }
             if self.ended.is_some() {
                 return Poll::Ready(None);

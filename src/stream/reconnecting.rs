@@ -1,5 +1,6 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
+mod calm;
 mod endpoints;
 mod outcome;
 mod second;
@@ -14,6 +15,7 @@ use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFac
 use crate::clock::Moment;
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
+use calm::Calm;
 use endpoints::Endpoints;
 use second::Second;
 use std::collections::VecDeque;
@@ -99,6 +101,8 @@ pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver>
     gate: Option<GatePlace>,
     /// Asked for by hand, and waiting for its turn.
     wish: Option<Wish>,
+    /// Whoever changes what the driver looks at ends it.
+    calm: Calm,
 }
 
 impl<S: MarketDataStream + 'static> ReconnectingDataStream<S> {
@@ -128,6 +132,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             timer: Timer::default(),
             gate: None,
             wish: None,
+            calm: Calm::No,
         }
     }
 
@@ -177,6 +182,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     }
 
     fn apply(&mut self, input: Input, now: Moment) {
+        self.calm = Calm::No;
         for notice in self.supervisor.apply(input, now.mono) {
             self.tell_gate(&notice, now);
             self.endpoints.take_note(&notice);
@@ -311,6 +317,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
     /// Adds to the set of instruments, which every connection from now on is subscribed to. Never fails; what the venue
     /// refuses is told to the observer.
     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+        self.calm = Calm::No;
         self.subscriptions.want(instruments);
         self.tell_subscriptions(Moment::now());
         Ok(Subscribed::default())
@@ -318,6 +325,7 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
 
     /// Takes instruments out of the set. Never fails.
     async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
+        self.calm = Calm::No;
         self.subscriptions.take_back(instruments);
         self.tell_subscriptions(Moment::now());
         Ok(())
@@ -325,6 +333,12 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
 
     async fn next_event(&mut self) -> Option<MarketEvent> {
         loop {
+            if self.calm != Calm::No {
+                let event = self.next_in_calm().await;
+                if event.is_some() {
+                    return event;
+                }
+            }
             self.follow_wishes();
             self.follow_renewal();
             if let Some(event) = self.events.pop_front() {
@@ -350,6 +364,10 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
             if let Some(due) = due {
                 self.timer.arm(due);
             }
+            self.calm = self.calm_until(action, due);
+            if self.calm != Calm::No {
+                continue;
+            }
             // What the connection before still brings comes first.
             let receiving = matches!(action, Action::Receive { .. }) && !self.second.is_leaving();
             let waiting = due.is_some() && matches!(action, Action::Wait { .. });
@@ -364,14 +382,8 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
                     }
                 }
                 step = self.slot.next(receiving) => {
-                    self.tell_panic();
-                    match step {
-                        Step::Outcome(outcome) => self.on_outcome(outcome),
-                        Step::Event(event) => {
-                            if let Some(event) = self.on_event(event) {
-                                return Some(event);
-                            }
-                        }
+                    if let Some(event) = self.on_step(step) {
+                        return Some(event);
                     }
                 }
                 () = turn::news(&mut self.gate), if waiting => self.on_due(action),

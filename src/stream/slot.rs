@@ -89,6 +89,14 @@ impl<S: MarketDataStream + 'static> Slot<S> {
         }
     }
 
+    /// The same to receive from. Where that panics, [`Slot::lose`] has to be told.
+    pub(super) const fn at_hand_mut(&mut self) -> Option<&mut S> {
+        match &mut self.place {
+            Place::AtHand(stream) => Some(stream),
+            Place::Busy(..) | Place::Closing(_) | Place::Moving => None,
+        }
+    }
+
     pub(super) const fn is_busy(&self) -> bool {
         !matches!(self.place, Place::AtHand(_))
     }
@@ -157,17 +165,20 @@ impl<S: MarketDataStream + 'static> Slot<S> {
             }
             Place::AtHand(stream) if receiving => match caught(stream.next_event()).await {
                 Ok(event) => Step::Event(event),
-                Err(panic) => {
-                    self.note(Some(panic));
-                    let Failure { cause, detail, .. } = panicked();
-                    Step::Event(Some(MarketEvent::Disconnected {
-                        cause,
-                        detail,
-                        instruments: Vec::new(),
-                    }))
-                }
+                Err(panic) => Step::Event(Some(self.lose(panic))),
             },
             Place::AtHand(_) | Place::Moving => std::future::pending().await,
+        }
+    }
+
+    /// Receiving panicked with these words: the connection is lost.
+    pub(super) fn lose(&mut self, panic: String) -> MarketEvent {
+        self.note(Some(panic));
+        let Failure { cause, detail, .. } = panicked();
+        MarketEvent::Disconnected {
+            cause,
+            detail,
+            instruments: Vec::new(),
         }
     }
 

@@ -157,6 +157,18 @@ impl Supervisor {
         notices
     }
 
+    /// The same as [`Input::Data`] where that does nothing but move the clock of the data on: nearly always. `false` = it would do
+    /// more, and was not done.
+    pub(crate) fn goes_on(&mut self, now: Instant) -> bool {
+        match &mut self.phase {
+            Phase::Live(live) if live.has_data && !live.stale => {
+                live.data_clock = live.data_clock.max(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> State {
         match self.phase {

@@ -2,12 +2,24 @@
 
 use super::{
     DataFact, DialPhase, Fact, Failure, Input, Instrument, MarketDataStream, MarketEvent, Moment, Observer, Outcome,
-    ReconnectingDataStream, Subscribed, TransportFact,
+    ReconnectingDataStream, Step, Subscribed, TransportFact,
 };
 use crate::market::{Cause, SubscriptionFailure};
 
 impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
-    pub(super) fn on_outcome(&mut self, outcome: Outcome) {
+    /// Takes note of what came of the connection. Some of it is for the consumer.
+    pub(super) fn on_step(&mut self, step: Step) -> Option<MarketEvent> {
+        self.tell_panic();
+        match step {
+            Step::Outcome(outcome) => {
+                self.on_outcome(outcome);
+                None
+            }
+            Step::Event(event) => self.on_event(event),
+        }
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome) {
         let now = Moment::now();
         match outcome {
             Outcome::Connected(Ok(())) => self.apply(Input::Connected, now),
@@ -80,15 +92,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Takes note of what the connection yielded. `None`: the consumer is told through `events`, if at all.
     pub(super) fn on_event(&mut self, event: Option<MarketEvent>) -> Option<MarketEvent> {
         match &event {
-            Some(MarketEvent::Frame(frame)) => {
-                let is_early = |at: &Moment| frame.received.mono < at.mono;
-                let at = self.succeeded.filter(is_early).unwrap_or(frame.received);
-                if frame.is_data {
-                    self.apply(Input::Data, at);
-                }
-                // A flood must not keep the verdict back: where there is always more to read, this is the second look.
-                self.judge(at);
-            }
+            Some(MarketEvent::Frame(frame)) => self.on_frame(frame),
             Some(MarketEvent::Reconnected { .. } | MarketEvent::Renewed { .. } | MarketEvent::Missed { .. }) => {}
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),

@@ -3,6 +3,7 @@
 //! The other side is asked to end that one, and what it still sends is yielded before anything of the successor: so nothing that
 //! was sent on either is lost, and nothing old comes behind something new. What both were sent comes twice.
 
+use super::calm::Calm;
 use super::turn::Wish;
 use super::{MarketDataStream, Moment, Observer, ReconnectingDataStream};
 use crate::market::MarketEvent;
@@ -147,6 +148,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Dials the successor, if it is this stream's turn; otherwise that is wished for.
     pub(super) fn pursue_renewal(&mut self, wish: Wish, now: Moment) {
+        self.calm = Calm::No;
         if let (Second::Unmade, Some(stream)) = (&self.second, self.slot.at_hand()) {
             let another = stream.another().map(|stream| Box::new(Slot::new(stream)));
             self.second = another.map_or(Second::Impossible, Second::Successor);

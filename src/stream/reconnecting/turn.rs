@@ -3,6 +3,7 @@
 //! The gate is asked before the supervisor is told what makes it dial: so an attempt is still one dial, and what it waited is
 //! neither the attempt's time nor in its span.
 
+use super::calm::Calm;
 use super::{Fact, GatePlace, MarketDataStream, Moment, Observer, ReconnectingDataStream, TransportFact};
 use crate::market::{Cause, Failure};
 use crate::stream::DialGate;
@@ -138,6 +139,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
 
     /// Does what was asked for by hand, when it is this stream's turn.
     pub(super) fn fulfil(&mut self, wish: Wish, now: Moment) {
+        self.calm = Calm::No;
         if !self.would_dial(wish, now) {
             // It waits for nothing, and what was asked for before goes on waiting.
             return self.apply(wish.input(), now);
