@@ -764,3 +764,51 @@ async fn closing_closes_both_connections() {
     assert_eq!(shared.journal.lock().unwrap().open, 0);
     while stream.next_event().await.is_some() {}
 }
+
+/// A venue that always has one more frame, received a millisecond after the last: nobody ever waits, so no timer is looked at.
+struct Flooding(u64);
+
+impl MarketDataStream for Flooding {
+    async fn connect(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
+        Ok(Subscribed {
+            accepted: instruments.to_vec(),
+            ..Subscribed::default()
+        })
+    }
+
+    async fn next_event(&mut self) -> Option<MarketEvent> {
+        self.0 += 1;
+        let mut received = Moment::now();
+        received.mono += millis(self.0);
+        Some(MarketEvent::Frame(Frame {
+            payload: Bytes::new(),
+            received,
+            is_data: true,
+        }))
+    }
+
+    fn exchange_name(&self) -> &'static str {
+        "flooding"
+    }
+
+    fn another(&self) -> Option<Self> {
+        Some(Self(0))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_keeps_no_renewal_back() {
+    let mut stream = ReconnectingDataStream::new(Flooding(0), aged(secs(1)));
+    stream.subscribe(&instruments(&["a"])).await.unwrap();
+    stream.connect().await.unwrap();
+    let mut frames = 0;
+    while !matches!(stream.next_event().await, Some(MarketEvent::Renewed { .. })) {
+        frames += 1;
+        assert!(frames < 2_000, "a second has passed, and another one");
+    }
+    assert!(frames >= 800, "after {frames} milliseconds");
+}

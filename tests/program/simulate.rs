@@ -90,6 +90,7 @@ async fn a_client_is_served_and_the_log_is_json_on_stdout() {
         "accepted",
         "upgraded",
         "subscribed",
+        "fed",
         "subscription_changed",
         "closed_by_client",
         "ended",

@@ -100,10 +100,11 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         match self.calm {
             Calm::ForGood => {}
             Calm::Until(due) if at.mono < due => {}
-            // A flood must not keep the verdict back: where there is always more to read, this is the second look.
+            // A flood must keep back neither the verdict nor a renewal: where there is always more to read, this is the second look.
             Calm::No | Calm::Until(_) => {
                 self.calm = Calm::No;
                 self.judge(at);
+                self.renew_if_due(at);
             }
         }
     }
