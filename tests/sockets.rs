@@ -809,7 +809,8 @@ async fn a_phase_that_is_cut_off_by_the_deadline_is_measured_like_any_other() {
         let scrape = rig.until_live().await;
         let upgrades = [("phase", "upgrade")];
         assert_eq!(scrape.sum("feedwatch_connect_duration_seconds_count", &upgrades), 2.0);
-        assert!(scrape.sum("feedwatch_connect_duration_seconds_sum", &upgrades) >= 0.5);
+        // The dial had half a second, less what the look-up and TCP took of it.
+        assert!(scrape.sum("feedwatch_connect_duration_seconds_sum", &upgrades) >= 0.3);
     })
     .await;
 }
