@@ -42,9 +42,7 @@ use turn::Wish;
 /// # struct Mock(Vec<&'static str>);
 /// # impl MarketDataStream for Mock {
 /// #     async fn connect(&mut self) -> Result<(), Failure> { Ok(()) }
-/// #     async fn subscribe(&mut self, instruments: &[Instrument]) -> Result<Subscribed, Failure> {
-/// #         Ok(Subscribed { accepted: instruments.to_vec(), ..Subscribed::default() })
-/// #     }
+/// #     async fn subscribe(&mut self, _: &[Instrument]) -> Result<Subscribed, Failure> { Ok(Subscribed::default()) }
 /// #     async fn next_event(&mut self) -> Option<MarketEvent> {
 /// #         let payload = self.0.pop()?.into();
 /// #         Some(MarketEvent::Frame(Frame { payload, received: Moment::now(), is_data: true }))
@@ -70,8 +68,7 @@ use turn::Wish;
 ///     (frames, losses)
 /// }
 ///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
 /// // A mock of a venue, which sends two frames and is lost; then the stream is closed, which is told as well.
 /// assert_eq!(watch(Mock(vec!["0.46", "0.45"])).await, (2, 2));
 /// # }
