@@ -6,8 +6,26 @@ use super::{AttemptKind, BreakerState, Notice, Notices, Transition, later};
 use crate::market::{Cause, Failure};
 use std::time::Instant;
 
-/// 403 comes from firewalls with moods as well as from venues: only the third in a row is believed.
-pub(super) const FORBIDDEN_IN_A_ROW: u32 = 3;
+/// The answers in a row that were 403. They come from firewalls with moods as well as from venues: only the third is believed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Forbidden {
+    in_a_row: u32,
+}
+
+impl Forbidden {
+    const STATUS: u16 = 403;
+    const BELIEVED: u32 = 3;
+
+    /// Takes note of the status of a dial that failed, if it has one. Whether it is believed.
+    pub(super) fn is_believed(&mut self, status: Option<u16>) -> bool {
+        self.in_a_row = if status == Some(Self::STATUS) {
+            self.in_a_row.saturating_add(1)
+        } else {
+            0
+        };
+        self.in_a_row >= Self::BELIEVED
+    }
+}
 
 impl Supervisor {
     /// A fatal cause trips at once where this was the last endpoint that was left.
@@ -82,13 +100,7 @@ impl Supervisor {
 
     /// The same of a dial.
     pub(super) fn judge_attempt(&mut self, failure: &Failure) -> Cause {
-        let forbidden = failure.status == Some(403);
-        self.forbidden_in_a_row = if forbidden {
-            self.forbidden_in_a_row.saturating_add(1)
-        } else {
-            0
-        };
-        if self.forbidden_in_a_row >= FORBIDDEN_IN_A_ROW {
+        if self.forbidden.is_believed(failure.status) {
             Cause::Unauthorized
         } else {
             failure.cause.of_attempt()

@@ -1,5 +1,6 @@
 //! The supervisor of one connection.
 
+use super::failing::Forbidden;
 use super::phase::{Live, Phase, Successor};
 use super::{
     Action, AttemptKind, BreakerState, CircuitBreaker, Input, Notice, Notices, OnStale, Policy, Stage, State, later,
@@ -37,7 +38,7 @@ pub struct Supervisor {
     /// Dials since the stream was last live.
     pub(super) attempts: u32,
     ever_dialled: bool,
-    pub(super) forbidden_in_a_row: u32,
+    pub(super) forbidden: Forbidden,
     /// After a loss for want of data, going live is not enough to be stable: data must come, or a dead venue would be
     /// redialled for ever and never trip.
     pub(super) needs_data: bool,
@@ -55,7 +56,7 @@ impl Supervisor {
             breaker: CircuitBreaker::new(),
             attempts: 0,
             ever_dialled: false,
-            forbidden_in_a_row: 0,
+            forbidden: Forbidden::default(),
             needs_data: false,
             not_before: None,
         }
@@ -101,7 +102,7 @@ impl Supervisor {
             }
             (Input::Subscribed { accepted, refused }, Phase::Subscribing { since }) => {
                 self.attempts = 0;
-                self.forbidden_in_a_row = 0;
+                self.forbidden = Forbidden::default();
                 self.phase = Phase::Live(Live {
                     since: now,
                     born: since,
@@ -256,7 +257,7 @@ impl Supervisor {
     }
 
     fn reset(&mut self, phase: Phase, now: Instant, notices: &mut Notices) {
-        self.forbidden_in_a_row = 0;
+        self.forbidden = Forbidden::default();
         self.needs_data = false;
         let closed = self.breaker.reset();
         notices.extend(closed.map(Notice::Breaker));

@@ -3,6 +3,7 @@
 //! A successor that cannot go live is no failure of the stream: the connection stays, and the next one waits by the same ladder.
 //! As many failures in a row as would trip the breaker have it wait for a cooldown each time, and nothing trips.
 
+use super::failing::Forbidden;
 use super::machine::{RETRY_AFTER_CAP, Supervisor};
 use super::phase::{Live, Phase, Successor};
 use super::{BreakerState, Notice, Notices, Renewal, Stage, later};
@@ -82,7 +83,7 @@ impl Supervisor {
         let Successor::Subscribing { since } = live.successor else {
             return;
         };
-        self.forbidden_in_a_row = 0;
+        self.forbidden = Forbidden::default();
         self.phase = Phase::Live(Live {
             born: since,
             chance: self.random.f64(),

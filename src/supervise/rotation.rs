@@ -1,12 +1,10 @@
 //! Which of a stream's endpoints is dialled next. As pure as the supervisor.
 
-use super::failing::FORBIDDEN_IN_A_ROW;
+use super::failing::Forbidden;
 use super::machine::RETRY_AFTER_CAP;
 use super::{BreakerState, Input, Notice, later};
 use crate::market::{Cause, Failure};
 use std::time::{Duration, Instant};
-
-const FORBIDDEN: u16 = 403;
 
 /// The endpoints of one connection, tried in turn: each failure, of an attempt or of a live connection, moves on to the next.
 ///
@@ -25,8 +23,7 @@ pub struct Rotation {
 struct Standing {
     /// Asked to be left alone until then.
     rest_until: Option<Instant>,
-    /// So many of its last answers in a row were 403.
-    forbidden_in_a_row: u32,
+    forbidden: Forbidden,
     /// Failed in a way that redialling does not heal.
     refused: bool,
 }
@@ -129,25 +126,16 @@ impl Rotation {
         let Some(standing) = self.endpoints.get_mut(self.at) else {
             return;
         };
-        let is_forbidden = failure.status.take() == Some(FORBIDDEN);
-        let forbidden_in_a_row = if is_forbidden {
-            standing.forbidden_in_a_row.saturating_add(1)
-        } else {
-            0
-        };
-        if forbidden_in_a_row >= FORBIDDEN_IN_A_ROW {
+        if standing.forbidden.is_believed(failure.status.take()) {
             failure.cause = Cause::Unauthorized;
         }
-        *standing = Standing {
-            rest_until: failure.retry_after.map(|asked| later(now, asked.min(RETRY_AFTER_CAP))),
-            forbidden_in_a_row,
-            refused: failure.cause.is_fatal(),
-        };
+        standing.rest_until = failure.retry_after.map(|asked| later(now, asked.min(RETRY_AFTER_CAP)));
+        standing.refused = failure.cause.is_fatal();
     }
 
     fn forgive(&mut self) {
         for standing in &mut self.endpoints {
-            (standing.forbidden_in_a_row, standing.refused) = (0, false);
+            (standing.forbidden, standing.refused) = (Forbidden::default(), false);
         }
     }
 }
@@ -209,7 +197,7 @@ mod tests {
 
     fn forbidden() -> Failure {
         Failure {
-            status: Some(FORBIDDEN),
+            status: Some(403),
             ..Failure::new(Cause::HttpStatus)
         }
     }
