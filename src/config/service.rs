@@ -145,14 +145,13 @@ fn read_tcp(section: &mut Section<'_, '_>) -> TcpOptions {
         keepalive,
         user_timeout,
     } = TcpOptions::default();
-    let or_off = |time: Duration| Some(time).filter(|time| !time.is_zero());
     TcpOptions {
         keepalive: section
-            .take("tcp_keepalive_ms", |raw| raw.millis_or_off(KEEPALIVES))
-            .map_or(keepalive, or_off),
+            .take("tcp_keepalive_ms", |raw| raw.millis_within_or_never(KEEPALIVES))
+            .unwrap_or(keepalive),
         user_timeout: section
-            .take("tcp_user_timeout_ms", |raw| raw.millis_or_off(USER_TIMEOUTS))
-            .map_or(user_timeout, or_off),
+            .take("tcp_user_timeout_ms", |raw| raw.millis_within_or_never(USER_TIMEOUTS))
+            .unwrap_or(user_timeout),
     }
 }
 

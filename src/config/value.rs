@@ -72,12 +72,13 @@ impl<'v> Raw<'v> {
         self.whole_of(" ms", range).map(Duration::from_millis)
     }
 
-    /// Milliseconds of a range, or 0 for what is off.
-    pub(super) fn millis_or_off(self, range: RangeInclusive<u64>) -> Result<Duration, Wrong> {
+    /// Milliseconds of a range; `None` for 0, which means never.
+    pub(super) fn millis_within_or_never(self, range: RangeInclusive<u64>) -> Result<Option<Duration>, Wrong> {
         if self.whole_of("", 0..=0) == Ok(0_u64) {
-            return Ok(Duration::ZERO);
+            return Ok(None);
         }
         self.millis_within(range)
+            .map(Some)
             .map_err(|wrong| wrong.replacen("must be", "must be 0 or", 1))
     }
 
