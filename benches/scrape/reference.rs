@@ -28,13 +28,7 @@ impl Reference {
         let vectors = catalogue::all()
             .filter(|metric| metric.scope() != Scope::Process)
             .map(|metric| {
-                let labels: Vec<_> = metric
-                    .scope()
-                    .labels()
-                    .iter()
-                    .chain(metric.labels.names())
-                    .copied()
-                    .collect();
+                let labels: Vec<_> = metric.label_names().collect();
                 let options = Opts::new(metric.name, metric.help);
                 let vector = match metric.kind {
                     Kind::Counter => Vector::Counter(registered(&registry, CounterVec::new(options, &labels))),

@@ -40,11 +40,10 @@ impl StreamCollector {
         let descriptions = catalogue::all()
             .filter(|metric| metric.scope() != Scope::Process)
             .map(|metric| {
-                let labels = metric.scope().labels().iter().chain(metric.labels.names());
                 Desc::new(
                     metric.name.to_owned(),
                     metric.help.to_owned(),
-                    labels.map(|name| (*name).to_owned()).collect(),
+                    metric.label_names().map(str::to_owned).collect(),
                     HashMap::new(),
                 )
             })

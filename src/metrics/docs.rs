@@ -42,13 +42,7 @@ pub fn json() -> Value {
 }
 
 fn entry(metric: &Metric) -> Value {
-    let labels: Vec<&str> = metric
-        .scope()
-        .labels()
-        .iter()
-        .chain(metric.labels.names())
-        .copied()
-        .collect();
+    let labels: Vec<_> = metric.label_names().collect();
     let series = match metric.labels {
         Labels::Closed { .. } => metric.labels.series(),
         Labels::None | Labels::Info { .. } => Vec::new(),

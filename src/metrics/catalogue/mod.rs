@@ -76,6 +76,11 @@ impl Metric {
         }
     }
 
+    /// The names of all labels of a series: of what there is one each, then its own.
+    pub fn label_names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.scope().labels().iter().chain(self.labels.names()).copied()
+    }
+
     /// The series that there are of it, for each that it is of.
     fn samples(&self) -> usize {
         let of_each = match self.kind {
