@@ -9,39 +9,19 @@
     reason = "tests may fail"
 )]
 
+#[path = "support/files.rs"]
+mod files;
+
 use feedwatch::config::{AccessConfig, Change, Config, ConfigErrors, Fate};
 use feedwatch::stream::{Authorities, ClientIdentity, Proxy, UpgradeHeaders};
+use files::TempFile;
 use rcgen::{CertificateParams, KeyPair};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const NO_VARIABLES: [(&str, &str); 0] = [];
 
-/// A file that is there as long as this.
-struct TempFile(PathBuf);
-
-impl TempFile {
-    fn new(content: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("feedwatch-access-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-        let file = Self(std::env::temp_dir().join(name));
-        file.write(content);
-        file
-    }
-
-    fn write(&self, content: &str) {
-        std::fs::write(&self.0, content).unwrap();
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// A file that holds this.
+fn holding(text: &str) -> TempFile {
+    TempFile::new("txt", text)
 }
 
 /// A certificate and its key, in PEM.
@@ -80,7 +60,7 @@ fn proxy(url: &str) -> Proxy {
 fn told(text: &str, files: &[(&str, &TempFile)]) -> String {
     let told = parse(text).unwrap_err().to_string();
     files.iter().fold(told, |told, (name, file)| {
-        told.replace(&format!("{:?}", file.path()), name)
+        told.replace(&format!("{:?}", file.name()), name)
     })
 }
 
@@ -95,12 +75,12 @@ fn by_default_a_stream_goes_straight_and_shows_nothing() {
 
 #[test]
 fn a_stream_overrides_the_proxy_or_goes_through_none() {
-    let password = TempFile::new("hunter2\n");
+    let password = holding("hunter2\n");
     let sections = format!(
         "[proxy]\nurl = 'http://p:1'\nusername = 'u'\npassword_file = {:?}",
-        password.path()
+        password.name()
     );
-    let own = format!("proxy = {{ username = 'v', password_file = {:?} }}", password.path());
+    let own = format!("proxy = {{ username = 'v', password_file = {:?} }}", password.name());
     let streams = [
         "",
         "proxy = { url = '' }",
@@ -122,8 +102,8 @@ fn a_stream_overrides_the_proxy_or_goes_through_none() {
 #[test]
 fn a_stream_overrides_trust_and_identity_key_by_key() {
     let ((ca, _), (other_ca, _), (certificate, key)) = (pair(), pair(), pair());
-    let files = [&ca, &other_ca, &certificate, &key].map(|text| TempFile::new(text));
-    let [ca_file, other_file, certificate_file, key_file] = files.each_ref().map(TempFile::path);
+    let files = [&ca, &other_ca, &certificate, &key].map(|text| holding(text));
+    let [ca_file, other_file, certificate_file, key_file] = files.each_ref().map(TempFile::name);
     let sections = format!(
         "[tls]\nca_file = {ca_file:?}\nclient_certificate_file = {certificate_file:?}\nclient_key_file = {key_file:?}"
     );
@@ -155,10 +135,10 @@ fn a_stream_overrides_trust_and_identity_key_by_key() {
 
 #[test]
 fn headers_come_from_the_stream_and_from_its_file() {
-    let file = TempFile::new("X-Secret: a: b\n\n  x-tenant:7  \n");
+    let file = holding("X-Secret: a: b\n\n  x-tenant:7  \n");
     let keys = format!(
         "headers = {{ X-Api-Key = 'k', \"Origin\" = 'https://a.example' }}\nheaders_file = {:?}",
-        file.path()
+        file.name()
     );
     let expected = [
         ("x-api-key", "k"),
@@ -218,7 +198,7 @@ fn the_hash_is_no_oracle_of_the_password() {
 fn every_file_that_cannot_be_used_is_told_with_the_place_of_its_key() {
     let ((certificate, key), (_, other_key)) = (pair(), pair());
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let [certificate, key, other_key, encrypted] = [&certificate, &key, &other_key, encrypted].map(TempFile::new);
+    let [certificate, key, other_key, encrypted] = [&certificate, &key, &other_key, encrypted].map(holding);
     let files = [
         ("CERTIFICATE", &certificate),
         ("KEY", &key),
@@ -235,7 +215,7 @@ fn every_file_that_cannot_be_used_is_told_with_the_place_of_its_key() {
         let lines: Vec<_> = lines.map(|(key, value)| format!("{key} = {value:?}")).collect();
         told(&text(&format!("[tls]\n{}", lines.join("\n")), &[""]), &files)
     };
-    let (certificate, key, other_key, encrypted) = (certificate.path(), key.path(), other_key.path(), encrypted.path());
+    let (certificate, key, other_key, encrypted) = (certificate.name(), key.name(), other_key.name(), encrypted.name());
     for (found, expected) in [
         (
             of_tls("/nowhere/ca.pem", "", ""),
@@ -283,12 +263,12 @@ fn every_file_that_cannot_be_used_is_told_with_the_place_of_its_key() {
 #[cfg(unix)]
 #[test]
 fn what_cannot_be_read_again_is_refused_and_not_waited_for() {
-    let pipe = TempFile::new("");
-    std::fs::remove_file(pipe.path()).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(pipe.path()).status();
+    let pipe = holding("");
+    std::fs::remove_file(pipe.name()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(pipe.name()).status();
     assert!(made.unwrap().success());
     let why = "PIPE: is a pipe, a socket or a device; must be a file, which can be read again";
-    let path = pipe.path();
+    let path = pipe.name();
     for (sections, stream, place) in [
         (format!("tls.ca_file = {path:?}"), String::new(), "1:15: tls.ca_file"),
         (
@@ -325,15 +305,12 @@ fn what_cannot_be_read_again_is_refused_and_not_waited_for() {
 
 #[test]
 fn a_byte_order_mark_belongs_to_no_header_and_to_no_password() {
-    let (header, password) = (
-        TempFile::new("\u{feff}X-Key: 1\r\n"),
-        TempFile::new("\u{feff}hunter2\r\n"),
-    );
+    let (header, password) = (holding("\u{feff}X-Key: 1\r\n"), holding("\u{feff}hunter2\r\n"));
     let proxied = format!(
         "proxy = {{ url = \"http://p:1\", username = \"u\", password_file = {:?} }}",
-        password.path()
+        password.name()
     );
-    let found = accesses(&proxied, &[&format!("headers_file = {:?}", header.path())]);
+    let found = accesses(&proxied, &[&format!("headers_file = {:?}", header.name())]);
     assert_eq!(found[0].headers, UpgradeHeaders::new([("x-key", "1")]).unwrap());
     assert_eq!(
         found[0].proxy,
@@ -344,10 +321,10 @@ fn a_byte_order_mark_belongs_to_no_header_and_to_no_password() {
 #[test]
 fn a_certificate_that_is_damaged_is_counted() {
     let (certificate, _) = pair();
-    let file = TempFile::new(&format!("{certificate}-----BEGIN CERTIFICATE-----\nAAAA\n"));
+    let file = holding(&format!("{certificate}-----BEGIN CERTIFICATE-----\nAAAA\n"));
     assert_eq!(
         told(
-            &text(&format!("tls.ca_file = {:?}", file.path()), &[""]),
+            &text(&format!("tls.ca_file = {:?}", file.name()), &[""]),
             &[("FILE", &file)]
         ),
         "f.toml:1:15: tls.ca_file: FILE: certificate 2 is damaged; must be a file of certificates, in PEM"
@@ -364,9 +341,9 @@ fn a_stream_without_tls_has_no_use_for_it() {
 
 #[test]
 fn what_is_wrong_with_a_proxy_names_what_would_be_right() {
-    let [password, two_lines] = ["hunter2\n", "hunter2\nhunter3\n"].map(TempFile::new);
+    let [password, two_lines] = ["hunter2\n", "hunter2\nhunter3\n"].map(holding);
     let files = [("FILE", &password), ("TWO LINES", &two_lines)];
-    let (file, two_lines) = (format!("{:?}", password.path()), format!("{:?}", two_lines.path()));
+    let (file, two_lines) = (format!("{:?}", password.name()), format!("{:?}", two_lines.name()));
     let form = r#"the address of a proxy is "http://HOST:PORT" or "socks5://HOST:PORT""#;
     for (lines, expected) in [
         ("url = 'https://p:1'", format!("f.toml:2:7: proxy.url: does not begin with http:// or socks5://; {form}")),
@@ -413,9 +390,9 @@ fn what_is_wrong_with_a_proxy_names_what_would_be_right() {
 
 #[test]
 fn what_is_wrong_with_a_header_is_told_without_its_value() {
-    let file = TempFile::new("X-Good: 1\nhunter2 without a colon\n");
-    let twice = TempFile::new("x-api-key: hunter2\n");
-    let own = TempFile::new("Sec-WebSocket-Key: hunter2\n");
+    let file = holding("X-Good: 1\nhunter2 without a colon\n");
+    let twice = holding("x-api-key: hunter2\n");
+    let own = holding("Sec-WebSocket-Key: hunter2\n");
     let files = [("FILE", &file), ("TWICE", &twice), ("OWN", &own)];
     let many: Vec<_> = (0..=UpgradeHeaders::MOST)
         .map(|number| format!("X-{number} = 'x', "))
@@ -443,16 +420,16 @@ fn what_is_wrong_with_a_header_is_told_without_its_value() {
                 .to_owned(),
         ),
         (
-            format!("headers_file = {:?}", file.path()),
+            format!("headers_file = {:?}", file.name()),
             "f.toml:5:16: streams[0].headers_file: FILE, line 2: has a name that HTTP does not allow; valid: letters, digits and hyphens, as in X-Api-Key"
                 .to_owned(),
         ),
         (
-            format!("headers = {{ X-Api-Key = 'k' }}\nheaders_file = {:?}", twice.path()),
+            format!("headers = {{ X-Api-Key = 'k' }}\nheaders_file = {:?}", twice.name()),
             "f.toml:6:16: streams[0].headers_file: TWICE, line 1: x-api-key is set twice".to_owned(),
         ),
         (
-            format!("headers_file = {:?}", own.path()),
+            format!("headers_file = {:?}", own.name()),
             "f.toml:5:16: streams[0].headers_file: OWN, line 1: sec-websocket-key belongs to WebSocket or HTTP itself, and cannot be set"
                 .to_owned(),
         ),
@@ -478,16 +455,16 @@ fn what_is_wrong_with_a_header_is_told_without_its_value() {
 #[test]
 fn debug_output_shows_no_secret() {
     let (certificate, key) = pair();
-    let [certificate, key, password, headers] = [&certificate, &key, "hunter2", "X-Key: hunter3"].map(TempFile::new);
+    let [certificate, key, password, headers] = [&certificate, &key, "hunter2", "X-Key: hunter3"].map(holding);
     let sections = format!(
         "[tls]\nclient_certificate_file = {:?}\nclient_key_file = {:?}\n[proxy]\nurl = 'http://p:1'\nusername = 'hunter1'\npassword_file = {:?}",
-        certificate.path(),
-        key.path(),
-        password.path()
+        certificate.name(),
+        key.name(),
+        password.name()
     );
     let keys = format!(
         "headers = {{ X-Other = 'hunter4' }}\nheaders_file = {:?}",
-        headers.path()
+        headers.name()
     );
     let config = parse(&text(&sections, &[&keys])).unwrap();
     let shown = format!("{config:?}");
@@ -521,20 +498,20 @@ fn fates_after(files: &[(&TempFile, &str)], text: &str) -> Vec<(Vec<&'static str
 #[test]
 fn what_a_file_holds_counts_and_only_for_those_who_use_it() {
     let ((certificate, key), (other_certificate, other_key), (ca, _), (other_ca, _)) = (pair(), pair(), pair(), pair());
-    let [certificate_file, key_file, ca_file] = [&certificate, &key, &ca].map(|text| TempFile::new(text));
-    let [password_file, headers_file] = ["hunter2", "X-Key: 1"].map(TempFile::new);
+    let [certificate_file, key_file, ca_file] = [&certificate, &key, &ca].map(|text| holding(text));
+    let [password_file, headers_file] = ["hunter2", "X-Key: 1"].map(holding);
     let sections = format!(
         "[tls]\nca_file = {:?}\nclient_certificate_file = {:?}\nclient_key_file = {:?}\n\
          [proxy]\nurl = 'http://p:1'\nusername = 'u'\npassword_file = {:?}",
-        ca_file.path(),
-        certificate_file.path(),
-        key_file.path(),
-        password_file.path()
+        ca_file.name(),
+        certificate_file.name(),
+        key_file.name(),
+        password_file.name()
     );
     let text = text(
         &sections,
         &[
-            &format!("headers_file = {:?}", headers_file.path()),
+            &format!("headers_file = {:?}", headers_file.name()),
             "tls = { ca_file = '', client_certificate_file = '' }\nproxy = { url = '' }",
         ],
     );
@@ -574,9 +551,9 @@ fn what_a_file_holds_counts_and_only_for_those_who_use_it() {
 #[test]
 fn another_proxy_is_told_by_what_of_it_is_another() {
     let keys = |before: &str, next: &str| {
-        let password = TempFile::new("hunter2");
+        let password = holding("hunter2");
         let parse = |proxy: &str| {
-            let proxy = proxy.replace("FILE", &format!("{:?}", password.path()));
+            let proxy = proxy.replace("FILE", &format!("{:?}", password.name()));
             parse(&text(&format!("[proxy]\n{proxy}"), &[""])).unwrap()
         };
         let (before, next) = (parse(before), parse(next));

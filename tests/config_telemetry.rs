@@ -8,8 +8,11 @@
     reason = "tests may fail, and figures are exact"
 )]
 
+#[path = "support/files.rs"]
+mod files;
+
 use feedwatch::config::{Config, ConfigErrors, TracesConfig};
-use std::path::PathBuf;
+use files::TempFile;
 use std::time::Duration;
 
 const STREAM: &str = "[[streams]]\nname = \"a\"\nvenue = \"polymarket\"\n";
@@ -29,27 +32,6 @@ fn told(variables: &[(&str, &str)]) -> String {
     let mut all = vec![SET];
     all.extend(variables);
     read("", &all).unwrap_err().to_string()
-}
-
-/// A file that is there as long as this.
-struct TempFile(PathBuf);
-
-impl TempFile {
-    fn new(name: &str, content: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("feedwatch-{}-{name}", std::process::id()));
-        std::fs::write(&path, content).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 #[test]
@@ -170,7 +152,7 @@ fn the_standard_variables_are_honoured_where_the_file_says_nothing() {
 fn headers_come_from_a_file_and_are_hidden() {
     let file = TempFile::new("headers", "Authorization: Bearer s3cret:x\n\n  x-tenant:7  \n");
     let read = traces(
-        &format!("headers_file = '{}'", file.path()),
+        &format!("headers_file = '{}'", file.name()),
         &[SET, ("OTEL_EXPORTER_OTLP_HEADERS", "y=1")],
     );
     assert_eq!(read.headers.len(), 2);
@@ -189,7 +171,7 @@ fn authorities_come_from_a_file() {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
     let file = TempFile::new("authority.pem", &certificate.pem());
-    let read = traces("", &[SET, ("OTEL_EXPORTER_OTLP_CERTIFICATE", file.path())]);
+    let read = traces("", &[SET, ("OTEL_EXPORTER_OTLP_CERTIFICATE", file.name())]);
     assert_eq!(read.authorities, [certificate.der().to_vec()]);
 }
 
@@ -266,7 +248,7 @@ fn what_is_wrong_names_the_variable_and_what_would_be_right() {
 #[test]
 fn no_message_repeats_a_secret() {
     let file = TempFile::new("bad-headers", "x-good: 1\ns3cret without a colon\n");
-    let errors = read(&format!("headers_file = '{}'", file.path()), &[SET])
+    let errors = read(&format!("headers_file = '{}'", file.name()), &[SET])
         .unwrap_err()
         .to_string();
     let expected = "line 2: must be the name of a header and its value, as in Authorization: Bearer TOKEN";

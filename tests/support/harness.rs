@@ -2,8 +2,12 @@
 
 #![allow(dead_code, reason = "not every test uses everything")]
 
+#[path = "files.rs"]
+mod files;
 #[path = "http.rs"]
 mod http;
+
+pub(crate) use files::TempFile;
 
 use super::exposition::Exposition;
 use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};
@@ -13,7 +17,6 @@ use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -232,7 +235,7 @@ impl Service {
 
     /// Where its configuration stands.
     pub(crate) fn config(&self) -> &Path {
-        &self.config.0
+        Path::new(self.config.name())
     }
 
     /// Has it read this configuration. Returns the line that says what came of it.
@@ -341,35 +344,6 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
     while !holds().await {
         assert!(Instant::now() < give_up, "not in time: {what}");
         sleep(LOOK).await;
-    }
-}
-
-/// A file of its own, removed at the end.
-pub(crate) struct TempFile(PathBuf);
-
-impl TempFile {
-    pub(crate) fn new(extension: &str, text: &str) -> Self {
-        let file = Self::unused(extension);
-        std::fs::write(&file.0, text).unwrap();
-        file
-    }
-
-    /// A name for a file that is not there yet.
-    pub(crate) fn unused(extension: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Relaxed));
-        let name = format!("program-{process}-{number}.{extension}");
-        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 
