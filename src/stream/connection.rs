@@ -9,6 +9,7 @@ mod receive;
 use super::clocks::{Clocks, Due, Limits};
 use super::deadline::by;
 use super::failure;
+use super::tap::ConnectionTap;
 use super::wire::{Next, Wire};
 use super::{Fact, Observer, TransportOptions};
 use crate::clock::Moment;
@@ -45,6 +46,7 @@ pub(super) struct Connection<Io> {
     cells: Arc<StreamCells>,
     instruments: SocketInstruments,
     observer: Arc<dyn Observer>,
+    tap: Option<ConnectionTap>,
     /// Read, and not yet yielded.
     queue: VecDeque<MarketEvent>,
     queued_bytes: usize,
@@ -101,6 +103,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             cells,
             instruments,
             observer,
+            tap: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             ended: None,
@@ -110,6 +113,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             timer: Box::pin(sleep_until(clocks.next().into())),
             clocks,
         }
+    }
+
+    /// The same, with a tap if there is one.
+    pub(super) fn with_tap(mut self, tap: Option<ConnectionTap>) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Subscribes. The first time it resolves with the answer, and what arrives before it is kept for `poll_event`.
@@ -170,7 +179,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     async fn send(&mut self, text: String) -> Result<(), Failure> {
         let bytes = text.len();
-        let due = later(Moment::now().mono, self.send_timeout);
+        let now = Moment::now();
+        if let Some(tap) = &self.tap {
+            tap.sent(now, &text);
+        }
+        let due = later(now.mono, self.send_timeout);
         match by(due, self.socket.send(Message::text(text))).await {
             Some(Ok(())) => {
                 if let Some(failure) = self.take_write_failure() {
@@ -292,6 +305,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let bytes = match self.ping {
             Ping::Text(text) => {
                 socket.start_send(Message::text(text))?;
+                if let Some(tap) = &self.tap {
+                    tap.sent(Moment::now(), text);
+                }
                 text.len()
             }
             Ping::Frame => {

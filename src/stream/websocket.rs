@@ -8,6 +8,7 @@ use super::endpoint::Endpoint;
 use super::failure;
 use super::headers::UpgradeHeaders;
 use super::proxy::Proxy;
+use super::tap::Tap;
 use super::tls::{self, MaybeTls, TlsTrust};
 use super::wire::Wire;
 use super::{Fact, MarketDataStream, Observer, TransportFact, TransportOptions};
@@ -68,6 +69,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
     observer: Arc<dyn Observer>,
     cells: Arc<StreamCells>,
     instruments: Arc<InstrumentClocks>,
+    tap: Option<Tap>,
     phase: DialPhase,
     connection: Option<Connection<D::Io>>,
 }
@@ -92,6 +94,7 @@ impl WebSocketStream {
             observer,
             instruments: cells.instrument_clocks(),
             cells,
+            tap: None,
             phase: DialPhase::Resolve,
             connection: None,
         }
@@ -111,9 +114,17 @@ impl<D: Dialler> WebSocketStream<D> {
             observer: self.observer,
             cells: self.cells,
             instruments: self.instruments,
+            tap: self.tap,
             phase: DialPhase::Resolve,
             connection: None,
         }
+    }
+
+    /// The same, and all that passes on its connections is copied there.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = Some(tap);
+        self
     }
 
     /// The same with figures that may change. An open connection follows other time limits when it is polled next; the sizes
@@ -239,7 +250,8 @@ impl<D: Dialler> WebSocketStream<D> {
             self.cells.clone(),
             self.instruments.of_socket(),
             self.observer.clone(),
-        ))
+        )
+        .with_tap(self.tap.as_ref().map(Tap::connection)))
     }
 
     fn enter(&mut self, phase: DialPhase) -> PhaseTimer {
@@ -340,6 +352,7 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
             observer: Arc::clone(&self.observer),
             cells: Arc::clone(&self.cells),
             instruments: Arc::clone(&self.instruments),
+            tap: self.tap.clone(),
             phase: DialPhase::Resolve,
             connection: None,
         })
