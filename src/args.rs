@@ -117,6 +117,7 @@ const RECORD_EXAMPLES: &str = "\
 Examples:
   feedwatch record elections --config config/feedwatch.toml -o elections.jsonl.zst
   feedwatch record elections --config config/feedwatch.toml -o elections.jsonl --for 10m
+  feedwatch record elections --config config/feedwatch.toml -o elections.jsonl.zst --resume --max-file-age 1h
   feedwatch simulate --capture elections.jsonl.zst
 
 Files:
@@ -125,8 +126,9 @@ Files:
   elections.2.jsonl.zst    the second connection
   elections.2.3.jsonl.zst  the third part of it
 
-What is written at least every two seconds can be read, whatever happens to the process. Without a disk that
-keeps up, frames are left out and counted; the stream itself never waits. The HTTP server does not run.";
+Nothing waits longer than two seconds to be written, and what is written can be read whatever happens to the
+process. Where the disk is too slow, frames are left out and counted; the stream itself never waits. There is
+no HTTP server, and no traces are exported.";
 
 #[derive(Args)]
 pub(crate) struct Record {

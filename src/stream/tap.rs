@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 /// So many frames wait for the reader at most.
-const MAX_FRAMES: usize = 16_384;
+const MAX_FRAMES: usize = 262_144;
 
 /// Copies every text and binary frame that the connections of a stream receive, and every text that they send: also heartbeats
 /// and acknowledgements, which no consumer gets. Control frames of the WebSocket protocol are left out.
@@ -120,7 +120,7 @@ impl TappedConnection {
 }
 
 impl Tap {
-    /// A tap and its reader. At most `max_bytes` of payload, and 16,384 frames, wait for the reader.
+    /// A tap and its reader. At most `max_bytes` of payload, and 262,144 frames, wait for the reader.
     pub fn new(max_bytes: usize) -> (Self, TapReader) {
         let (sender, waiting) = mpsc::channel(MAX_FRAMES);
         let shared = Arc::new(Shared {

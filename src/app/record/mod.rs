@@ -76,7 +76,8 @@ pub struct Recorded {
     pub bytes: u64,
     /// Files that were deleted, to stay within the limit.
     pub files_deleted: u64,
-    /// Frames and texts that passed and were not recorded, because the disk was too slow.
+    /// Frames and texts that passed and were not recorded, because the disk was too slow, or too little of it
+    /// allowed.
     pub frames_missed: u64,
 }
 

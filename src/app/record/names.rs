@@ -67,7 +67,7 @@ impl Names {
         })
     }
 
-    /// The files that are there under these names, the oldest first, with their sizes.
+    /// What is there under these names, the oldest first: the files with their sizes. A folder or a link takes a place and is none.
     pub(super) fn existing(&self) -> io::Result<BTreeMap<Place, Vec<(PathBuf, u64)>>> {
         let folder = if self.folder.as_os_str().is_empty() {
             Path::new(".")
@@ -80,9 +80,11 @@ impl Names {
             let Some((place, path)) = name.to_str().and_then(|name| self.place(name)) else {
                 continue;
             };
-            // Of a link, itself: where it leads is not ours.
-            let size = fs::symlink_metadata(&path)?.len();
-            found.entry(place).or_default().push((path, size));
+            let what = fs::symlink_metadata(&path)?;
+            let files = found.entry(place).or_default();
+            if what.is_file() {
+                files.push((path, what.len()));
+            }
         }
         Ok(found)
     }
@@ -111,6 +113,37 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_files_of_the_recording_are_found() {
+        let folder = std::env::temp_dir().join(format!("feedwatch-{}-names", std::process::id()));
+        fs::create_dir_all(folder.join("a.3.jsonl")).unwrap();
+        for name in [
+            "a.jsonl",
+            "a.sent.jsonl",
+            "a.2.jsonl",
+            "a.2.2.jsonl",
+            "ab.jsonl",
+            "a.jsonl.zst",
+        ] {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        std::os::unix::fs::symlink(folder.join("ab.jsonl"), folder.join("a.4.jsonl")).unwrap();
+        let mut found = Names::new(&folder.join("a.jsonl")).unwrap().existing().unwrap();
+        for files in found.values_mut() {
+            files.sort();
+        }
+        let file = |name: &str| (folder.join(name), name.len() as u64);
+        let expected = [
+            (place(1, 1), vec![file("a.jsonl"), file("a.sent.jsonl")]),
+            (place(2, 1), vec![file("a.2.jsonl")]),
+            (place(2, 2), vec![file("a.2.2.jsonl")]),
+            (place(3, 1), Vec::new()),
+            (place(4, 1), Vec::new()),
+        ];
+        assert_eq!(found, BTreeMap::from(expected));
+        fs::remove_dir_all(folder).unwrap();
+    }
 
     const fn place(connection: u64, part: u64) -> Place {
         Place { connection, part }

@@ -159,7 +159,7 @@ impl Recorder {
         };
         let size = (received.len() + lines.sent.len()) as u64;
         if size > self.limits.max_total_bytes {
-            let frames = lines.frames;
+            let frames = lines.frames + lines.texts_sent;
             warn!(
                 connection = number,
                 frames,
