@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Frame {
-    pub(crate) frame: String,
+    #[serde(rename = "frame")]
+    pub(crate) text: String,
     pub(crate) events: Vec<String>,
     /// Not given = there are none.
     #[serde(default)]

@@ -13,8 +13,8 @@ fn each_frame_is_read_as_it_is_written() {
         let mut reader = venue.decoder();
         for frame in fixture::frames(venue.name()) {
             let mut events = Vec::new();
-            let read = decoder.decode(&frame.frame, &mut |envelope| events.push(event(&envelope)));
-            let about = (venue.name(), &frame.frame);
+            let read = decoder.decode(&frame.text, &mut |envelope| events.push(event(&envelope)));
+            let about = (venue.name(), &frame.text);
             assert_eq!(events, frame.events, "{about:?}");
             assert_eq!(
                 read.err().map(|error| error.as_str().to_owned()),
@@ -22,7 +22,7 @@ fn each_frame_is_read_as_it_is_written() {
                 "{about:?}"
             );
             let mut values = Vec::new();
-            reader.values(&frame.frame, &mut |value| values.push(told(&value)));
+            reader.values(&frame.text, &mut |value| values.push(told(&value)));
             assert_eq!(values, frame.values, "{about:?}");
         }
     }
@@ -86,9 +86,9 @@ fn whatever_is_cut_off_or_put_together_wrongly_does_no_harm() {
             reader.values(text, &mut |_| ());
         };
         for frame in &frames {
-            for (cut, _) in frame.frame.char_indices() {
-                read(&frame.frame[..cut]);
-                read(&frame.frame[cut..]);
+            for (cut, _) in frame.text.char_indices() {
+                read(&frame.text[..cut]);
+                read(&frame.text[cut..]);
             }
             for (from, to) in [
                 ("\"", ""),
@@ -98,8 +98,8 @@ fn whatever_is_cut_off_or_put_together_wrongly_does_no_harm() {
                 ("1", "null"),
                 ("{", "["),
             ] {
-                read(&frame.frame.replace(from, to));
-                read(&frame.frame.replacen(from, to, 1));
+                read(&frame.text.replace(from, to));
+                read(&frame.text.replacen(from, to, 1));
             }
         }
         read(&"[".repeat(10_000));

@@ -126,7 +126,7 @@ fn recordings_are_read_as_another_reader_does() {
 fn each_venue_has_a_recording_where_there_is_one() {
     for recording in recordings() {
         assert_eq!(fixture::venue(&recording.venue).name(), recording.venue);
-        assert!(!recording.instruments.is_empty(), "{:?}", recording.file);
+        assert!(!recording.instruments.is_empty(), "{}", recording.file.display());
     }
 }
 
@@ -158,6 +158,7 @@ async fn recordings_are_counted_frame_for_frame() {
 }
 
 async fn replayed(recording: Recording) {
+    let about = || recording.file.display().to_string();
     let frames = read(&recording);
     let venue = fixture::venue(&recording.venue);
     let expected = decoded(&*venue, &frames);
@@ -190,14 +191,14 @@ async fn replayed(recording: Recording) {
             None => panic!("it does not say why"),
         }
     };
-    assert_eq!(end, Cause::CloseNormal, "{:?}", recording.file);
+    assert_eq!(end, Cause::CloseNormal, "{}", about());
     socket.close().await;
 
     let answers = served.await.unwrap();
     let scrape = text::render(&shown, Moment::now());
     let of_frames = figure(&scrape, "feedwatch_frames_received_total", "");
     // The close frame is one as well.
-    assert_eq!(of_frames, (frames.len() + answers + 1) as u64, "{:?}", recording.file);
+    assert_eq!(of_frames, (frames.len() + answers + 1) as u64, "{}", about());
     let counts = counts(&expected);
     for kind in EventKind::ALL {
         let counted = figure(
@@ -207,10 +208,10 @@ async fn replayed(recording: Recording) {
         );
         let answered = if *kind == EventKind::Ack { answers as u64 } else { 0 };
         let expected = counts.get(kind.as_str()).copied().unwrap_or(0) + answered;
-        assert_eq!(counted, expected, "{:?}: {}", recording.file, kind.as_str());
+        assert_eq!(counted, expected, "{}: {}", about(), kind.as_str());
     }
     let gaps = figure(&scrape, "feedwatch_sequence_gaps_total", "");
-    assert_eq!(Some(gaps), recording.gaps, "{:?}: gaps", recording.file);
+    assert_eq!(Some(gaps), recording.gaps, "{}: gaps", about());
 }
 
 /// Answers what is asked, sends the frames, and closes. Returns how many answers there were.
