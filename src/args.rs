@@ -105,6 +105,7 @@ const SIMULATE_EXAMPLES: &str = "\
 Examples:
   feedwatch simulate
   feedwatch simulate --capture frames.jsonl.zst --speed max --script faults.toml
+  feedwatch simulate --capture recorded.jsonl.zst --as-recorded
   feedwatch simulate --tls --tls-authority ca.pem
 
 A script of faults:
@@ -212,6 +213,9 @@ pub(crate) struct Simulate {
     /// Start again after the last frame
     #[arg(long, requires = "capture")]
     pub(crate) repeat: bool,
+    /// The file is of any venue, and brings its own answers: whatever a client says first begins it, and nothing else is said
+    #[arg(long, requires = "capture")]
+    pub(crate) as_recorded: bool,
     /// Generated events per second on each connection
     #[arg(long, default_value_t = 10.0, conflicts_with = "capture", value_parser = rate)]
     pub(crate) rate: f64,

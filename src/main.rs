@@ -151,6 +151,7 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
         listen: simulate.listen,
         tls: simulate.tls,
         traffic,
+        as_recorded: simulate.as_recorded,
         script,
         seed: simulate.seed,
         unknown,

@@ -61,7 +61,7 @@ async fn greet(venue: &Venue, log: &ConnectionLog, stream: TcpStream, fault: &Fa
                 None
             }
         }
-        _ => upgrade::answer(log, stream, venue.required_header.as_ref()).await,
+        _ => upgrade::answer(log, stream, venue.required_header.as_ref(), venue.as_recorded).await,
     }
 }
 

@@ -187,6 +187,9 @@ pub struct SimOptions {
     pub required_header: Option<(String, String)>,
     /// What it sends.
     pub traffic: Traffic,
+    /// Whether what it sends is all that it says, in whatever protocol that was recorded: whatever a client says first, at
+    /// whatever path, begins the recording, which brings the answers along. Nothing else is answered.
+    pub as_recorded: bool,
     /// Which connection meets which fault.
     pub script: Script,
     /// Decides the generated markets and their walk.
@@ -206,6 +209,7 @@ impl Default for SimOptions {
             traffic: Traffic::Generated {
                 events_per_second: 10.0,
             },
+            as_recorded: false,
             script: Script::default(),
             seed: 0,
             unknown: HashSet::new(),
@@ -224,8 +228,13 @@ impl SimOptions {
             let is_wanted = self.client_certificates && !self.tls;
             is_wanted.then(|| "client certificates: the venue must serve TLS".to_owned())
         };
+        let recorded = || {
+            let is_recorded = matches!(self.traffic, Traffic::Replay { .. });
+            (self.as_recorded && !is_recorded).then(|| "as recorded: there is no recording".to_owned())
+        };
         self.script
             .problem()
+            .or_else(recorded)
             .or_else(|| self.traffic.problem())
             .or_else(needs_tls)
             .or_else(plain)
@@ -238,6 +247,7 @@ struct Venue {
     tls: Option<Tls>,
     required_header: Option<(String, String)>,
     traffic: Traffic,
+    as_recorded: bool,
     script: Script,
     seed: u64,
     log: Arc<SimLog>,
@@ -292,6 +302,7 @@ impl SimulatedVenue {
             tls,
             required_header: options.required_header,
             traffic: options.traffic,
+            as_recorded: options.as_recorded,
             script: options.script,
             seed: options.seed,
             log,

@@ -185,6 +185,7 @@ impl Session {
         self.log.received(&message);
         match message {
             Message::Text(text) => self.answer(&text).await,
+            Message::Binary(_) if self.venue.as_recorded => self.answer("").await,
             Message::Binary(_) => self.send(Message::text(INVALID)).await,
             Message::Ping(payload) => {
                 // The library has queued the pong; flushed before the next read, it is neither late nor replaced.

@@ -28,11 +28,12 @@ const FILLER: usize = 1024;
 /// An answer to another client's key.
 const OTHER_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Answers as it should be: whoever brings the `required` header along is let in.
+/// Answers as it should be: whoever brings the `required` header along is let in, at the path of the market channel or at any.
 pub(super) async fn answer(
     log: &ConnectionLog,
     stream: Io,
     required: Option<&(String, String)>,
+    any_path: bool,
 ) -> Option<WebSocketStream<Io>> {
     let is_let_in = |request: &Request| {
         let brings =
@@ -41,7 +42,7 @@ pub(super) async fn answer(
     };
     #[allow(clippy::result_large_err)] // the library's signature
     let on_request = |request: &Request, response: Response| {
-        let (status, told) = if request.uri().path() != PATH {
+        let (status, told) = if !any_path && request.uri().path() != PATH {
             (StatusCode::NOT_FOUND, "not found\n")
         } else if !is_let_in(request) {
             (StatusCode::UNAUTHORIZED, "not let in\n")

@@ -3,11 +3,13 @@
 use crate::client::{Client, NOTHING, SUBSCRIBE, generated, silent, start, within};
 use crate::support;
 use feedwatch::sim::{Capture, SimOptions, Speed, Traffic};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Message;
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,6 +39,44 @@ async fn expect_replayed(client: &mut Client, frames: &Capture) {
         assert_eq!(message.is_text(), frame.is_text(), "frame {index}");
         assert_eq!(&message.into_data()[..], frame.payload(), "frame {index}");
     }
+}
+
+#[tokio::test]
+async fn a_recording_of_any_venue_begins_with_whatever_the_client_says_and_brings_its_answers() {
+    let (frames, options) = replay(&fixture("market__session.jsonl"), Speed::AsFastAsRead, false);
+    let venue = start(SimOptions {
+        as_recorded: true,
+        ..options
+    });
+    let elsewhere = venue.url().replace("/ws/market", "/v5/public");
+    let (mut client, _) = tokio_tungstenite::client_async(
+        elsewhere,
+        tokio::net::TcpStream::connect(venue.address()).await.unwrap(),
+    )
+    .await
+    .unwrap();
+    assert!(
+        tokio::time::timeout(NOTHING, client.next()).await.is_err(),
+        "it waits for the client"
+    );
+    client.send(Message::text(r#"{"op":"subscribe"}"#)).await.unwrap();
+    client.send(Message::text("ping")).await.unwrap();
+    for (index, frame) in frames.frames().iter().enumerate() {
+        let message = within(client.next()).await.unwrap().unwrap();
+        assert_eq!(&message.into_data()[..], frame.payload(), "frame {index}");
+    }
+    assert!(
+        tokio::time::timeout(NOTHING, client.next()).await.is_err(),
+        "and says no more"
+    );
+    venue.shutdown().await;
+
+    let problem = SimOptions {
+        as_recorded: true,
+        ..silent(Vec::new())
+    }
+    .problem();
+    assert_eq!(problem.as_deref(), Some("as recorded: there is no recording"));
 }
 
 /// Whether every comma between JSON tokens is followed by a space, and no colon is; strings here hold neither.

@@ -23,6 +23,9 @@ struct Request {
 
 impl Session {
     pub(super) async fn answer(&mut self, text: &str) -> Result<(), Turn> {
+        if self.venue.as_recorded {
+            return self.begin_recording();
+        }
         if text == "PING" {
             return self.send(Message::text("PONG")).await;
         }
@@ -43,6 +46,25 @@ impl Session {
             }
             _ => self.send(Message::text(INVALID)).await,
         }
+    }
+
+    /// What the client says first begins the recording, in which the answers are.
+    fn begin_recording(&mut self) -> Result<(), Turn> {
+        if self.feed.is_some() {
+            return Ok(());
+        }
+        self.log.note(What::Subscribed {
+            accepted: 0,
+            refused: 0,
+        });
+        self.begin_feed();
+        Err(Turn::Subscribed)
+    }
+
+    fn begin_feed(&mut self) {
+        let now = Moment::now().mono;
+        self.feed = Some(Feed::new(self.venue.traffic.clone(), now));
+        self.fault_due = self.fault.after().map(|after| later(now, after));
     }
 
     async fn first_subscription(&mut self, tokens: &[String]) -> Result<(), Turn> {
@@ -68,9 +90,7 @@ impl Session {
         );
         self.feed(Message::text(frame)).await?;
         self.log.note(What::Subscribed { accepted, refused });
-        let now = Moment::now().mono;
-        self.feed = Some(Feed::new(self.venue.traffic.clone(), now));
-        self.fault_due = self.fault.after().map(|after| later(now, after));
+        self.begin_feed();
         self.socket.flush().await?;
         Err(Turn::Subscribed)
     }
