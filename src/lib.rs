@@ -190,6 +190,8 @@ pub mod history;
 pub mod metrics;
 pub mod observe;
 #[cfg(feature = "service")]
+pub mod probe;
+#[cfg(feature = "service")]
 pub mod sim;
 pub mod stream;
 pub mod supervise;

@@ -1,4 +1,4 @@
-//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo, prints pages.
+//! What the program does: runs the service, checks a configuration, simulates and probes venues, shows a demo, prints pages.
 
 mod demo;
 mod descriptors;
@@ -8,12 +8,14 @@ mod http;
 mod manager;
 mod output;
 mod pager;
+pub mod probe;
 mod reload;
 mod running;
 mod service;
 mod signals;
 mod simulate;
 mod trust;
+pub mod venues;
 
 pub use demo::{Comparison, DemoOptions, Scenario, demo};
 pub use healthcheck::healthcheck;
