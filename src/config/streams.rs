@@ -9,7 +9,7 @@ use super::service::TransportConfig;
 use crate::market::{Instrument, StreamName};
 use crate::stream::{Endpoint, TransportOptions};
 use crate::supervise::Policy;
-use crate::venue::{self, Venue};
+use crate::venue::{self, VenueRef};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct StreamConfig {
     /// Its own name.
     pub name: StreamName,
     /// Whose protocol it speaks.
-    pub venue: &'static dyn Venue,
+    pub venue: VenueRef,
     /// Where it connects.
     pub endpoint: Endpoint,
     /// Where it connects instead, in turn, when that has failed; no two endpoints are the same.
@@ -127,27 +127,27 @@ fn read_one(
             names.insert(name.clone(), at);
         }
     }
-    let venues: Vec<_> = venue::ALL.iter().map(|venue| (venue.name(), *venue)).collect();
+    let venues: Vec<_> = venue::ALL.iter().map(|venue| (venue.name(), VenueRef::Static(*venue))).collect();
     let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
     let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&venues));
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
-    let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue);
-    let instruments = read_instruments(section, venue);
+    let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue.as_ref());
+    let instruments = read_instruments(section, venue.as_ref());
     let instruments_per_connection = section.take("instruments_per_connection", |raw| raw.whole(1..=10_000));
     let reconnection = Reconnection::read(section.section("reconnection"), base);
-    let endpoint = endpoint.or_else(|| Endpoint::parse(venue?.default_url()).ok());
+    let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
     // Where the first is wrong, who knows.
     let uses_tls = endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().any(Endpoint::is_tls);
     let access = access.of_stream(section, uses_tls);
     let venue = venue?;
     Some(StreamConfig {
         name: name?,
-        venue,
         endpoint: endpoint?,
         alternatives,
         instruments,
         instruments_per_connection: instruments_per_connection.unwrap_or(venue.limits().instruments_per_connection),
         policy: reconnection.policy_for(venue.stale_after()),
+        venue,
         ping_interval: reconnection.ping_interval,
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
@@ -155,7 +155,7 @@ fn read_one(
     })
 }
 
-fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&'static dyn Venue>) -> Vec<Instrument> {
+fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<Instrument> {
     let texts = section.texts("instruments");
     let mut seen = HashMap::new();
     for (index, text, at) in &texts {

@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Arrival, Direction, Opcode, SocketInstruments, StreamCells};
 use crate::supervise::later;
-use crate::venue::{Ping, Session, Venue};
+use crate::venue::{Ping, Session, Venue, VenueRef};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream};
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 pub(super) struct Connection<Io> {
     socket: Socket<Wire<Io>>,
-    venue: &'static dyn Venue,
+    venue: VenueRef,
     ping: Ping,
     /// The time limits as they are changed.
     followed: watch::Receiver<TransportOptions>,
@@ -77,7 +77,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// `options`: those of its dial; `followed`: what becomes of them.
     pub(super) fn new(
         socket: Socket<Wire<Io>>,
-        venue: &'static dyn Venue,
+        venue: VenueRef,
         options: &TransportOptions,
         followed: watch::Receiver<TransportOptions>,
         cells: Arc<StreamCells>,
@@ -85,16 +85,16 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let now = Moment::now();
-        let clocks = Clocks::new(limits(venue, options), now.mono);
+        let clocks = Clocks::new(limits(&*venue, options), now.mono);
         Self {
             arrival: cells.arrival(now),
             of_arrival: 0,
             bytes_read: socket.get_ref().bytes_read(),
             socket,
-            venue,
             ping: venue.heartbeat().ping,
             followed,
             session: venue.session(),
+            venue,
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
             queue_limit: options.max_message_bytes,
@@ -252,7 +252,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         if self.followed.has_changed().unwrap_or(false) {
             let options = self.followed.borrow_and_update().clone();
             (self.send_timeout, self.close_timeout) = (options.send_timeout, options.close_timeout);
-            self.clocks.follow(limits(self.venue, &options));
+            self.clocks.follow(limits(&*self.venue, &options));
         }
     }
 

@@ -152,7 +152,7 @@ pub trait MarketDataStream: Send {
     fn next_event(&mut self) -> impl Future<Output = Option<MarketEvent>> + Send;
 
     /// The venue's name.
-    fn exchange_name(&self) -> &'static str;
+    fn exchange_name(&self) -> &str;
 
     /// Ends subscriptions on the open connection.
     fn unsubscribe(&mut self, _instruments: &[Instrument]) -> impl Future<Output = Result<(), Failure>> + Send {

@@ -14,7 +14,7 @@ use super::{Fact, MarketDataStream, Observer, TransportFact, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{InstrumentClocks, StreamCells};
-use crate::venue::Venue;
+use crate::venue::VenueRef;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,7 +58,7 @@ const OTHER_BUFFER: usize = 512;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct WebSocketStream<D: Dialler = TcpDialler> {
-    venue: &'static dyn Venue,
+    venue: VenueRef,
     /// Where it connects; one of `endpoints`.
     endpoint: Endpoint,
     endpoints: Vec<Endpoint>,
@@ -75,7 +75,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
 impl WebSocketStream {
     /// A stream over TCP. `cells` are counted in on the hot path; `observer` is told the rest.
     pub fn new(
-        venue: &'static dyn Venue,
+        venue: impl Into<VenueRef>,
         endpoint: Endpoint,
         options: TransportOptions,
         trust: TlsTrust,
@@ -83,7 +83,7 @@ impl WebSocketStream {
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
-            venue,
+            venue: venue.into(),
             endpoints: vec![endpoint.clone()],
             endpoint,
             options: watch::channel(options).1,
@@ -233,7 +233,7 @@ impl<D: Dialler> WebSocketStream<D> {
         };
         Ok(Connection::new(
             socket,
-            self.venue,
+            self.venue.clone(),
             &options,
             self.options.clone(),
             self.cells.clone(),
@@ -302,7 +302,7 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
         poll_fn(|cx| connection.poll_event(cx)).await
     }
 
-    fn exchange_name(&self) -> &'static str {
+    fn exchange_name(&self) -> &str {
         self.venue.name()
     }
 
@@ -331,7 +331,7 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
 
     fn another(&self) -> Option<Self> {
         Some(Self {
-            venue: self.venue,
+            venue: self.venue.clone(),
             endpoint: self.endpoint.clone(),
             endpoints: self.endpoints.clone(),
             options: self.options.clone(),

@@ -16,8 +16,8 @@
 //! struct Ticks;
 //!
 //! impl Venue for Ticks {
-//!     fn name(&self) -> &'static str { "ticks" }
-//!     fn default_url(&self) -> &'static str { "wss://ticks.example/ws" }
+//!     fn name(&self) -> &str { "ticks" }
+//!     fn default_url(&self) -> &str { "wss://ticks.example/ws" }
 //!     fn limits(&self) -> Limits {
 //!         Limits { instruments_per_connection: 100, dial: DialLimit { per_second: 1.0, burst: 1 } }
 //!     }
@@ -86,8 +86,10 @@
 
 mod json;
 mod polymarket;
+mod reference;
 
 pub use polymarket::Polymarket;
+pub use reference::VenueRef;
 
 use crate::market::{DecodeError, Envelope, Failure, Instrument, Subscribed, Value, ValueError};
 use crate::supervise::DialLimit;
@@ -107,17 +109,17 @@ pub const ALL: &[&dyn Venue] = &[&Polymarket];
 /// assert!(polymarket.check_instrument("0xabc").is_err());
 /// assert!(venue::find("polymarkt").is_none());
 /// ```
-pub fn find(name: &str) -> Option<&'static dyn Venue> {
-    ALL.iter().copied().find(|venue| venue.name() == name)
+pub fn find(name: &str) -> Option<VenueRef> {
+    ALL.iter().copied().find(|venue| venue.name() == name).map(VenueRef::Static)
 }
 
 /// An exchange's WebSocket protocol.
 pub trait Venue: Send + Sync + fmt::Debug {
     /// The name in the configuration and in labels.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Where its market data is served.
-    fn default_url(&self) -> &'static str;
+    fn default_url(&self) -> &str;
 
     /// What it allows.
     fn limits(&self) -> Limits;

@@ -20,11 +20,11 @@ use std::time::Duration;
 pub struct Polymarket;
 
 impl Venue for Polymarket {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "polymarket"
     }
 
-    fn default_url(&self) -> &'static str {
+    fn default_url(&self) -> &str {
         "wss://ws-subscriptions-clob.polymarket.com/ws/market"
     }
 
