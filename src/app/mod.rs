@@ -9,6 +9,7 @@ mod manager;
 mod output;
 mod pager;
 pub mod probe;
+mod probes;
 mod reload;
 mod running;
 mod service;

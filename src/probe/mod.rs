@@ -15,7 +15,7 @@
 //! # async fn main() {
 //! let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
 //! let probe = Probe {
-//!     venue: &Polymarket,
+//!     venue: (&Polymarket).into(),
 //!     endpoint: Endpoint::parse(&venue.url()).unwrap(),
 //!     instruments: vec![Instrument::new("71")],
 //!     access: Access::new(TlsTrust::only([]).unwrap()),

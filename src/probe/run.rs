@@ -7,7 +7,7 @@ use crate::market::{Cause, DecodeError, DialPhase, Failure, Frame, Instrument, M
 use crate::metrics::{StreamCells, StreamInfo, Streams};
 use crate::stream::{Access, DialGate, Dialler, Endpoint, MarketDataStream, TransportOptions, WebSocketStream};
 use crate::supervise::later;
-use crate::venue::Venue;
+use crate::venue::{Venue, VenueRef};
 use futures_util::FutureExt;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -27,7 +27,7 @@ const FIRST_PING: (Duration, Duration) = (Duration::from_millis(100), Duration::
 /// One look at a venue: a single connection, which is closed at the end.
 pub struct Probe {
     /// Whose protocol it speaks.
-    pub venue: &'static dyn Venue,
+    pub venue: VenueRef,
     /// Where it connects.
     pub endpoint: Endpoint,
     /// What it subscribes to; with nothing it only connects.
@@ -81,7 +81,7 @@ impl Probe {
             ..self.transport.clone()
         };
         let mut talk = Talk {
-            venue: self.venue,
+            venue: self.venue.clone(),
             due,
             dialled: Moment::now().mono,
             connected: Moment::now().mono,
@@ -92,7 +92,7 @@ impl Probe {
             report: &mut report,
         };
         let trust = self.access.trust.clone();
-        let Some(cells) = cells(self.venue, &self.endpoint) else {
+        let Some(cells) = cells(&*self.venue, &self.endpoint) else {
             return report;
         };
         let mut socket = WebSocketStream::new(self.venue, self.endpoint, options, trust, cells, observer.clone())
@@ -114,7 +114,7 @@ impl Probe {
 
 /// Between the dial and the close.
 struct Talk<'r> {
-    venue: &'static dyn Venue,
+    venue: VenueRef,
     due: Instant,
     dialled: Instant,
     connected: Instant,

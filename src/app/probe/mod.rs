@@ -67,7 +67,7 @@ impl ProbeWish {
             _ => (None, None),
         };
         let venue = match (stream, self.venue) {
-            (Some(stream), _) => stream.venue,
+            (Some(stream), _) => stream.venue.clone(),
             (None, name) => {
                 let name = name.unwrap_or_default();
                 let names: Vec<_> = venue::ALL.iter().map(|venue| venue.name()).collect();
