@@ -249,6 +249,9 @@ pub(crate) struct Probe {
     /// Subscribe to this; may be repeated. Without one it only connects
     #[arg(long = "instrument", value_name = "ID")]
     pub(crate) instruments: Vec<String>,
+    /// Of each instrument this channel, in the venue's words, instead of its usual ones; may be repeated
+    #[arg(long = "channel", value_name = "NAME")]
+    pub(crate) channels: Vec<String>,
     /// It takes no longer than this, all in all: 10s, 500ms
     #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = time_to_probe)]
     pub(crate) time: Duration,

@@ -193,6 +193,7 @@ fn probe(wish: Probe) -> Result<ExitCode, Failure> {
         stream,
         url: wish.url,
         instruments: wish.instruments,
+        channels: wish.channels,
         time: wish.time,
         frames: wish.frames,
     }

@@ -21,7 +21,7 @@ use feedwatch::probe::{Advice, Probe, ProbeReport, Verdict, metrics};
 use feedwatch::sim::{Fault, OddText, Rule, Script, SimOptions, SimulatedVenue, TlsFault, Traffic, What};
 use feedwatch::stream::{Access, DialGate, Endpoint, TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::DialLimit;
-use feedwatch::venue::Polymarket;
+use feedwatch::venue::{Feed, Polymarket};
 use openmetrics::OpenMetrics;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -61,6 +61,7 @@ fn probe_of(url: &str, instruments: &[&str]) -> Probe {
         venue: (&Polymarket).into(),
         endpoint: Endpoint::parse(url).unwrap(),
         instruments: instruments.iter().copied().map(Instrument::new).collect(),
+        feed: Feed::default(),
         access: Access::new(TlsTrust::only([]).unwrap()),
         gate: None,
         time: LIMIT,

@@ -187,6 +187,7 @@ impl Table {
             venue: module.venue,
             endpoint,
             instruments: module.instruments,
+            feed: module.feed,
             access,
             gate: Some(gate.clone()),
             time,

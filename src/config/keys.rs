@@ -130,10 +130,9 @@ pub const KEYS: &[KeyDoc] = &[
         "false",
         "whether a stale stream is worth a page, or only a warning",
     ),
-    key(
+    bare(
         "reconnection.max_connection_age_ms",
-        "0",
-        "before a connection is so old, less jitter, another one takes its place without a gap: at least 1000; 0 = never",
+        "before a connection is so old, less jitter, another one takes its place without a gap: at least 1000; 0 = never; by default the venue's own rule",
     ),
     key(
         "transport.connect_attempt_delay_ms",
@@ -251,6 +250,10 @@ pub const KEYS: &[KeyDoc] = &[
         "[]",
         "what to subscribe to, in the venue's spelling; with none it only connects",
     ),
+    bare(
+        "probe.modules{}.channels",
+        "what to subscribe to of each instrument, in the venue's words; by default the venue's usual ones",
+    ),
     key(
         "probe.modules{}.timeout_ms",
         "10000",
@@ -304,6 +307,20 @@ pub const KEYS: &[KeyDoc] = &[
         "streams[].instruments",
         "[]",
         "what to subscribe to, in the venue's spelling; with none the stream idles",
+    ),
+    bare(
+        "streams[].channels",
+        "what to subscribe to of each instrument, in the venue's words; by default the venue's usual ones",
+    ),
+    key(
+        "streams[].checksums",
+        "false",
+        "whether books are compared with the checksums that the venue sends, which costs a book for each instrument",
+    ),
+    key(
+        "streams[].on_sequence_gap",
+        "\"resync\"",
+        "what to do when events are missing: \"resync\" by the venue's rule, or only \"report\" it",
     ),
     bare(
         "streams[].instruments_per_connection",

@@ -4,11 +4,11 @@ use super::access::{AccessConfig, AccessReader};
 use super::endpoints;
 use super::error::quoted;
 use super::section::Section;
-use super::streams::{read_instruments, read_venue};
+use super::streams::{read_channels, read_instruments, read_venue};
 use super::value::Raw;
 use crate::market::{Instrument, StreamName};
 use crate::stream::Endpoint;
-use crate::venue::VenueRef;
+use crate::venue::{Feed, VenueRef};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub struct ProbeModule {
     pub endpoint: Endpoint,
     /// What it subscribes to; with nothing it only connects.
     pub instruments: Vec<Instrument>,
+    /// What of each.
+    pub feed: Feed,
     /// The longest that it takes.
     pub timeout: Duration,
     /// It ends as soon as so many frames of data have come.
@@ -53,6 +55,7 @@ impl PartialEq for ProbeModule {
             venue,
             endpoint,
             instruments,
+            feed,
             timeout,
             frames,
             access,
@@ -60,6 +63,7 @@ impl PartialEq for ProbeModule {
         venue.name() == other.venue.name()
             && *endpoint == other.endpoint
             && *instruments == other.instruments
+            && *feed == other.feed
             && *timeout == other.timeout
             && *frames == other.frames
             && *access == other.access
@@ -73,6 +77,7 @@ impl ProbeModule {
             endpoint: Endpoint::parse(venue.default_url()).ok()?,
             venue,
             instruments: Vec::new(),
+            feed: Feed::default(),
             timeout: Duration::from_secs(10),
             frames: 1,
             access: AccessConfig::default(),
@@ -118,12 +123,13 @@ fn read_module(section: &mut Section<'_, '_>, access: &mut AccessReader) -> Opti
     let venue = read_venue(section);
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
     let instruments = read_instruments(section, venue.as_ref());
+    let feed = Feed::of(read_channels(section, venue.as_ref()));
     let timeout = section.take("timeout_ms", |raw| raw.millis_within(TIMES));
     let frames = section.take("frames", |raw| raw.whole(1..=1000));
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
     let access = access.of_stream(section, endpoint.as_ref().is_none_or(Endpoint::is_tls));
     let venue = venue?;
-    let most = venue.limits().instruments_per_connection;
+    let most = venue.limits().instruments_per_connection(feed.channels.len());
     if instruments.len() > most {
         let problem = format!(
             "{} are too many: a probe is one connection, and this venue carries {most} on one",
@@ -135,6 +141,7 @@ fn read_module(section: &mut Section<'_, '_>, access: &mut AccessReader) -> Opti
     Some(ProbeModule {
         endpoint: endpoint?,
         instruments,
+        feed,
         timeout: timeout.unwrap_or(bare.timeout),
         frames: frames.unwrap_or(bare.frames),
         access,

@@ -213,6 +213,10 @@ impl Advice {
                 "Live, and no data came for too long.",
                 "See whether the market is open; if it is, the venue is stuck.",
             ),
+            Cause::SequenceGap => advice(
+                "Events are missing, by the numbers that the venue gives them: something on the way lost them.",
+                "Try again; if it stays so, subscribe to fewer instruments on one connection.",
+            ),
             Cause::Planned | Cause::Forced | Cause::Reload | Cause::Shutdown => advice(
                 "This side ended the connection on purpose.",
                 "Nothing is wrong; try again.",

@@ -8,7 +8,7 @@
 //! use feedwatch::probe::{Advice, Probe, Verdict};
 //! use feedwatch::sim::{SimOptions, SimulatedVenue};
 //! use feedwatch::stream::{Access, Endpoint, TcpDialler, TlsTrust, TransportOptions};
-//! use feedwatch::venue::Polymarket;
+//! use feedwatch::venue::{Feed, Polymarket};
 //! use std::time::Duration;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -18,6 +18,7 @@
 //!     venue: (&Polymarket).into(),
 //!     endpoint: Endpoint::parse(&venue.url()).unwrap(),
 //!     instruments: vec![Instrument::new("71")],
+//!     feed: Feed::default(),
 //!     access: Access::new(TlsTrust::only([]).unwrap()),
 //!     gate: None,
 //!     time: Duration::from_secs(10),

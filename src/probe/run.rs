@@ -7,7 +7,7 @@ use crate::market::{Cause, DecodeError, DialPhase, Failure, Frame, Instrument, M
 use crate::metrics::{StreamCells, StreamInfo, Streams};
 use crate::stream::{Access, DialGate, Dialler, Endpoint, MarketDataStream, TransportOptions, WebSocketStream};
 use crate::supervise::later;
-use crate::venue::{Venue, VenueRef};
+use crate::venue::{Decoder, Feed, Venue, VenueRef};
 use futures_util::FutureExt;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -32,6 +32,8 @@ pub struct Probe {
     pub endpoint: Endpoint,
     /// What it subscribes to; with nothing it only connects.
     pub instruments: Vec<Instrument>,
+    /// What it asks for of each.
+    pub feed: Feed,
     /// What it brings along.
     pub access: Access,
     /// Where it waits for its turn; `None` = it dials at once.
@@ -81,7 +83,7 @@ impl Probe {
             ..self.transport.clone()
         };
         let mut talk = Talk {
-            venue: self.venue.clone(),
+            decoder: self.venue.decoder(),
             due,
             dialled: Moment::now().mono,
             connected: Moment::now().mono,
@@ -96,6 +98,7 @@ impl Probe {
             return report;
         };
         let mut socket = WebSocketStream::new(self.venue, self.endpoint, options, trust, cells, observer.clone())
+            .with_feed(self.feed)
             .with_options(talk.options.subscribe())
             .with_access(watch::channel(self.access).1)
             .with_dialler(dialler);
@@ -114,7 +117,7 @@ impl Probe {
 
 /// Between the dial and the close.
 struct Talk<'r> {
-    venue: VenueRef,
+    decoder: Box<dyn Decoder>,
     due: Instant,
     dialled: Instant,
     connected: Instant,
@@ -193,6 +196,8 @@ impl Talk<'_> {
             MarketEvent::Ended { .. }
             | MarketEvent::Reconnected { .. }
             | MarketEvent::Renewed { .. }
+            | MarketEvent::Gap { .. }
+            | MarketEvent::Leaving { .. }
             | MarketEvent::Missed { .. } => {}
         }
     }
@@ -208,7 +213,7 @@ impl Talk<'_> {
             error: None,
         };
         let decoded = match frame.text() {
-            Some(text) => self.venue.decode(text, &mut |event| {
+            Some(text) => self.decoder.decode(text, &mut |event| {
                 if seen.events.len() < SHOWN_EVENTS {
                     seen.events.push(SeenEvent {
                         kind: event.kind,

@@ -52,9 +52,11 @@ mod headers;
 mod isolation;
 mod many;
 mod options;
+mod pace;
 mod polled;
 mod proxy;
 mod reconnecting;
+mod sequences;
 mod slot;
 mod spawn;
 mod subscriptions;
@@ -86,6 +88,7 @@ pub use tls::{Authorities, ClientIdentity, InvalidCertificates, InvalidIdentity,
 pub use websocket::WebSocketStream;
 
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
+use std::time::Duration;
 
 /// A stream of market data: a venue's connection, or a mock.
 ///
@@ -185,6 +188,12 @@ pub trait MarketDataStream: Send {
         Self: Sized,
     {
         None
+    }
+
+    /// How long it takes to ask for these, where the venue wants its requests slowly: so much longer may the first
+    /// [`MarketDataStream::subscribe`] take.
+    fn time_to_ask(&self, _instruments: &[Instrument]) -> Duration {
+        Duration::ZERO
     }
 
     /// The phase that was under way when a `connect` was cut off by its deadline.

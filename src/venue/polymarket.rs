@@ -10,9 +10,10 @@ mod quick;
 mod session;
 mod values;
 
-use super::{Heartbeat, Limits, Ping, Session, Venue};
+use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Polymarket's public market channel.
@@ -20,30 +21,30 @@ use std::time::Duration;
 pub struct Polymarket;
 
 impl Venue for Polymarket {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "polymarket"
     }
 
-    fn default_url(&self) -> &str {
+    fn default_url(&self) -> &'static str {
         "wss://ws-subscriptions-clob.polymarket.com/ws/market"
     }
 
     fn limits(&self) -> Limits {
         // Neither is documented. Beyond about 750 instruments the snapshots silently stop. Exchanges that name a dial rate
         // allow from one to eight a second.
-        Limits {
-            instruments_per_connection: 500,
-            dial: DialLimit {
+        Limits::new(
+            500,
+            DialLimit {
                 per_second: 5.0,
                 burst: 5,
             },
-        }
+        )
     }
 
     fn heartbeat(&self) -> Heartbeat {
         Heartbeat {
             interval: Duration::from_secs(10),
-            ping: Ping::Text("PING"),
+            ping: Ping::text("PING"),
         }
     }
 
@@ -51,25 +52,34 @@ impl Venue for Polymarket {
         Duration::from_secs(300)
     }
 
-    fn check_instrument(&self, id: &str) -> Result<(), &'static str> {
+    fn check_instrument(&self, id: &str) -> Result<(), Cow<'static, str>> {
         // Token ids are unsigned 256-bit integers.
         let legal = (1..=78).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
         if legal {
             Ok(())
         } else {
-            Err("a Polymarket token id is a decimal number of at most 78 digits")
+            Err("a Polymarket token id is a decimal number of at most 78 digits".into())
         }
     }
 
-    fn session(&self) -> Box<dyn Session> {
+    fn session(&self, _feed: &Feed) -> Box<dyn Session> {
         Box::new(session::PolymarketSession::default())
     }
 
-    fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(PolymarketDecoder)
+    }
+}
+
+/// Frames tell all that they are about.
+struct PolymarketDecoder;
+
+impl Decoder for PolymarketDecoder {
+    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
         decode::decode(frame, visit)
     }
 
-    fn values<'f>(&self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
+    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
         values::values(frame, visit);
     }
 }

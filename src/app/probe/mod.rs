@@ -11,7 +11,8 @@ use crate::config::{Config, StreamConfig};
 use crate::market::Instrument;
 use crate::probe::{Probe, ProbeReport};
 use crate::stream::{Access, Endpoint, TcpDialler, TcpOptions, TlsTrust};
-use crate::venue;
+use crate::venue::{self, Feed, Venue};
+use std::borrow::Cow;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_rustls::rustls;
@@ -26,6 +27,8 @@ pub struct ProbeWish {
     pub url: Option<String>,
     /// Instruments, in place of those of the stream.
     pub instruments: Vec<String>,
+    /// Channels, in place of those of the stream.
+    pub channels: Vec<String>,
     /// The longest that all of it takes.
     pub time: Duration,
     /// It ends earlier, with so many frames of data.
@@ -53,6 +56,9 @@ pub enum ProbeError {
     /// There cannot be such an instrument.
     #[error("--instrument {0:?} is impossible; {1}")]
     Instrument(String, String),
+    /// There cannot be such a channel.
+    #[error("--channel {0:?} is impossible; {1}")]
+    Channel(String, String),
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -80,7 +86,7 @@ impl ProbeWish {
             (None, None) => Endpoint::parse(venue.default_url())?,
         };
         for id in &self.instruments {
-            let impossible = |told: &str| ProbeError::Instrument(id.clone(), told.to_owned());
+            let impossible = |told: Cow<'_, str>| ProbeError::Instrument(id.clone(), told.into_owned());
             venue.check_instrument(id).map_err(impossible)?;
         }
         let mut instruments: Vec<_> = self.instruments.iter().map(|id| Instrument::new(id)).collect();
@@ -89,6 +95,10 @@ impl ProbeWish {
             let carried = stream.instruments.iter().take(stream.instruments_per_connection);
             instruments.extend(carried.cloned());
         }
+        let feed = match stream.filter(|_| self.channels.is_empty()) {
+            Some(stream) => stream.feed.clone(),
+            None => feed(&*venue, self.channels)?,
+        };
         let access = match stream {
             Some(stream) => access(stream, &endpoint)?,
             None => Access::new(trust(&endpoint)?),
@@ -100,6 +110,7 @@ impl ProbeWish {
                 venue,
                 endpoint,
                 instruments,
+                feed,
                 access,
                 gate: None,
                 time: self.time,
@@ -124,6 +135,14 @@ fn stream<'c>(config: &'c Config, name: &str) -> Result<&'c StreamConfig, ProbeE
         let names: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
         ProbeError::Stream(name.to_owned(), names.join(", "))
     })
+}
+
+fn feed(venue: &dyn Venue, channels: Vec<String>) -> Result<Feed, ProbeError> {
+    for channel in &channels {
+        let impossible = |told: Cow<'_, str>| ProbeError::Channel(channel.clone(), told.into_owned());
+        venue.check_channel(channel).map_err(impossible)?;
+    }
+    Ok(Feed::of(channels))
 }
 
 /// What the stream brings along. Its own address may be without TLS where the other one is not.
