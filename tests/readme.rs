@@ -259,7 +259,9 @@ fn promtool_accepts_every_query_and_the_scrape_configuration() {
     assert!(rules.len() > 10, "{}", rules.len());
     let rules = serde_json::json!({ "groups": [{ "name": "readme", "rules": rules }] });
     promtool(&["check", "rules"], "rules.yml", &rules.to_string());
-    promtool(&["check", "config"], "prometheus.yml", &blocks_of("yaml")[0]);
+    for scrapes in blocks_of("yaml").iter().filter(|block| block.contains("scrape_configs")) {
+        promtool(&["check", "config"], "prometheus.yml", scrapes);
+    }
 }
 
 // How long until the first page.
