@@ -92,14 +92,18 @@
 //!
 //! Methods that these traits get in a minor release have a default.
 
+mod binance;
 mod feed;
 mod json;
 mod ledger;
 mod limits;
+mod object;
 mod polymarket;
 mod reference;
 mod session;
+mod wire;
 
+pub use binance::Binance;
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
@@ -112,7 +116,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket];
+pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM];
 
 /// The venue of that name.
 ///

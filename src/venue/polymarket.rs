@@ -5,7 +5,6 @@
 //! holds a `book` for each token that is active. Nothing is numbered, and nothing is replayed after a reconnect.
 
 mod decode;
-mod object;
 mod quick;
 mod session;
 mod values;

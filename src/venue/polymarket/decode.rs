@@ -3,11 +3,11 @@
 
 use super::quick;
 use crate::market::{DecodeError, Envelope, EventKind};
+use crate::venue::object::Each;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
-use std::marker::PhantomData;
 
 /// The answer to a text `PING`.
 pub(super) const PONG: &str = "PONG";
@@ -257,30 +257,6 @@ impl Event<'_> {
         let mut json = serde_json::Deserializer::from_str(list.get());
         json.deserialize_seq(Each::new(&mut each))
             .map_err(|error| reason(&error))
-    }
-}
-
-/// Calls a function with each element of a list, so that no list is allocated.
-pub(super) struct Each<F, T>(F, PhantomData<T>);
-
-impl<F, T> Each<F, T> {
-    pub(super) const fn new(visit: F) -> Self {
-        Self(visit, PhantomData)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<F, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while let Some(element) = list.next_element()? {
-            (self.0)(element);
-        }
-        Ok(())
     }
 }
 

@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_empty_array_is_live_with_none_active() {
-        assert_eq!(asked(&["1"]).answer("[]\n"), Some(settled(&[], &["1"])));
+        assert_eq!(asked(&["1"]).hear("[]\n"), Some(Heard::Answer(settled(&[], &["1"]))));
     }
 
     #[test]
