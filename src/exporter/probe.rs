@@ -1,4 +1,4 @@
-//! `/probe`: one look at a venue while the scraper waits, as blackbox_exporter does it.
+//! `/probe`: one look at a venue while the scraper waits, as `blackbox_exporter` does it.
 
 use super::routes::{Answer, Refusal, busy, ok};
 use crate::metrics::Format;
@@ -11,7 +11,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// What of the scraper's time is kept for the way back, as blackbox_exporter does it.
+/// What of the scraper's time is kept for the way back, as `blackbox_exporter` does it.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Makes the probes that `/probe` is asked for.

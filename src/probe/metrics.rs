@@ -1,6 +1,6 @@
 //! What a probe has found as metrics: a table, and the text of one probe.
 //!
-//! Names that blackbox_exporter has are used for what it means by them, so that rules which know them go on working.
+//! Names that `blackbox_exporter` has are used for what it means by them, so that rules which know them go on working.
 //! Source: <https://github.com/prometheus/blackbox_exporter>
 
 use super::report::{ProbeReport, Verdict};

@@ -198,8 +198,8 @@ async fn the_list_of_venues_is_the_page_in_docs() {
     let list: Value = serde_json::from_str(&run_to_end(&["venues", "--format", "json"]).await.stdout()).unwrap();
     let human = run_to_end(&["venues"]).await.stdout();
     for known in feedwatch::venue::ALL {
-        let entries = list.as_array().unwrap().iter();
-        let entry = entries.filter(|entry| entry["name"] == known.name()).next().unwrap();
+        let mut entries = list.as_array().unwrap().iter();
+        let entry = entries.find(|entry| entry["name"] == known.name()).unwrap();
         assert_eq!(entry["url"], known.default_url());
         assert!(human.contains(known.default_url()) && page.contains(&format!("## {}", known.name())));
     }
