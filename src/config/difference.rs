@@ -581,10 +581,9 @@ mod tests {
             let headers = format!("{headers:?}");
             let value = match key.path {
                 "exporter.listen" => "\"127.0.0.1:1\"",
-                "dial.per_second" | "dial.burst" => "7",
+                "dial.per_second" | "dial.burst" | "probe.max_concurrent" => "7",
                 "log.format" => "\"json\"",
                 "log.level" => "\"debug\"",
-                "probe.max_concurrent" => "7",
                 "probe.allow_urls" => "true",
                 "transport.connect_attempt_delay_ms" => "500",
                 "telemetry.endpoint" => "\"http://127.0.0.1:1\"",

@@ -2,7 +2,7 @@
 
 use crate::clock::unix_seconds;
 use crate::exporter::rfc3339;
-use crate::market::Instrument;
+use crate::market::{DecodeError, DialPhase, Instrument, Subscribed};
 use crate::probe::{Advice, ProbeReport, SeenEvent, SeenFrame};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub fn json(report: &ProbeReport) -> Value {
     let failure = report.failure.as_ref().map(|failure| {
         json!({
             "cause": failure.cause.as_str(),
-            "phase": report.failed_in.map(|phase| phase.as_str()),
+            "phase": report.failed_in.map(DialPhase::as_str),
             "detail": failure.detail,
             "retry_after_seconds": failure.retry_after.map(seconds),
         })
@@ -52,7 +52,7 @@ pub fn json(report: &ProbeReport) -> Value {
 
 fn subscriptions(report: &ProbeReport) -> Value {
     let names = |instruments: &[Instrument]| instruments.iter().map(Instrument::as_str).collect::<Vec<_>>().into();
-    let of = |pick: fn(&crate::market::Subscribed) -> &[Instrument]| -> Value {
+    let of = |pick: fn(&Subscribed) -> &[Instrument]| -> Value {
         report.answer.as_ref().map_or(Value::Null, |answer| names(pick(answer)))
     };
     json!({
@@ -69,7 +69,7 @@ fn frame(frame: &SeenFrame) -> Value {
         "bytes": frame.bytes,
         "events": frame.events.iter().map(event).collect::<Vec<_>>(),
         "further_events": frame.further,
-        "error": frame.error.map(|error| error.as_str()),
+        "error": frame.error.map(DecodeError::as_str),
     })
 }
 

@@ -67,8 +67,8 @@ pub enum ProbeError {
 impl ProbeWish {
     /// The probe that is wished for. Nothing is dialled yet.
     pub fn ready(self) -> Result<ReadyProbe, ProbeError> {
-        let named = self.stream.as_ref().map(|(config, name)| stream(config, name));
-        let (stream, transport) = match (named.transpose()?, &self.stream) {
+        let found = self.stream.as_ref().map(|(config, name)| stream(config, name));
+        let (stream, transport) = match (found.transpose()?, &self.stream) {
             (Some(stream), Some((config, _))) => (Some(stream), Some(&config.transport)),
             _ => (None, None),
         };
@@ -76,8 +76,8 @@ impl ProbeWish {
             (Some(stream), _) => stream.venue.clone(),
             (None, name) => {
                 let name = name.unwrap_or_default();
-                let names: Vec<_> = venue::ALL.iter().map(|venue| venue.name()).collect();
-                venue::find(&name).ok_or_else(|| ProbeError::Venue(name, names.join(", ")))?
+                let known: Vec<_> = venue::ALL.iter().map(|venue| venue.name()).collect();
+                venue::find(&name).ok_or_else(|| ProbeError::Venue(name, known.join(", ")))?
             }
         };
         let endpoint = match (self.url, stream) {
