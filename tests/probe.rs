@@ -90,8 +90,8 @@ fn figures(report: &ProbeReport) -> BTreeMap<String, f64> {
     for (name, family) in read.families {
         assert_eq!(family.kind, "gauge", "{name}");
         for ((_, labels), value) in family.samples {
-            let labels: String = labels.values().map(|value| format!(" {value}")).collect();
-            figures.insert(format!("{name}{labels}"), value);
+            let words: Vec<_> = std::iter::once(&name).chain(labels.values()).cloned().collect();
+            figures.insert(words.join(" "), value);
         }
     }
     figures
