@@ -325,7 +325,11 @@ async fn what_cannot_be_read_is_counted_and_shown() {
         ..probe_of(&venue.url(), &["11"])
     })
     .await;
-    assert_eq!((report.verdict, report.unreadable_frames), (Verdict::Well, 3), "{report:?}");
+    assert_eq!(
+        (report.verdict, report.unreadable_frames),
+        (Verdict::Well, 3),
+        "{report:?}"
+    );
     assert!(report.seen.iter().any(|frame| frame.error.is_some()));
     assert_eq!(figures(&report)["feedwatch_probe_unreadable_frames"], 3.0);
 }
