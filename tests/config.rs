@@ -82,7 +82,9 @@ fn the_shipped_file_mentions_every_key_with_its_default() {
     let mut shown = Vec::new();
     for line in text.lines() {
         // A module is the only section that the file shows as a whole in a comment.
-        let line = line.strip_prefix("# [probe.modules.").map_or(line, |_| "[probe.modules{}]");
+        let line = line
+            .strip_prefix("# [probe.modules.")
+            .map_or(line, |_| "[probe.modules{}]");
         if line.starts_with('[') {
             section = line
                 .replace("[[streams]]", "streams[]")

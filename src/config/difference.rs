@@ -6,8 +6,8 @@
 mod access;
 
 use super::{
-    AccessConfig, Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, ProbeConfig, StreamConfig, TracesConfig,
-    TransportConfig,
+    AccessConfig, Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, ProbeConfig, StreamConfig,
+    TracesConfig, TransportConfig,
 };
 use crate::market::{Instrument, StreamName};
 use crate::stream::{TcpOptions, TransportOptions};
@@ -619,7 +619,12 @@ mod tests {
         let (before, next) = (parse(TWO), parse(&next));
         let difference = before.difference(&next).unwrap();
         assert_eq!(difference.keys, ["probe.modules"]);
-        assert!(difference.streams.iter().all(|(_, fate)| *fate == kept(&[], Vec::new())));
+        assert!(
+            difference
+                .streams
+                .iter()
+                .all(|(_, fate)| *fate == kept(&[], Vec::new()))
+        );
         assert!(next.difference(&next.clone()).unwrap().keys.is_empty());
     }
 
