@@ -18,10 +18,11 @@ Examples:
   feedwatch check --config config/feedwatch.toml   is the configuration valid?
   feedwatch run --config config/feedwatch.toml     run the exporter
   curl http://127.0.0.1:9885/metrics               scrape it
+  feedwatch probe polymarket                       can this venue be reached from here?
 
 Exit codes:
   0    done, or shut down in an orderly way by SIGTERM, SIGINT or SIGHUP
-  1    failed while running; `demo --verify` found a difference
+  1    failed while running; `demo --verify` found a difference; `probe` found something wrong
   2    the command line or the configuration is wrong
   130  a second signal came before the shutdown was over";
 
@@ -89,6 +90,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
         timeout: Duration,
     },
+    /// Connect to a venue once, and say how that went and what is wrong; exits with 1 if something is
+    #[command(after_help = PROBE_EXAMPLES)]
+    Probe(Probe),
+    /// List the venues that are built in, with their limits
+    #[command(after_help = "Example:\n  feedwatch venues --format markdown > docs/venues.md")]
+    Venues {
+        /// How
+        #[arg(long, value_enum, default_value_t = VenuesFormat::Human)]
+        format: VenuesFormat,
+    },
     /// Print what Alertmanager would page and chat: a receiver for its webhooks
     #[command(after_help = "Example:\n  feedwatch pager")]
     Pager {
@@ -119,7 +130,7 @@ Examples:
   feedwatch record elections --config config/feedwatch.toml -o elections.jsonl.zst
   feedwatch record elections --config config/feedwatch.toml -o elections.jsonl --for 10m
   feedwatch record elections --config config/feedwatch.toml -o elections.jsonl.zst --resume --max-file-age 1h
-  feedwatch simulate --capture elections.jsonl.zst
+  feedwatch simulate --capture elections.jsonl.zst --as-recorded
 
 Files:
   elections.jsonl.zst      what the first connection received: {\"t\": Unix time, \"frame\": text} a line
@@ -157,6 +168,18 @@ pub(crate) struct Record {
     pub(crate) max_total_size: u64,
 }
 
+const PROBE_EXAMPLES: &str = "\
+Examples:
+  feedwatch probe polymarket
+  feedwatch probe polymarket --instrument 21740938561527409836651284930175562839410772635481900427365518203946672510843
+  feedwatch probe polymarket --url ws://127.0.0.1:9886/ws/market --instrument 11 --for 3s --format json
+  feedwatch probe --config config/feedwatch.toml --stream elections
+
+Exit codes:
+  0  all well: live, and data came; without an instrument: connected and upgraded
+  1  something is wrong
+  2  the command line or the configuration is wrong";
+
 #[derive(Args)]
 pub(crate) struct ConfigFile {
     /// The configuration file (TOML); FEEDWATCH__SECTION__KEY variables override it
@@ -167,6 +190,19 @@ pub(crate) struct ConfigFile {
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     Markdown,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum VenuesFormat {
+    Human,
+    Markdown,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ProbeFormat {
+    Human,
     Json,
 }
 
@@ -250,6 +286,44 @@ pub(crate) struct Demo {
     /// Below the log, show a table of the streams that is drawn anew each second; auto = where stderr is a terminal
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = ShowTable::Auto)]
     pub(crate) table: ShowTable,
+}
+
+#[derive(Args)]
+pub(crate) struct Probe {
+    /// The venue's name: see `feedwatch venues`
+    #[arg(value_name = "VENUE", required_unless_present = "stream", conflicts_with = "stream")]
+    pub(crate) venue: Option<String>,
+    /// Connect here instead of the venue's own address
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Subscribe to this; may be repeated. Without one it only connects
+    #[arg(long = "instrument", value_name = "ID")]
+    pub(crate) instruments: Vec<String>,
+    /// Of each instrument this channel, in the venue's words, instead of its usual ones; may be repeated
+    #[arg(long = "channel", value_name = "NAME")]
+    pub(crate) channels: Vec<String>,
+    /// It takes no longer than this, all in all: 10s, 500ms
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = time_to_probe)]
+    pub(crate) time: Duration,
+    /// It ends earlier, with so many frames of data
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: u64,
+    /// A configuration, of which one stream is probed as it is
+    #[arg(long, value_name = "FILE", requires = "stream")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which one
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) stream: Option<String>,
+    /// A report for people, or a JSON object
+    #[arg(long, value_enum, default_value_t = ProbeFormat::Human)]
+    pub(crate) format: ProbeFormat,
+}
+
+fn time_to_probe(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let range = Duration::from_millis(100)..=Duration::from_secs(3600);
+    let fits = range.contains(&time).then_some(time);
+    fits.ok_or_else(|| "must be from 100ms to 1h".into())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

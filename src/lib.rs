@@ -191,6 +191,8 @@ pub mod history;
 pub mod metrics;
 pub mod observe;
 #[cfg(feature = "service")]
+pub mod probe;
+#[cfg(feature = "service")]
 pub mod sim;
 pub mod stream;
 pub mod supervise;

@@ -2,7 +2,7 @@
 
 mod args;
 
-use args::{Arguments, Command, Demo, Format, PagerFormat, Record, Simulate};
+use args::{Arguments, Command, Demo, Format, PagerFormat, Probe, ProbeFormat, Record, Simulate, VenuesFormat};
 use clap::Parser;
 use feedwatch::app::{self, ConfigSource, DemoOptions, RecordLimits, RecordOptions, Scenario};
 use feedwatch::config::Config;
@@ -49,6 +49,8 @@ fn main() -> ExitCode {
             config,
             timeout,
         } => check_health(address, config.as_deref(), timeout),
+        Command::Probe(wish) => probe(wish),
+        Command::Venues { format } => list_venues(format),
         Command::Pager { listen, format } => run_pager(listen, format),
     };
     match outcome {
@@ -210,6 +212,45 @@ fn check_health(address: SocketAddr, config: Option<&Path>, timeout: Duration) -
     };
     block_on(app::healthcheck(address, timeout))?.map_err(|problem| format!("{address}: {problem}"))?;
     writeln!(io::stdout(), "{address}: healthy")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn probe(wish: Probe) -> Result<ExitCode, Failure> {
+    let stream = match wish.config.zip(wish.stream) {
+        Some((path, name)) => Some((load(&path)?, name)),
+        None => None,
+    };
+    let ready = app::probe::ProbeWish {
+        venue: wish.venue,
+        stream,
+        url: wish.url,
+        instruments: wish.instruments,
+        channels: wish.channels,
+        time: wish.time,
+        frames: wish.frames,
+    }
+    .ready()
+    .map_err(|error| Failure::Usage(error.into()))?;
+    let report = block_on(ready.run())?;
+    let text = match wish.format {
+        ProbeFormat::Human => app::probe::human(&report),
+        ProbeFormat::Json => format!("{:#}\n", app::probe::json(&report)),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(if report.verdict.is_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn list_venues(format: VenuesFormat) -> Result<ExitCode, Failure> {
+    let text = match format {
+        VenuesFormat::Human => app::venues::human(),
+        VenuesFormat::Markdown => app::venues::markdown(),
+        VenuesFormat::Json => format!("{:#}\n", app::venues::json()),
+    };
+    io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

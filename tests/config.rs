@@ -81,6 +81,10 @@ fn the_shipped_file_mentions_every_key_with_its_default() {
     let mut section = String::new();
     let mut shown = Vec::new();
     for line in text.lines() {
+        // A module is the only section that the file shows as a whole in a comment.
+        let line = line
+            .strip_prefix("# [probe.modules.")
+            .map_or(line, |_| "[probe.modules{}]");
         if line.starts_with('[') {
             section = line
                 .replace("[[streams]]", "streams[]")
@@ -99,7 +103,7 @@ fn the_shipped_file_mentions_every_key_with_its_default() {
     for key in KEYS {
         let found = shown.iter().find(|(path, ..)| path == key.path);
         let (_, value, is_comment) = found.unwrap_or_else(|| panic!("{} is not mentioned", key.path));
-        if !key.path.starts_with("streams") {
+        if !key.path.contains(['[', '{']) {
             assert_eq!(*is_comment, key.default.is_none(), "{}", key.path);
             assert_eq!(value, key.default.unwrap_or(value), "{}", key.path);
         }
@@ -125,7 +129,11 @@ fn what_the_shipped_file_leaves_commented_is_valid() {
         "alternatives",
         "instruments_per_connection",
         "reconnection",
+        "venue",
+        "instruments",
+        "frames",
     ];
+    let text = text.replace("\n# [probe.modules", "\n[probe.modules");
     let text = keys.iter().fold(text, |text, key| {
         let commented = format!("\n# {key} = ");
         assert!(text.contains(&commented), "{key}");
@@ -143,6 +151,9 @@ fn what_the_shipped_file_leaves_commented_is_valid() {
     assert_eq!(*traces.endpoint.uri(), "http://127.0.0.1:4318/v1/traces");
     assert_eq!((traces.sample_ratio, traces.timeout.as_secs()), (1.0, 10));
     assert_eq!(traces.resource, [("service.name".into(), "feedwatch".into())]);
+    let module = &config.probe.modules["polymarket-quick"];
+    assert_eq!((module.venue.name(), module.instruments.len()), ("polymarket", 1));
+    assert_eq!(module.endpoint, config.streams[0].endpoint);
 }
 
 #[test]
@@ -161,12 +172,17 @@ fn every_key_in_the_list_is_read_from_the_file_and_from_the_environment() {
             "streams[]" if name == "name" => "[[streams]]\nname = 1979-05-27\nvenue = 'polymarket'".to_owned(),
             "streams[]" if name == "venue" => "[[streams]]\nname = 'a'\nvenue = 1979-05-27".to_owned(),
             "streams[]" => format!("{STREAM}{name} = 1979-05-27"),
+            "probe" if name == "modules{}.venue" => format!("{STREAM}[probe.modules.m]\nvenue = 1979-05-27"),
+            "probe" if name.starts_with("modules") => {
+                let name = name.split_once('.').unwrap().1;
+                format!("{STREAM}[probe.modules.m]\nvenue = 'polymarket'\n{name} = 1979-05-27")
+            }
             _ => format!("[{section}]\n{name} = 1979-05-27\n{STREAM}"),
         };
         let errors = parse(&text).unwrap_err();
         assert_eq!(errors.errors().len(), 1, "{errors}");
         let error = &errors.errors()[0];
-        assert_eq!(error.path, key.path.replace("[]", "[0]"));
+        assert_eq!(error.path, key.path.replace("[]", "[0]").replace("{}", ".m"));
         assert!(error.problem.ends_with(", not a date or time"), "{error}");
 
         // Any text is a name.
@@ -183,12 +199,16 @@ fn every_key_in_the_list_is_read_from_the_file_and_from_the_environment() {
 
 #[test]
 fn a_default_in_the_list_is_the_default_in_the_code() {
-    let plain = parse(STREAM).unwrap();
+    const MODULE: &str = "[probe.modules.m]\nvenue = 'polymarket'\n";
+    let (streams, module) = (parse(STREAM).unwrap(), parse(&format!("{STREAM}{MODULE}")).unwrap());
     for key in KEYS {
         let Some(default) = key.default else { continue };
         let (section, name) = key.path.split_once('.').unwrap();
-        let text = match section {
-            "streams[]" => format!("{STREAM}{name} = {default}"),
+        let of_module = name.strip_prefix("modules{}.");
+        let plain = if of_module.is_some() { &module } else { &streams };
+        let text = match (section, of_module) {
+            (_, Some(name)) => format!("{STREAM}{MODULE}{name} = {default}"),
+            ("streams[]", _) => format!("{STREAM}{name} = {default}"),
             _ => format!("[{section}]\n{name} = {default}\n{STREAM}"),
         };
         let config = parse(&text).unwrap();
@@ -197,7 +217,7 @@ fn a_default_in_the_list_is_the_default_in_the_code() {
             config.hash = 0;
             format!("{config:?}")
         };
-        assert_eq!(figures(&config), figures(&plain), "{}", key.path);
+        assert_eq!(figures(&config), figures(plain), "{}", key.path);
     }
 }
 

@@ -335,7 +335,7 @@ fn a_certificate_that_is_damaged_is_counted() {
 fn a_stream_without_tls_has_no_use_for_it() {
     assert_eq!(
         told(&text("", &["url = 'ws://venue.example'\ntls = { ca_file = '' }"]), &[]),
-        "f.toml:6:7: streams[0].tls: is for wss:// alone, and this stream's url is ws://"
+        "f.toml:6:7: streams[0].tls: is for wss:// alone, and the url here is ws://"
     );
 }
 

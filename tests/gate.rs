@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "tests may fail"
@@ -412,4 +413,26 @@ fn one_stream_that_cannot_come_back_does_not_keep_the_others_out() {
     );
     host.opens(0, BreakerState::HalfOpen, days, now);
     assert_eq!(host.ask(2, PROBE, now), Turn::At(now + COOLDOWN));
+}
+
+#[test]
+fn a_visit_takes_its_turn_and_says_nothing_about_the_host() {
+    let mut host = Host::out(3, 5);
+    assert!(host.gate.is_down());
+    let mut visitor = host.gate.join();
+    assert_eq!(host.gate.ask(&mut visitor, Dial::Visit, host.begun), Turn::Now);
+    assert!(host.gate.is_down(), "three of five, not of six");
+    assert!(
+        !host.gate.leave(&mut visitor, host.begun),
+        "no news for those that are held"
+    );
+
+    let mut host = Host::new(limit(1.0, 1), 1);
+    let mut visitor = host.gate.join();
+    assert_eq!(host.ask(0, Dial::Plain, host.begun), Turn::Now);
+    let Turn::At(due) = host.gate.ask(&mut visitor, Dial::Visit, host.begun) else {
+        panic!("a second dial in the same second");
+    };
+    assert!(due >= host.begun + Duration::from_secs(1));
+    assert_eq!(host.gate.ask(&mut visitor, Dial::Visit, due), Turn::Now);
 }

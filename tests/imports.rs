@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["metrics"],
     &["venue"],
     &["stream"],
+    &["probe"],
     &["config", "sim", "observe", "exporter"],
     &["telemetry"],
     &["app"],

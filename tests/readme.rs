@@ -259,7 +259,12 @@ fn promtool_accepts_every_query_and_the_scrape_configuration() {
     assert!(rules.len() > 10, "{}", rules.len());
     let rules = serde_json::json!({ "groups": [{ "name": "readme", "rules": rules }] });
     promtool(&["check", "rules"], "rules.yml", &rules.to_string());
-    promtool(&["check", "config"], "prometheus.yml", &blocks_of("yaml")[0]);
+    for scrapes in blocks_of("yaml")
+        .iter()
+        .filter(|block| block.contains("scrape_configs"))
+    {
+        promtool(&["check", "config"], "prometheus.yml", scrapes);
+    }
 }
 
 // How long until the first page.
@@ -409,6 +414,7 @@ async fn every_path_is_served() {
     let venue = SimulatedVenue::start(SimOptions::default()).unwrap();
     let url = venue.url();
     let text = format!("exporter.listen = \"127.0.0.1:0\"\n{STREAM}url = \"{url}\"\ninstruments = [\"1\"]\n");
+    let text = format!("{text}[probe.modules.here]\nvenue = \"polymarket\"\nurl = \"{url}\"\n");
     let config = parse(&text);
     let build = BuildInfo {
         version: "0".into(),
@@ -421,8 +427,9 @@ async fn every_path_is_served() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `/")?.split_once('`'))
         .map(|(path, _)| format!("/{path}").replace("{name}", "a"))
+        .map(|path| path.replace("/probe", "/probe?module=here"))
         .collect();
-    assert_eq!(paths.len(), 7, "{paths:?}");
+    assert_eq!(paths.len(), 8, "{paths:?}");
     for path in paths {
         assert_eq!(get(service.address(), &path).await, "HTTP/1.1 200 OK", "{path}");
     }

@@ -1,4 +1,4 @@
-//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo, records, prints pages.
+//! What the program does: runs the service, checks a configuration, simulates and probes venues, shows a demo, records, prints pages.
 
 mod demo;
 mod descriptors;
@@ -8,6 +8,8 @@ mod http;
 mod manager;
 mod output;
 mod pager;
+pub mod probe;
+mod probes;
 mod record;
 mod reload;
 mod running;
@@ -15,6 +17,7 @@ mod service;
 mod signals;
 mod simulate;
 mod trust;
+pub mod venues;
 
 pub use demo::{Comparison, DemoOptions, Scenario, demo};
 pub use healthcheck::healthcheck;

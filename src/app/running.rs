@@ -105,13 +105,20 @@ impl RunningStreams {
         self.running.insert(config.name.clone(), commands);
     }
 
-    /// Becomes what the difference leads to. Those that are not in it are not touched at all.
-    pub(super) async fn follow(&mut self, difference: Difference<'_>, transport: &TransportConfig) {
+    /// Becomes what the difference leads to. Those that are not in it are not touched at all. What leads to the places that are
+    /// `probed` is kept.
+    pub(super) async fn follow(
+        &mut self,
+        difference: Difference<'_>,
+        transport: &TransportConfig,
+        probed: &[(Endpoint, DialLimit)],
+    ) {
         for name in difference.removed {
             self.running.remove(name);
         }
         let endpoints = || difference.streams.iter().flat_map(|(config, _)| config.endpoints());
-        let keys = || endpoints().map(key);
+        let probed = probed.iter().map(|(endpoint, _)| endpoint);
+        let keys = || endpoints().chain(probed.clone()).map(key);
         let (hosts, ports): (HashSet<_>, HashSet<_>) = (keys().map(|(host, _)| host).collect(), keys().collect());
         self.diallers.retain(|host, _| hosts.contains(host));
         self.gates.retain(|port, _| ports.contains(port));
@@ -132,6 +139,20 @@ impl RunningStreams {
             }
         }
         self.warn_of_scarcity(all);
+    }
+
+    /// What leads to where streams connect, and to the places that are `probed`.
+    pub(super) fn ways(&mut self, probed: &[(Endpoint, DialLimit)]) -> Ways {
+        for (endpoint, venue) in probed {
+            self.dialler(endpoint);
+            self.gate(endpoint, *venue);
+        }
+        let gates = self.gates.iter();
+        Ways {
+            gates: gates.map(|(port, (gate, _))| (port.clone(), gate.clone())).collect(),
+            diallers: self.diallers.clone(),
+            elsewhere: self.new_dialler(),
+        }
     }
 
     /// Says so where there are not enough sockets for the connections of all these streams.
@@ -179,10 +200,17 @@ impl RunningStreams {
     }
 
     fn dialler(&mut self, endpoint: &Endpoint) -> TcpDialler {
-        let (places, tcp) = (&self.places, &self.tcp);
-        let dialler = self.diallers.entry(key(endpoint).0);
-        let new = || TcpDialler::with_places(places.clone()).with_options(tcp.subscribe());
-        dialler.or_insert_with(new).clone()
+        let host = key(endpoint).0;
+        if let Some(dialler) = self.diallers.get(&host) {
+            return dialler.clone();
+        }
+        let dialler = self.new_dialler();
+        self.diallers.insert(host, dialler.clone());
+        dialler
+    }
+
+    fn new_dialler(&self) -> TcpDialler {
+        TcpDialler::with_places(self.places.clone()).with_options(self.tcp.subscribe())
     }
 
     fn gate(&mut self, endpoint: &Endpoint, venue: DialLimit) -> DialGate {
@@ -190,6 +218,27 @@ impl RunningStreams {
         let gate = self.gates.entry(key(endpoint));
         let new = || (DialGate::new(venue.or_set(dial.per_second, dial.burst)), venue);
         gate.or_insert_with(new).0.clone()
+    }
+}
+
+/// What leads to hosts that are known, for who dials beside the streams.
+pub(super) struct Ways {
+    gates: HashMap<(String, u16), DialGate>,
+    diallers: HashMap<String, TcpDialler>,
+    elsewhere: TcpDialler,
+}
+
+impl Ways {
+    /// To this place; `None` where nobody else dials it.
+    pub(super) fn to(&self, endpoint: &Endpoint) -> Option<(TcpDialler, DialGate)> {
+        let key = key(endpoint);
+        let dialler = self.diallers.get(&key.0)?;
+        Some((dialler.clone(), self.gates.get(&key)?.clone()))
+    }
+
+    /// To all other hosts together.
+    pub(super) fn elsewhere(&self) -> TcpDialler {
+        self.elsewhere.clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The exporter service: the configured streams, each a task of its own, and the HTTP server that shows them.
 
 use super::descriptors;
+use super::probes::{Probes, probed};
 use super::running::RunningStreams;
 use super::trust::Trusts;
 use crate::clock::Moment;
@@ -62,6 +63,7 @@ pub struct Service {
     shown: Arc<Streams>,
     readiness: Arc<Readiness>,
     streams: RunningStreams,
+    probes: Arc<Probes>,
     server: tokio::task::JoinHandle<()>,
     stop_server: CancellationToken,
 }
@@ -94,6 +96,8 @@ impl Service {
             .await
             .map_err(|error| StartError::Listen { address: listen, error })?;
         let address = exporter.local_addr();
+        let probes = Arc::new(Probes::default());
+        let exporter = exporter.with_prober(probes.clone());
         let stop_server = CancellationToken::new();
         let server = tokio::spawn(exporter.serve(stop_server.clone()));
 
@@ -105,6 +109,8 @@ impl Service {
             streams.start(stream, &config.transport).await;
         }
         streams.warn_of_scarcity(&config.streams);
+        let ways = streams.ways(&probed(&config.probe));
+        probes.follow(config, ways, streams.trusts().clone());
         own.config_in_force(config.hash, Moment::now());
         readiness.set_ready();
         info!(%address, streams = streams.count(), series = config.series(), "ready");
@@ -115,6 +121,7 @@ impl Service {
             shown,
             readiness,
             streams,
+            probes,
             server,
             stop_server,
         })
@@ -142,7 +149,10 @@ impl Service {
         self.streams.set_trusts(trusts);
         self.streams.set_dial(next.dial.clone());
         self.streams.set_tcp(next.transport.tcp.clone());
-        self.streams.follow(difference, &next.transport).await;
+        let probed = probed(&next.probe);
+        self.streams.follow(difference, &next.transport, &probed).await;
+        let ways = self.streams.ways(&probed);
+        self.probes.follow(&next, ways, self.streams.trusts().clone());
         self.own.config_in_force(next.hash, Moment::now());
         self.config = next;
         Ok(())

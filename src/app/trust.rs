@@ -1,6 +1,6 @@
 //! What streams bring along to their venues: trust, made once for all that have the same.
 
-use crate::config::{StreamConfig, TlsConfig};
+use crate::config::{AccessConfig, StreamConfig, TlsConfig};
 use crate::stream::{Access, TlsTrust};
 use tokio_rustls::rustls;
 
@@ -53,6 +53,25 @@ impl Trusts {
             headers: access.headers.clone(),
             proxy: access.proxy.clone(),
         }
+    }
+
+    /// What one brings along that these are not for: its trust is made where there is none yet.
+    pub(super) fn access_of(&mut self, access: &AccessConfig, uses_tls: bool) -> Result<Access, rustls::Error> {
+        let known = self.find(&access.tls).filter(|_| uses_tls).cloned();
+        let trust = match known {
+            Some(trust) => trust,
+            None if uses_tls => {
+                let trust = self.make(&access.tls)?;
+                self.known.push((access.tls.clone(), trust.clone()));
+                trust
+            }
+            None => self.nobody.clone(),
+        };
+        Ok(Access {
+            trust,
+            headers: access.headers.clone(),
+            proxy: access.proxy.clone(),
+        })
     }
 
     fn find(&self, tls: &TlsConfig) -> Option<&TlsTrust> {

@@ -56,14 +56,14 @@ impl AccessReader {
         reader
     }
 
-    /// Of one stream; `uses_tls` says whether it connects to `wss` anywhere.
+    /// Of one stream, or of another section with its keys; `uses_tls` says whether it connects to `wss` anywhere.
     pub(super) fn of_stream(&mut self, section: &mut Section<'_, '_>, uses_tls: bool) -> AccessConfig {
         let headers = headers(section);
         let proxy = self.proxy(&mut section.section("proxy"));
         let is_set = !section.is_empty("tls");
         let tls = self.tls(&mut section.section("tls"));
         if is_set && !uses_tls {
-            section.wrong("tls", "is for wss:// alone, and this stream's url is ws://".to_owned());
+            section.wrong("tls", "is for wss:// alone, and the url here is ws://".to_owned());
         }
         AccessConfig {
             headers,

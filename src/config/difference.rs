@@ -6,8 +6,8 @@
 mod access;
 
 use super::{
-    AccessConfig, Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, StreamConfig, TracesConfig,
-    TransportConfig,
+    AccessConfig, Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, ProbeConfig, StreamConfig,
+    TracesConfig, TransportConfig,
 };
 use crate::market::{Instrument, StreamName};
 use crate::stream::{TcpOptions, TransportOptions};
@@ -108,6 +108,7 @@ impl Config {
             traces,
             log,
             metrics,
+            probe,
             watch_interval,
             shutdown_grace,
             streams,
@@ -125,11 +126,19 @@ impl Config {
         }
         let mut keys = of_transport(transport, &next.transport);
         let DialConfig { per_second, burst } = dial;
+        let ProbeConfig {
+            max_concurrent,
+            allow_urls,
+            modules,
+        } = probe;
         keys.extend(differing([
             ("dial.per_second", *per_second != next.dial.per_second),
             ("dial.burst", *burst != next.dial.burst),
             ("log.level", *level != next.log.level),
             ("metrics.max_streams", *max_streams != next.metrics.max_streams),
+            ("probe.max_concurrent", *max_concurrent != next.probe.max_concurrent),
+            ("probe.allow_urls", *allow_urls != next.probe.allow_urls),
+            ("probe.modules", *modules != next.probe.modules),
             ("reload.watch_interval_ms", *watch_interval != next.watch_interval),
             ("shutdown.grace_ms", *shutdown_grace != next.shutdown_grace),
         ]));
@@ -562,7 +571,7 @@ mod tests {
         std::fs::write(&headers, "authorization: secret").unwrap();
         for key in crate::config::KEYS {
             // Another protocol is not in every build, and changes the endpoint as well.
-            let is_left_out = key.path.starts_with("streams[]") || key.path == "telemetry.protocol";
+            let is_left_out = key.path.contains(['[', '{']) || key.path == "telemetry.protocol";
             let is_of_streams = ["reconnection.", "tls.", "proxy."]
                 .iter()
                 .any(|of| key.path.starts_with(of));
@@ -572,9 +581,10 @@ mod tests {
             let headers = format!("{headers:?}");
             let value = match key.path {
                 "exporter.listen" => "\"127.0.0.1:1\"",
-                "dial.per_second" | "dial.burst" => "7",
+                "dial.per_second" | "dial.burst" | "probe.max_concurrent" => "7",
                 "log.format" => "\"json\"",
                 "log.level" => "\"debug\"",
+                "probe.allow_urls" => "true",
                 "transport.connect_attempt_delay_ms" => "500",
                 "telemetry.endpoint" => "\"http://127.0.0.1:1\"",
                 "telemetry.service_name" => "\"other\"",
@@ -601,6 +611,21 @@ mod tests {
             );
         }
         std::fs::remove_file(headers).unwrap();
+    }
+
+    #[test]
+    fn another_module_is_followed_without_touching_a_stream() {
+        let next = format!("probe.modules.quick = {{ venue = 'polymarket', timeout_ms = 2000 }}\n{TWO}");
+        let (before, next) = (parse(TWO), parse(&next));
+        let difference = before.difference(&next).unwrap();
+        assert_eq!(difference.keys, ["probe.modules"]);
+        assert!(
+            difference
+                .streams
+                .iter()
+                .all(|(_, fate)| *fate == kept(&[], Vec::new()))
+        );
+        assert!(next.difference(&next.clone()).unwrap().keys.is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub(super) const PREFIX: &str = "FEEDWATCH__";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyDoc {
-    /// Where it stands: `section.key`, or `streams[].key` for a key of each stream.
+    /// Where it stands: `section.key`, or `streams[].key` for a key of each stream, `probe.modules{}.key` for one of each module.
     pub path: &'static str,
     /// What holds where it is left out, as TOML; `None` = nothing, or what the help says.
     pub default: Option<&'static str>,
@@ -16,10 +16,10 @@ pub struct KeyDoc {
 }
 
 impl KeyDoc {
-    /// The environment variable that overrides it: `FEEDWATCH__SECTION__KEY`; `None` for the keys of streams.
+    /// The environment variable that overrides it: `FEEDWATCH__SECTION__KEY`; `None` for the keys of streams and modules.
     pub fn variable(&self) -> Option<String> {
         let (section, key) = self.path.split_once('.')?;
-        (!section.ends_with("[]")).then(|| format!("{PREFIX}{section}__{key}").to_ascii_uppercase())
+        (!self.path.contains(['[', '{'])).then(|| format!("{PREFIX}{section}__{key}").to_ascii_uppercase())
     }
 }
 
@@ -231,6 +231,55 @@ pub const KEYS: &[KeyDoc] = &[
         "more streams than this are refused: 1 to 100000; each is about 120 series",
     ),
     key(
+        "probe.max_concurrent",
+        "4",
+        "probes that /probe makes at once: 1 to 1000; one more gets 503",
+    ),
+    key(
+        "probe.allow_urls",
+        "false",
+        "whether who asks /probe may name any address in target: then it connects wherever they like",
+    ),
+    bare("probe.modules{}.venue", "the venue's name"),
+    bare(
+        "probe.modules{}.url",
+        "where to connect, ws:// or wss://; by default the venue's own address",
+    ),
+    key(
+        "probe.modules{}.instruments",
+        "[]",
+        "what to subscribe to, in the venue's spelling; with none it only connects",
+    ),
+    bare(
+        "probe.modules{}.channels",
+        "what to subscribe to of each instrument, in the venue's words; by default the venue's usual ones",
+    ),
+    key(
+        "probe.modules{}.timeout_ms",
+        "10000",
+        "the longest that a probe takes: 100 to 600000; the scraper's own limit, less half a second, counts as well",
+    ),
+    key(
+        "probe.modules{}.frames",
+        "1",
+        "a probe ends as soon as so many frames of data have come, and the answer to a ping: 1 to 1000",
+    ),
+    key(
+        "probe.modules{}.headers",
+        "{}",
+        "headers to send with the upgrade: at most 32, of 8192 bytes in all",
+    ),
+    bare(
+        "probe.modules{}.headers_file",
+        "a file of more such headers, a `name: value` a line: for secrets",
+    ),
+    key("probe.modules{}.tls", "{}", "any keys of [tls], for this module alone"),
+    key(
+        "probe.modules{}.proxy",
+        "{}",
+        "any keys of [proxy], for this module alone: another url has credentials of its own",
+    ),
+    key(
         "reload.watch_interval_ms",
         "0",
         "how often the file is looked at, to follow its changes without a SIGHUP: at least 100; 0 = never",
@@ -308,7 +357,7 @@ pub(super) fn within(section: &str) -> Vec<&'static str> {
         } else {
             key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'))
         };
-        let name = rest.and_then(|rest| rest.split(['.', '[']).next());
+        let name = rest.and_then(|rest| rest.split(['.', '[', '{']).next());
         names.extend(name.filter(|name| !names.contains(name)));
     }
     names
@@ -365,6 +414,8 @@ mod tests {
             "FEEDWATCH__RECONNECTION__JITTER"
         );
         assert_eq!(variable("streams[].name"), None);
+        assert_eq!(variable("probe.modules{}.venue"), None);
+        assert_eq!(within("probe"), ["max_concurrent", "allow_urls", "modules"]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod endpoints;
 mod environment;
 mod error;
 mod keys;
+mod probe;
 mod reconnection;
 mod secrets;
 mod section;
@@ -43,11 +44,13 @@ pub use access::{AccessConfig, TlsConfig};
 pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
+pub use probe::{ProbeConfig, ProbeModule};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};
 
 use crate::metrics::catalogue;
+use access::AccessReader;
 use environment::Environment;
 use error::{Place, Problems, position};
 use reconnection::Reconnection;
@@ -83,6 +86,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[metrics]`.
     pub metrics: MetricsConfig,
+    /// `[probe]`.
+    pub probe: ProbeConfig,
     /// `[reload] watch_interval_ms`: how often the file is looked at, to follow its changes; `None` = never.
     pub watch_interval: Option<Duration>,
     /// `[shutdown] grace_ms`: how long a shutdown may take.
@@ -146,6 +151,7 @@ impl Config {
         let mut root = Section::root(table.get_ref(), environment, &mut problems);
         let reconnection = Reconnection::read(root.section("reconnection"), &Reconnection::default());
         let metrics = MetricsConfig::read(&mut root.section("metrics"));
+        let mut access = AccessReader::read(&mut root);
         let config = Self {
             exporter: ExporterConfig::read(&mut root.section("exporter")),
             transport: TransportConfig::read(&mut root.section("transport")),
@@ -157,7 +163,8 @@ impl Config {
                 .section("shutdown")
                 .take("grace_ms", |raw| raw.millis(0))
                 .unwrap_or(Duration::from_secs(5)),
-            streams: streams::read(&mut root, &reconnection, metrics.max_streams),
+            probe: ProbeConfig::read(&mut root.section("probe"), &mut access),
+            streams: streams::read(&mut root, &reconnection, &mut access, metrics.max_streams),
             metrics,
             hash: hash(text, environment),
         };

@@ -93,6 +93,15 @@ impl<'a, 'p> Section<'a, 'p> {
         element: &'a Spanned<DeValue<'a>>,
     ) -> Option<Section<'a, '_>> {
         let path = join(&self.path, &format!("{name}[{index}]"));
+        self.table_at(path, schema, element)
+    }
+
+    fn table_at(
+        &mut self,
+        path: String,
+        schema: &'static str,
+        element: &'a Spanned<DeValue<'a>>,
+    ) -> Option<Section<'a, '_>> {
         let at = element.span().start;
         match element.get_ref() {
             // No variable reaches into an element.
@@ -103,6 +112,33 @@ impl<'a, 'p> Section<'a, 'p> {
                 None
             }
         }
+    }
+
+    /// The tables of a table whose keys are names of the user's own; `None` where the key holds no table.
+    pub(super) fn named(&mut self, key: &'static str) -> Option<&'a DeTable<'a>> {
+        let (value, at) = self.entry(key)?;
+        if let DeValue::Table(table) = value {
+            return Some(table);
+        }
+        let problem = format!(
+            "must be a table of tables, [{}.NAME], not {}",
+            join(&self.path, key),
+            kind(value)
+        );
+        self.add(Place::File(at), key, problem);
+        None
+    }
+
+    /// One of them as a section, with the keys of `schema`; `None` where it is no table.
+    pub(super) fn named_element(
+        &mut self,
+        key: &str,
+        schema: &'static str,
+        name: &str,
+        element: &'a Spanned<DeValue<'a>>,
+    ) -> Option<Section<'a, '_>> {
+        let path = join(&join(&self.path, key), &shown_key(name));
+        self.table_at(path, schema, element)
     }
 
     /// The value of a key; `None` where it is left out, or wrong and reported.

@@ -79,8 +79,12 @@ impl StreamConfig {
 const EXAMPLE: &str = r#"streams = [{ name = "elections", venue = "polymarket", instruments = ["1234"] }]"#;
 
 /// Reads the streams; those that are wrong are left out and reported.
-pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams: usize) -> Vec<StreamConfig> {
-    let mut access = AccessReader::read(root);
+pub(super) fn read(
+    root: &mut Section<'_, '_>,
+    base: &Reconnection,
+    access: &mut AccessReader,
+    max_streams: usize,
+) -> Vec<StreamConfig> {
     let Some((tables, at)) = root.tables("streams") else {
         if root.place_of("streams").is_none() {
             report_none(root, 0);
@@ -101,7 +105,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
     let mut streams = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         if let Some(mut section) = root.element("streams", "streams[]", index, table) {
-            streams.extend(read_one(&mut section, base, &mut access, &mut names));
+            streams.extend(read_one(&mut section, base, access, &mut names));
         }
     }
     streams
@@ -130,12 +134,7 @@ fn read_one(
             names.insert(name.clone(), at);
         }
     }
-    let venues: Vec<_> = venue::ALL
-        .iter()
-        .map(|venue| (venue.name(), VenueRef::Static(*venue)))
-        .collect();
-    let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
-    let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&venues));
+    let venue = read_venue(section);
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
     let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue.as_ref());
     let instruments = read_instruments(section, venue.as_ref());
@@ -173,7 +172,18 @@ fn read_one(
     })
 }
 
-fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<Instrument> {
+/// The venue that the section names.
+pub(super) fn read_venue(section: &mut Section<'_, '_>) -> Option<VenueRef> {
+    let venues: Vec<_> = venue::ALL
+        .iter()
+        .map(|venue| (venue.name(), VenueRef::Static(*venue)))
+        .collect();
+    let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
+    section.require("venue", &valid.join(", "), |raw| raw.choice(&venues))
+}
+
+/// The instruments that the section names; those that are impossible are reported.
+pub(super) fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<Instrument> {
     let texts = section.texts("instruments");
     let mut seen = HashMap::new();
     for (index, text, at) in &texts {
@@ -195,7 +205,7 @@ fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> 
 }
 
 /// The channels that are asked for; those of the venue where none are named.
-fn read_channels(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<String> {
+pub(super) fn read_channels(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<String> {
     let texts = section.texts("channels");
     let mut seen = HashMap::new();
     for (index, text, at) in &texts {

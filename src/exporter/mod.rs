@@ -1,7 +1,7 @@
-//! The HTTP server: `/metrics`, health, the API and the landing page.
+//! The HTTP server: `/metrics`, health, the API, probes and the landing page.
 //!
 //! It owns its listener and its connections, and bounds both: their number, the time for a request's headers and for writing
-//! an answer, the number of scrapes at once. It never waits for a venue. Figures are encoded away from the workers that
+//! an answer, the number of scrapes at once. It never waits for a venue, but for who asks it to probe one. Figures are encoded away from the workers that
 //! carry the streams.
 //!
 //! ```
@@ -44,6 +44,7 @@ mod api;
 mod coding;
 mod connection;
 mod place;
+mod probe;
 mod rfc3339;
 mod routes;
 mod scrape;
@@ -53,6 +54,8 @@ mod write_limit;
 
 #[doc(hidden)] // for tests, which read the times that it writes
 pub use rfc3339::rfc3339;
+
+pub use probe::{NoProbe, Prober, Probing};
 
 use crate::metrics::{BuildInfo, OwnMetrics, Streams};
 use routes::Routes;
@@ -159,6 +162,7 @@ pub struct Exporter {
     address: SocketAddr,
     state: ExporterState,
     limits: Limits,
+    prober: Option<Arc<dyn Prober>>,
 }
 
 impl Exporter {
@@ -170,7 +174,15 @@ impl Exporter {
             listener,
             state,
             limits,
+            prober: None,
         })
+    }
+
+    /// The same, which makes probes.
+    #[must_use]
+    pub fn with_prober(mut self, prober: Arc<dyn Prober>) -> Self {
+        self.prober = Some(prober);
+        self
     }
 
     /// Where it listens.
@@ -180,7 +192,7 @@ impl Exporter {
 
     /// Answers until `stop` is cancelled, and then finishes the answers under way, for at most [`Limits::drain_time`].
     pub async fn serve(self, stop: CancellationToken) {
-        let routes = Arc::new(Routes::new(self.state, &self.limits));
+        let routes = Arc::new(Routes::new(self.state, &self.limits, self.prober));
         let slots = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
         // Ends every connection when this future ends, or is dropped.

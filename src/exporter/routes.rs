@@ -3,7 +3,7 @@
 use super::coding::{self, Coding};
 use super::place::Place;
 use super::scrape::{Rendering, ScrapeBody};
-use super::{ExporterState, Limits, accept, api};
+use super::{ExporterState, Limits, Prober, accept, api, probe};
 use crate::clock::Moment;
 use crate::metrics::{Exposition, Format, Handler, Streams};
 use futures_util::FutureExt;
@@ -22,7 +22,7 @@ use tokio::time::sleep;
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
-const PATHS: [(&str, Handler); 7] = [
+const PATHS: [(&str, Handler); 8] = [
     ("/", Handler::Landing),
     ("/metrics", Handler::Metrics),
     ("/-/healthy", Handler::Healthy),
@@ -30,6 +30,7 @@ const PATHS: [(&str, Handler); 7] = [
     ("/api/v1/streams", Handler::ApiStreams),
     (ONE_STREAM, Handler::ApiStream),
     ("/api/v1/events", Handler::ApiEvents),
+    ("/probe", Handler::Probe),
 ];
 /// The path of one stream: `{name}` stands for its name.
 const ONE_STREAM: &str = "/api/v1/streams/{name}";
@@ -38,7 +39,7 @@ const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-
 /// The share of that time for encoding and sending; the rest is for the way back.
 const SCRAPE_TIMEOUT_SHARE: f64 = 0.9;
 
-type Answer = Response<Either<Full<Bytes>, ScrapeBody>>;
+pub(super) type Answer = Response<Either<Full<Bytes>, ScrapeBody>>;
 
 /// Answers requests.
 pub(super) struct Routes {
@@ -47,10 +48,11 @@ pub(super) struct Routes {
     api: Arc<Semaphore>,
     scrape_time: Duration,
     landing: Bytes,
+    prober: Option<Arc<dyn Prober>>,
 }
 
 impl Routes {
-    pub(super) fn new(state: ExporterState, limits: &Limits) -> Self {
+    pub(super) fn new(state: ExporterState, limits: &Limits, prober: Option<Arc<dyn Prober>>) -> Self {
         let landing = include_str!("landing.html")
             .replace("{version}", &escape_html(&state.build.version))
             .replace("{revision}", &escape_html(&state.build.revision));
@@ -60,6 +62,7 @@ impl Routes {
             api: Arc::new(Semaphore::new(limits.scrapes)),
             scrape_time: limits.scrape_time,
             landing: landing.into(),
+            prober,
         }
     }
 
@@ -124,6 +127,10 @@ impl Routes {
                 let most = api::limit(head.uri.query())?;
                 self.api(move |streams, _| api::events(streams, most)).await
             }
+            Handler::Probe => match &self.prober {
+                Some(prober) => probe::answer(&**prober, head, accept::format(&head.headers)).await,
+                None => Err(Refusal::new(StatusCode::NOT_FOUND, "this program makes no probes")),
+            },
             Handler::Landing | Handler::Other => {
                 let mut answer = ok(HTML, self.landing.clone());
                 answer.headers_mut().insert(
@@ -194,7 +201,7 @@ impl Routes {
     }
 }
 
-fn busy(reason: &'static str) -> Refusal {
+pub(super) fn busy(reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(header::RETRY_AFTER, "1")
 }
 
@@ -208,9 +215,15 @@ fn read(state: &ExporterState, format: Format) -> Exposition {
 
 /// The time that the scraper leaves for encoding and sending.
 pub(super) fn asked_for(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.parse().ok()?;
-    let limit = Duration::try_from_secs_f64(seconds * SCRAPE_TIMEOUT_SHARE).ok()?;
+    let limit = scrape_timeout(headers)?.mul_f64(SCRAPE_TIMEOUT_SHARE);
     Some(limit).filter(|limit| !limit.is_zero())
+}
+
+/// How long the scraper waits, where it says so.
+pub(super) fn scrape_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.parse().ok()?;
+    let timeout = Duration::try_from_secs_f64(seconds).ok()?;
+    Some(timeout).filter(|timeout| !timeout.is_zero())
 }
 
 /// The name in the path of one stream.
@@ -237,6 +250,11 @@ impl Refusal {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.header = Some((name, value));
         self
@@ -256,7 +274,7 @@ impl Refusal {
     }
 }
 
-fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(super) fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Either::Left(Full::new(body.into())));
     let content_type = HeaderValue::from_static(content_type);
     answer.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -44,6 +44,8 @@ pub enum Handler {
     ApiStream,
     /// `/api/v1/events`
     ApiEvents,
+    /// `/probe`
+    Probe,
     /// Every path that does not exist.
     Other,
 }

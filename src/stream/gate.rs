@@ -1,12 +1,13 @@
 //! The gate of a host, as its streams share it.
 
 use crate::clock::Moment;
-use crate::supervise::{Dial, DialLimit, HostGate, Notice, Standing, Turn};
+use crate::supervise::{Dial, DialLimit, HostGate, Notice, RETRY_AFTER_CAP, Standing, Turn, later};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tokio::time::sleep_until;
 
 /// A dial that leaves so long after its turn is another's in the eyes of the gate, whose seconds are by as much longer.
 const KEPT: Duration = Duration::from_millis(20);
@@ -88,6 +89,21 @@ impl DialGate {
     /// Follows another limit from now on.
     pub fn set_limit(&self, limit: DialLimit) {
         self.0.gate().set_limit(limit);
+    }
+
+    /// Waits for a turn of somebody who is no stream of the host, and dials once: at once when it resolves. A turn that is not
+    /// waited for holds nobody up.
+    pub async fn pass(&self) {
+        let mut place = self.join();
+        while let (Turn::At(due), _) = place.ask(Dial::Visit, Moment::now().mono) {
+            sleep_until(due.into()).await;
+        }
+    }
+
+    /// Lets nobody through for so long: the venue wants to be left alone.
+    pub fn rest(&self, time: Duration) {
+        let now = Moment::now().mono;
+        self.0.gate().close(later(now, time.min(RETRY_AFTER_CAP)), now);
     }
 
     /// Until when it is shut for every stream, if it is.

@@ -24,6 +24,9 @@ const LEAST_OPEN: usize = 3;
 pub enum Dial {
     /// Anything but a probe.
     Plain,
+    /// A single look by somebody who is no stream of the host. It takes a turn like any other, and says nothing about whether
+    /// the host is down.
+    Visit,
     /// To find out whether the venue is back, through a breaker that is not closed.
     Probe {
         /// The cooldown of the stream's own policy: it need not wait longer for the next probe's turn.
@@ -171,7 +174,7 @@ impl HostGate {
 
     /// Whether the stream may dial now, and otherwise when it is to ask again. Asking early or twice changes nothing.
     pub fn ask(&mut self, standing: &mut Standing, dial: Dial, now: Instant) -> Turn {
-        if standing.role == Role::Away {
+        if standing.role == Role::Away && dial != Dial::Visit {
             let is_probe = matches!(dial, Dial::Probe { .. });
             self.take_role(standing, if is_probe { Role::Open } else { Role::Closed });
         }

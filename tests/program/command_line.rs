@@ -180,6 +180,7 @@ async fn a_reader_that_goes_away_is_no_error() {
         &["metrics"] as &[&str],
         &["metrics", "--format", "json"],
         &["check", "--config", "config/feedwatch.toml"],
+        &["venues"],
         &["demo", "--list-scenarios"],
         &["demo", "--listen", "127.0.0.1:0"],
         &["--help"],

@@ -34,6 +34,7 @@ mod openmetrics;
 #[path = "../support/oteltap.rs"]
 mod oteltap;
 mod pager;
+mod probe;
 mod prometheus;
 #[path = "../support/prometheus_client.rs"]
 mod prometheus_client;

@@ -8,6 +8,7 @@ mod files;
 mod http;
 
 pub(crate) use files::TempFile;
+pub(crate) use http::read as read_answer;
 
 use super::exposition::Exposition;
 use feedwatch::sim::{Fault, Rule, Script, SimOptions, SimulatedVenue, Traffic};

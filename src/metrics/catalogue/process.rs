@@ -7,7 +7,7 @@ use crate::market::ExportError;
 /// The levels of log lines.
 pub(in crate::metrics) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// The handlers of HTTP requests; `other` is every path that does not exist.
-pub(in crate::metrics) const HANDLERS: [&str; 8] = [
+pub(in crate::metrics) const HANDLERS: [&str; 9] = [
     "metrics",
     "healthy",
     "ready",
@@ -15,6 +15,7 @@ pub(in crate::metrics) const HANDLERS: [&str; 8] = [
     "api_streams",
     "api_stream",
     "api_events",
+    "probe",
     "other",
 ];
 /// The HTTP status codes that handlers answer.

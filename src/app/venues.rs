@@ -1,0 +1,160 @@
+//! `feedwatch venues`: what is built in, for people, for the documentation and for programs.
+
+use crate::supervise::DialLimit;
+use crate::venue::{self, Heartbeat, Limits, Ping, Resync, Venue};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// What is told of a venue.
+struct Row {
+    name: String,
+    url: String,
+    channels: Vec<String>,
+    limits: Limits,
+    heartbeat: Heartbeat,
+    stale_after: Duration,
+    has_sequences: bool,
+    has_checksums: bool,
+    resync: Resync,
+}
+
+/// The one place that looks at a venue.
+fn row(venue: &dyn Venue) -> Row {
+    Row {
+        name: venue.name().to_owned(),
+        url: venue.default_url().to_owned(),
+        channels: venue.channels(),
+        limits: venue.limits(),
+        heartbeat: venue.heartbeat(),
+        stale_after: venue.stale_after(),
+        has_sequences: venue.has_sequences(),
+        has_checksums: venue.checksums().is_some(),
+        resync: venue.resync(),
+    }
+}
+
+fn rows() -> Vec<Row> {
+    venue::ALL.iter().map(|venue| row(*venue)).collect()
+}
+
+/// A paragraph for each venue.
+pub fn human() -> String {
+    let mut out = String::new();
+    for row in rows() {
+        let _ = writeln!(out, "{}", row.name);
+        for (title, told) in row.told() {
+            let _ = writeln!(out, "  {title:<30} {told}");
+        }
+    }
+    out
+}
+
+/// The page `docs/venues.md`.
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "# Venues\n\n\
+         Made from the code by `feedwatch venues --format markdown`.\n\n\
+         A venue is named in `venue` of a stream. Its address is the default of `url`; its limits are kept, unless the \
+         configuration says otherwise.\n",
+    );
+    for row in rows() {
+        let _ = write!(out, "\n## {}\n\n| what | |\n| --- | --- |\n", row.name);
+        for (title, told) in row.told() {
+            let _ = writeln!(out, "| {title} | {told} |");
+        }
+    }
+    out
+}
+
+/// An array with an object for each venue.
+pub fn json() -> Value {
+    rows().iter().map(Row::json).collect()
+}
+
+impl Row {
+    fn told(&self) -> Vec<(&'static str, String)> {
+        let Limits {
+            subscriptions_per_connection,
+            dial,
+            requests,
+            max_connection_age,
+            ..
+        } = self.limits;
+        let channels = match self.channels.as_slice() {
+            [] => "one kind of subscription only".to_owned(),
+            channels => channels.join(", "),
+        };
+        let keep_alive = format!("{} every {}", self.ping(), time(self.heartbeat.interval));
+        vec![
+            ("address", self.url.clone()),
+            ("channels by default", channels),
+            (
+                "subscriptions on a connection",
+                subscriptions_per_connection.to_string(),
+            ),
+            ("dials from one address", rate(dial)),
+            (
+                "requests on a connection",
+                requests.map_or("no limit is known".to_owned(), rate),
+            ),
+            (
+                "a connection is replaced after",
+                max_connection_age.map_or("never".to_owned(), time),
+            ),
+            ("keep-alive", keep_alive),
+            ("stale without data for", time(self.stale_after)),
+            ("events are numbered", yes(self.has_sequences)),
+            ("books have checksums", yes(self.has_checksums)),
+            ("after a gap", self.after_gap().to_owned()),
+        ]
+    }
+
+    fn ping(&self) -> String {
+        match &self.heartbeat.ping {
+            Ping::Text(text) => format!("text {text}"),
+            Ping::Frame => "ping frame".to_owned(),
+        }
+    }
+
+    const fn after_gap(&self) -> &'static str {
+        match self.resync {
+            Resync::Consumer => "the consumer fetches a whole book elsewhere",
+            Resync::Resubscribe => "the instrument is subscribed to anew",
+            Resync::Reconnect => "another connection is made",
+        }
+    }
+
+    fn json(&self) -> Value {
+        let limits = self.limits;
+        json!({
+            "name": self.name,
+            "url": self.url,
+            "channels": self.channels,
+            "subscriptions_per_connection": limits.subscriptions_per_connection,
+            "dials_per_second": limits.dial.per_second,
+            "dial_burst": limits.dial.burst,
+            "requests_per_second": limits.requests.map(|limit| limit.per_second),
+            "request_burst": limits.requests.map(|limit| limit.burst),
+            "max_connection_age_seconds": limits.max_connection_age.map(|age| age.as_secs_f64()),
+            "ping": self.ping(),
+            "ping_interval_seconds": self.heartbeat.interval.as_secs_f64(),
+            "stale_after_seconds": self.stale_after.as_secs_f64(),
+            "sequences": self.has_sequences,
+            "checksums": self.has_checksums,
+            "after_gap": self.after_gap(),
+        })
+    }
+}
+
+fn rate(limit: DialLimit) -> String {
+    format!("{} a second, {} at once", limit.per_second, limit.burst)
+}
+
+fn yes(is_so: bool) -> String {
+    if is_so { "yes" } else { "no" }.to_owned()
+}
+
+fn time(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}

@@ -1,0 +1,150 @@
+//! `[probe]`: what `/probe` may be asked for.
+
+use super::access::{AccessConfig, AccessReader};
+use super::endpoints;
+use super::error::quoted;
+use super::section::Section;
+use super::streams::{read_channels, read_instruments, read_venue};
+use super::value::Raw;
+use crate::market::{Instrument, StreamName};
+use crate::stream::Endpoint;
+use crate::venue::{Feed, VenueRef};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+const TIMES: RangeInclusive<u64> = 100..=600_000;
+/// There are no more modules.
+const MOST: usize = 1000;
+
+/// What `/probe` may be asked for.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ProbeConfig {
+    /// Probes at once.
+    pub max_concurrent: usize,
+    /// Whether who asks may name any address.
+    pub allow_urls: bool,
+    /// The modules, by their names.
+    pub modules: BTreeMap<String, ProbeModule>,
+}
+
+/// How a venue is probed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProbeModule {
+    /// Whose protocol is spoken.
+    pub venue: VenueRef,
+    /// Where it connects, where `target` names no address.
+    pub endpoint: Endpoint,
+    /// What it subscribes to; with nothing it only connects.
+    pub instruments: Vec<Instrument>,
+    /// What of each.
+    pub feed: Feed,
+    /// The longest that it takes.
+    pub timeout: Duration,
+    /// It ends as soon as so many frames of data have come.
+    pub frames: u64,
+    /// How it gets there.
+    pub access: AccessConfig,
+}
+
+impl PartialEq for ProbeModule {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            venue,
+            endpoint,
+            instruments,
+            feed,
+            timeout,
+            frames,
+            access,
+        } = self;
+        venue.name() == other.venue.name()
+            && *endpoint == other.endpoint
+            && *instruments == other.instruments
+            && *feed == other.feed
+            && *timeout == other.timeout
+            && *frames == other.frames
+            && *access == other.access
+    }
+}
+
+impl ProbeModule {
+    /// A look at a venue of which nothing is said: it connects to its own address and subscribes to nothing.
+    pub fn bare(venue: VenueRef) -> Option<Self> {
+        Some(Self {
+            endpoint: Endpoint::parse(venue.default_url()).ok()?,
+            venue,
+            instruments: Vec::new(),
+            feed: Feed::default(),
+            timeout: Duration::from_secs(10),
+            frames: 1,
+            access: AccessConfig::default(),
+        })
+    }
+}
+
+impl ProbeConfig {
+    pub(super) fn read(section: &mut Section<'_, '_>, access: &mut AccessReader) -> Self {
+        Self {
+            max_concurrent: section.take("max_concurrent", |raw| raw.whole(1..=1000)).unwrap_or(4),
+            allow_urls: section.take("allow_urls", Raw::flag).unwrap_or(false),
+            modules: read_modules(section, access),
+        }
+    }
+}
+
+fn read_modules(section: &mut Section<'_, '_>, access: &mut AccessReader) -> BTreeMap<String, ProbeModule> {
+    let Some(table) = section.named("modules") else {
+        return BTreeMap::new();
+    };
+    if table.len() > MOST {
+        section.wrong("modules", format!("{} modules are more than {MOST}", table.len()));
+        return BTreeMap::new();
+    }
+    let mut modules = BTreeMap::new();
+    for (name, element) in table {
+        let name = name.get_ref().as_ref();
+        if StreamName::new(name).is_err() {
+            let form = "1 to 64 of the characters A-Z a-z 0-9 _ - .";
+            let problem = format!("{} is no name; a module's is {form}", quoted(name));
+            section.add_below(element.span().start, "modules", name, problem);
+        }
+        let module = section
+            .named_element("modules", "probe.modules{}", name, element)
+            .and_then(|mut section| read_module(&mut section, access));
+        modules.extend(module.map(|module| (name.to_owned(), module)));
+    }
+    modules
+}
+
+fn read_module(section: &mut Section<'_, '_>, access: &mut AccessReader) -> Option<ProbeModule> {
+    let venue = read_venue(section);
+    let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
+    let instruments = read_instruments(section, venue.as_ref());
+    let feed = Feed::of(read_channels(section, venue.as_ref()));
+    let timeout = section.take("timeout_ms", |raw| raw.millis_within(TIMES));
+    let frames = section.take("frames", |raw| raw.whole(1..=1000));
+    let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
+    let access = access.of_stream(section, endpoint.as_ref().is_none_or(Endpoint::is_tls));
+    let venue = venue?;
+    let most = venue.limits().instruments_per_connection(feed.channels.len());
+    if instruments.len() > most {
+        let problem = format!(
+            "{} are too many: a probe is one connection, and this venue carries {most} on one",
+            instruments.len()
+        );
+        section.wrong("instruments", problem);
+    }
+    let bare = ProbeModule::bare(venue)?;
+    Some(ProbeModule {
+        endpoint: endpoint?,
+        instruments,
+        feed,
+        timeout: timeout.unwrap_or(bare.timeout),
+        frames: frames.unwrap_or(bare.frames),
+        access,
+        ..bare
+    })
+}
