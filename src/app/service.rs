@@ -99,10 +99,11 @@ impl Service {
 
         let trusts = Trusts::new()?.for_streams(&config.streams)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
-        let mut streams = RunningStreams::new(shown.clone(), trusts, tracer, places, config.dial.clone());
+        let mut streams = RunningStreams::new(shown.clone(), trusts, tracer, places, config.dial.clone(), own.clone());
         streams.set_tcp(config.transport.tcp.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
+            streams.look_up(stream, &config.names, &config.transport);
         }
         streams.warn_of_scarcity(&config.streams);
         own.config_in_force(config.hash, Moment::now());
@@ -142,7 +143,7 @@ impl Service {
         self.streams.set_trusts(trusts);
         self.streams.set_dial(next.dial.clone());
         self.streams.set_tcp(next.transport.tcp.clone());
-        self.streams.follow(difference, &next.transport).await;
+        self.streams.follow(difference, &next.names, &next.transport).await;
         self.own.config_in_force(next.hash, Moment::now());
         self.config = next;
         Ok(())

@@ -3,11 +3,12 @@
 use super::access::{AccessConfig, AccessReader};
 use super::endpoints;
 use super::error::{Place, quoted};
+use super::names::{self, WatchConfig};
 use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
 use crate::market::{Instrument, StreamName};
-use crate::stream::{Endpoint, TransportOptions};
+use crate::stream::{Endpoint, RestEndpoint, TransportOptions};
 use crate::supervise::Policy;
 use crate::venue::{self, Venue};
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ pub struct StreamConfig {
     pub alternatives: Vec<Endpoint>,
     /// What it subscribes to, no two the same; with none it idles.
     pub instruments: Vec<Instrument>,
+    /// The names of what it subscribes to besides; `None` = it has none.
+    pub watch: Option<WatchConfig>,
     /// The most instruments that one of its connections carries.
     pub instruments_per_connection: usize,
     /// How it is supervised, the venue's own `stale_after` filled in.
@@ -52,9 +55,15 @@ impl StreamConfig {
         std::iter::once(&self.endpoint).chain(&self.alternatives)
     }
 
-    /// Whether it is `wss` anywhere.
+    /// The same, and where its names are looked up.
+    pub fn places(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+        let rest = self.watch.as_ref().map(|watch| watch.rest.endpoint());
+        self.endpoints().chain(rest)
+    }
+
+    /// Whether it is `wss` anywhere, or looks names up over `https`.
     pub fn uses_tls(&self) -> bool {
-        self.endpoints().any(Endpoint::is_tls)
+        self.places().any(Endpoint::is_tls)
     }
 
     /// The figures of its connections.
@@ -133,11 +142,14 @@ fn read_one(
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
     let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue);
     let instruments = read_instruments(section, venue);
+    let watch = names::read_watch(section, venue);
     let instruments_per_connection = section.take("instruments_per_connection", |raw| raw.whole(1..=10_000));
     let reconnection = Reconnection::read(section.section("reconnection"), base);
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue?.default_url()).ok());
     // Where the first is wrong, who knows.
-    let uses_tls = endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().any(Endpoint::is_tls);
+    let rest = watch.as_ref().map(|watch| &watch.rest).map(RestEndpoint::endpoint);
+    let uses_tls =
+        endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().chain(rest).any(Endpoint::is_tls);
     let access = access.of_stream(section, uses_tls);
     let venue = venue?;
     Some(StreamConfig {
@@ -146,6 +158,7 @@ fn read_one(
         endpoint: endpoint?,
         alternatives,
         instruments,
+        watch,
         instruments_per_connection: instruments_per_connection.unwrap_or(venue.limits().instruments_per_connection),
         policy: reconnection.policy_for(venue.stale_after()),
         ping_interval: reconnection.ping_interval,

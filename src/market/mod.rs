@@ -29,7 +29,7 @@ mod value;
 pub use cause::{Cause, Failure};
 pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
 pub use name::{Instrument, InvalidName, StreamName};
-pub use reason::{DecodeError, DialPhase, ExportError, SubscriptionFailure};
+pub use reason::{DecodeError, DialPhase, ExportError, LookupOutcome, SubscriptionFailure};
 pub use trace_id::TraceId;
 pub use value::{
     BestPrices, Book, BookError, Decimal, Level, OrderBook, PriceChange, Resolved, Side, TickSize, Trade, Value,

@@ -142,6 +142,7 @@ mod frame;
 mod listener;
 mod log;
 mod market;
+mod rest;
 mod script;
 mod session;
 mod tls;
@@ -152,12 +153,14 @@ pub use capture::{Capture, CaptureError, CapturedFrame};
 pub use expectation::Expectation;
 pub use fault::{BadFrame, Fault, Flood, OddText, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
+pub use rest::{ListedEvent, ListedMarket, RestOptions};
 pub use script::{Rule, Script, ScriptError};
 pub use tls::{Authority, Client};
 pub use traffic::{Speed, Traffic};
 
 use crate::clock::Moment;
 use listener::Port;
+use rest::Rest;
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -165,6 +168,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tls::Tls;
 use tokio::sync::{broadcast, watch};
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -192,6 +196,8 @@ pub struct SimOptions {
     pub seed: u64,
     /// Tokens that it leaves out: never known, or ended. All others that can be token ids are known.
     pub unknown: HashSet<String>,
+    /// Its REST part, at which names are looked up; `None` = it has none.
+    pub rest: Option<RestOptions>,
 }
 
 impl Default for SimOptions {
@@ -208,6 +214,7 @@ impl Default for SimOptions {
             script: Script::default(),
             seed: 0,
             unknown: HashSet::new(),
+            rest: None,
         }
     }
 }
@@ -223,8 +230,10 @@ impl SimOptions {
             let is_wanted = self.client_certificates && !self.tls;
             is_wanted.then(|| "client certificates: the venue must serve TLS".to_owned())
         };
+        let of_rest = || self.rest.as_ref().and_then(RestOptions::problem);
         self.script
             .problem()
+            .or_else(of_rest)
             .or_else(|| self.traffic.problem())
             .or_else(needs_tls)
             .or_else(plain)
@@ -241,6 +250,7 @@ struct Venue {
     seed: u64,
     log: Arc<SimLog>,
     unknown: Mutex<HashSet<String>>,
+    rest: Option<Rest>,
     resolved: broadcast::Sender<Arc<[String]>>,
     paused: watch::Sender<bool>,
     tasks: TaskTracker,
@@ -251,6 +261,29 @@ impl Venue {
     fn is_unknown(&self, token: &str) -> bool {
         let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         unknown.contains(token)
+    }
+
+    fn resolve(&self, tokens: Arc<[String]>) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.extend(tokens.iter().cloned());
+        drop(unknown);
+        if let Some(rest) = &self.rest {
+            rest.end(&tokens, self.log.elapsed());
+        }
+        let _ = self.resolved.send(tokens); // an error only says that nobody is connected
+    }
+
+    /// Ends the markets that have a time for it, each at its own.
+    fn end_markets(self: &Arc<Self>) {
+        for (at, tokens) in self.rest.iter().flat_map(Rest::ends) {
+            let venue = Arc::clone(self);
+            self.tasks.spawn(async move {
+                let due = sleep(at.saturating_sub(venue.log.elapsed()));
+                if venue.stop.run_until_cancelled(due).await.is_some() {
+                    venue.resolve(tokens.into());
+                }
+            });
+        }
     }
 }
 
@@ -286,6 +319,7 @@ impl SimulatedVenue {
         } else {
             log.note(0, What::PortClosed);
         }
+        let (rest, rest_port) = options.rest.map(Rest::bind).transpose()?.unzip();
         let stop = CancellationToken::new();
         let venue = Arc::new(Venue {
             tls,
@@ -295,12 +329,17 @@ impl SimulatedVenue {
             seed: options.seed,
             log,
             unknown: Mutex::new(options.unknown),
+            rest,
             resolved: broadcast::Sender::new(RESOLUTIONS),
             paused: watch::Sender::new(false),
             tasks: TaskTracker::new(),
             stop: stop.clone(),
         });
         venue.tasks.spawn(listener::accept(Arc::clone(&venue), port, address));
+        if let Some(port) = rest_port {
+            venue.tasks.spawn(rest::serve(Arc::clone(&venue), port));
+        }
+        venue.end_markets();
         Ok(Self {
             address,
             venue,
@@ -317,6 +356,20 @@ impl SimulatedVenue {
     pub fn url(&self) -> String {
         let scheme = if self.venue.tls.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}{PATH}", self.address)
+    }
+
+    /// Where its REST part is: what a stream has as its `rest_url`. `None` where it has none.
+    pub fn rest_url(&self) -> Option<String> {
+        let scheme = if self.venue.tls.is_some() { "https" } else { "http" };
+        let rest = self.venue.rest.as_ref()?;
+        Some(format!("{scheme}://{}", rest.address()))
+    }
+
+    /// From now on the REST part lists one more market of an event, which it makes where there is none of that slug.
+    pub fn list_market(&self, event: &str, market: ListedMarket) {
+        if let Some(rest) = &self.venue.rest {
+            rest.list(event, market);
+        }
     }
 
     /// Whom its clients must trust; `None` without TLS. Its certificates are good for `localhost`, for the loopback
@@ -347,13 +400,10 @@ impl SimulatedVenue {
     }
 
     /// Ends the market of `tokens`, the first of which has won: who is subscribed to one of them is sent `market_resolved`,
-    /// and from now on they are unknown.
+    /// and from now on they are unknown, and closed in the REST part.
     pub fn resolve(&self, tokens: &[&str]) {
-        let tokens: Arc<[String]> = tokens.iter().map(|token| (*token).to_owned()).collect();
-        let mut unknown = self.venue.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        unknown.extend(tokens.iter().cloned());
-        drop(unknown);
-        let _ = self.venue.resolved.send(tokens); // an error only says that nobody is connected
+        self.venue
+            .resolve(tokens.iter().map(|token| (*token).to_owned()).collect());
     }
 
     /// Closes all connections with code 1001 and the port, and returns when nothing of the venue is left, in about a second

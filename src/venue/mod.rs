@@ -84,9 +84,11 @@
 //!
 //! Methods that these traits get in a minor release have a default.
 
+mod directory;
 mod json;
 mod polymarket;
 
+pub use directory::{Directory, InvalidListing, Listed, Listing};
 pub use polymarket::Polymarket;
 
 use crate::market::{DecodeError, Envelope, Failure, Instrument, Subscribed, Value, ValueError};
@@ -144,6 +146,11 @@ pub trait Venue: Send + Sync + fmt::Debug {
     /// What cannot be read is visited in its place as an error, and hides nothing else. Events that say nothing about an
     /// instrument, control texts and events of which nothing is known are not visited and are no error.
     fn values<'f>(&self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>));
+
+    /// How names that people know are looked up; `None` where the venue is asked for ids alone.
+    fn directory(&self) -> Option<&dyn Directory> {
+        None
+    }
 }
 
 /// What a venue allows.

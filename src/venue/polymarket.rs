@@ -5,12 +5,13 @@
 //! holds a `book` for each token that is active. Nothing is numbered, and nothing is replayed after a reconnect.
 
 mod decode;
+mod directory;
 mod object;
 mod quick;
 mod session;
 mod values;
 
-use super::{Heartbeat, Limits, Ping, Session, Venue};
+use super::{Directory, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::time::Duration;
@@ -71,5 +72,9 @@ impl Venue for Polymarket {
 
     fn values<'f>(&self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
         values::values(frame, visit);
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
