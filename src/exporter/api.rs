@@ -36,6 +36,7 @@ struct OneStream {
 }
 
 #[derive(Serialize)]
+#[allow(clippy::struct_field_names, reason = "the field of the answer")]
 struct Name {
     name: String,
     instruments: usize,

@@ -80,6 +80,30 @@
 //! `tls_expired`. What no client can read, a bad frame for instance, is not counted, and neither is an answer to the client's
 //! farewell after it. The faults of `tls` need a venue that serves it: [`SimOptions::tls`].
 //!
+//! # Names
+//!
+//! With [`SimOptions::rest`] it has a REST part, on a port of its own, that answers like Polymarket's Gamma API: `/events/slug/SLUG`
+//! and `/markets/slug/SLUG`. A script says what it knows. A market is listed from `from_ms` on, and is resolved at `until_ms`: it
+//! is closed then, and `market_resolved` is sent to whoever is subscribed to it. `[[rest]]` has rules like the others, which count
+//! requests in place of connections; a request can meet `none`, `hang`, `status`, `retry_after`, and `cut`, a half of an answer.
+//!
+//! ```
+//! # let rest = feedwatch::sim::RestOptions::from_toml(r#"
+//! [[events]]                     # for streams that watch event:who-wins
+//! slug = "who-wins"
+//! markets = [
+//!     { slug = "will-ayton-win", tokens = ["71", "72"], until_ms = 60000 },
+//!     { slug = "will-beeham-win", tokens = ["81", "82"], from_ms = 30000 },
+//! ]
+//!
+//! [[rest]]                       # the second and the third request are answered with a page that is no JSON
+//! first_connection = 2
+//! last_connection = 3
+//! fault.status = { code = 200, body = "<html>" }
+//! # "#).unwrap();
+//! # assert_eq!((rest.events[0].markets.len(), rest.script.rules.len()), (2, 1));
+//! ```
+//!
 //! # Use
 //!
 //! It is a venue like any other, on a port of its own. A test scripts what is to happen, and looks at both sides afterwards:

@@ -43,6 +43,16 @@ impl ListedEvent {
         }
     }
 
+    /// Two towns and a cup: `event:who-wins`.
+    #[doc(hidden)] // what `feedwatch simulate` serves where nobody says otherwise
+    pub fn example() -> Self {
+        let market = |town, yes, no| ListedMarket::new(&format!("will-{town}-win"), &[yes, no]);
+        Self::new(
+            "who-wins",
+            vec![market("ayton", "71", "72"), market("beeham", "81", "82")],
+        )
+    }
+
     /// What makes no sense about it.
     pub(super) fn problem(&self) -> Option<String> {
         let name = |kind: &str, slug: &str| format!("{kind}:{slug}");

@@ -255,7 +255,7 @@ mod tests {
         let half = &EVENT[..EVENT.len() / 2];
         for (answer, told) in [
             ("<html>", "is not JSON (line 1, column 1)"),
-            ("[]", "is not what the documentation describes (line 1, column 1)"),
+            ("[]", "is not what the documentation describes (line 1, column 2)"),
             (
                 r#"{"type":"not found"}"#,
                 "is not what the documentation describes (line 1, column 20)",
