@@ -146,7 +146,7 @@ impl Bot {
                 self.frames += u64::from(frame.is_data);
                 let text = frame.text().unwrap_or_default();
                 let mut is_whole = true;
-                Polymarket.values(text, &mut |value| match value {
+                Polymarket.decoder().values(text, &mut |value| match value {
                     Ok(value) => self.on_value(&value),
                     Err(_) => is_whole = false,
                 });
@@ -156,7 +156,9 @@ impl Bot {
                 }
             }
             // Changes were missed: those of one connection.
-            MarketEvent::Disconnected { instruments, .. } => self.throw_away(|held| instruments.contains(held)),
+            MarketEvent::Disconnected { instruments, .. } | MarketEvent::Gap { instruments } => {
+                self.throw_away(|held| instruments.contains(held));
+            }
             // The bot was too slow, and nobody kept a list.
             MarketEvent::Missed { .. } => self.throw_away(|_| true),
             // Nothing was missed; but a change may come twice, before whole books do.
@@ -164,7 +166,7 @@ impl Bot {
                 self.books.retain(|held, _| !instruments.contains(held));
             }
             // The books come in the frames that follow.
-            MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) => {}
+            MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) | MarketEvent::Leaving { .. } => {}
         }
     }
 

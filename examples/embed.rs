@@ -162,7 +162,7 @@ impl<W: Write> Bot<W> {
             MarketEvent::Frame(frame) => {
                 self.frames += u64::from(frame.is_data);
                 let text = frame.text().unwrap_or_default();
-                Polymarket.values(text, &mut |value| self.on_value(value));
+                Polymarket.decoder().values(text, &mut |value| self.on_value(value));
             }
             MarketEvent::Disconnected { cause, instruments, .. } => {
                 // Changes were missed: none of these books can be trusted.
@@ -174,6 +174,7 @@ impl<W: Write> Bot<W> {
                 ));
                 self.losses += 1;
             }
+            MarketEvent::Gap { instruments } => self.books.retain(|held, _| !instruments.contains(held)),
             // The books come in the frames that follow.
             MarketEvent::Reconnected { .. } => self.say(format_args!("live again")),
             // Nothing was missed. The other connection begins with whole books, and a change that came before may come again.
@@ -187,7 +188,7 @@ impl<W: Write> Bot<W> {
                 ));
                 self.books.clear();
             }
-            MarketEvent::Subscribed(_) => {}
+            MarketEvent::Subscribed(_) | MarketEvent::Leaving { .. } => {}
         }
     }
 

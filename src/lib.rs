@@ -98,7 +98,7 @@
 //! fn on_event(books: &mut Books, event: &MarketEvent) {
 //!     match event {
 //!         MarketEvent::Frame(frame) => {
-//!             Polymarket.values(frame.text().unwrap_or_default(), &mut |value| match value {
+//!             Polymarket.decoder().values(frame.text().unwrap_or_default(), &mut |value| match value {
 //!                 Ok(Value::Book(whole)) => {
 //!                     if let Ok(book) = OrderBook::new(&whole) {
 //!                         books.insert(Instrument::new(whole.instrument), book);
@@ -116,13 +116,14 @@
 //!             });
 //!         }
 //!         MarketEvent::Disconnected { instruments, .. }
+//!         | MarketEvent::Gap { instruments }
 //!         | MarketEvent::Ended { instruments }
 //!         // Nothing was missed, but a change may come twice before the whole books do.
 //!         | MarketEvent::Renewed { instruments } => {
 //!             books.retain(|held, _| !instruments.contains(held));
 //!         }
 //!         MarketEvent::Missed { .. } => books.clear(),
-//!         MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) => {}
+//!         MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) | MarketEvent::Leaving { .. } => {}
 //!     }
 //! }
 //! # let frame = r#"[{"asset_id":"71","bids":[{"price":"0.45","size":"60"}],"asks":[],"timestamp":"1","event_type":"book"}]"#;

@@ -69,7 +69,7 @@ fn read_event(event: &Value) -> Vec<Seen> {
 fn decode(frame: &str) -> (Vec<Seen>, Result<(), DecodeError>) {
     let mut seen = Vec::new();
     let mut visit = |e: Envelope<'_>| seen.push((e.kind, e.instrument.map(str::to_owned), e.venue_time_ms, e.ended));
-    let result = Polymarket.decode(frame, &mut visit);
+    let result = Polymarket.decoder().decode(frame, &mut visit);
     (seen, result)
 }
 

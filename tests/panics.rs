@@ -16,7 +16,8 @@ use feedwatch::market::{Cause, DecodeError, Envelope, EventKind, Instrument, Mar
 use feedwatch::sim::{SimOptions, SimulatedVenue, Traffic};
 use feedwatch::stream::{HandOff, MarketDataStream, TcpDialler, TlsTrust};
 use feedwatch::supervise::Policy;
-use feedwatch::venue::{Answer, Heartbeat, Limits, Polymarket, Session, Venue};
+use feedwatch::venue::{Decoder, Feed, Heard, Heartbeat, Limits, Polymarket, Session, Venue};
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -82,31 +83,46 @@ impl Venue for Faulty {
         Polymarket.stale_after()
     }
 
-    fn check_instrument(&self, id: &str) -> Result<(), &'static str> {
+    fn check_instrument(&self, id: &str) -> Result<(), Cow<'static, str>> {
         Polymarket.check_instrument(id)
     }
 
-    fn session(&self) -> Box<dyn Session> {
+    fn session(&self, feed: &Feed) -> Box<dyn Session> {
         self.pass(Place::Session);
         Box::new(FaultySession {
             faulty: self.clone(),
-            session: Polymarket.session(),
+            session: Polymarket.session(feed),
         })
     }
 
-    fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        Polymarket.decode(frame, &mut |envelope| {
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(FaultyDecoder {
+            faulty: self.clone(),
+            decoder: Polymarket.decoder(),
+        })
+    }
+}
+
+struct FaultyDecoder {
+    faulty: Faulty,
+    decoder: Box<dyn Decoder>,
+}
+
+impl Decoder for FaultyDecoder {
+    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
+        let faulty = &self.faulty;
+        self.decoder.decode(frame, &mut |envelope| {
             match envelope.kind {
-                EventKind::BookSnapshot => self.pass(Place::DecodeSnapshot),
-                EventKind::BookDelta => self.pass(Place::DecodeChange),
+                EventKind::BookSnapshot => faulty.pass(Place::DecodeSnapshot),
+                EventKind::BookDelta => faulty.pass(Place::DecodeChange),
                 _ => {}
             }
             visit(envelope);
         })
     }
 
-    fn values<'f>(&self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
-        Polymarket.values(frame, visit);
+    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
+        self.decoder.values(frame, visit);
     }
 }
 
@@ -126,13 +142,17 @@ impl Session for FaultySession {
         self.session.unsubscribe(instruments)
     }
 
-    fn is_pending(&self) -> bool {
-        self.session.is_pending()
+    fn is_awaiting(&self) -> bool {
+        self.session.is_awaiting()
     }
 
-    fn answer(&mut self, frame: &str) -> Option<Answer> {
+    fn hears_data(&self) -> bool {
+        self.session.hears_data()
+    }
+
+    fn hear(&mut self, frame: &str) -> Option<Heard> {
         self.faulty.pass(Place::Answer);
-        self.session.answer(frame)
+        self.session.hear(frame)
     }
 
     fn give_up(&mut self) -> Vec<Instrument> {

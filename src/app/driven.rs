@@ -70,14 +70,24 @@ pub(super) async fn assemble(
     let (options, followed) = watch::channel(figures.clone());
     let trust = access.trust.clone();
     let (access, brought) = watch::channel(access);
-    let (venue, endpoint, policy) = (config.venue, config.endpoint.clone(), config.policy.clone());
-    let (alternatives, shared) = (config.alternatives.clone(), cells.clone());
+    let (venue, endpoint, policy) = (config.venue.clone(), config.endpoint.clone(), config.policy.clone());
+    let (alternatives, feed, shared) = (config.alternatives.clone(), config.feed.clone(), cells.clone());
     let make = move |number| {
         let observer = Arc::new(observer.connection(number));
         shared.set_endpoint(number, endpoint.authority());
         let (endpoint, figures, trust) = (endpoint.clone(), figures.clone(), trust.clone());
-        let socket = WebSocketStream::new(venue, endpoint, figures, trust, shared.clone(), observer.clone());
-        let socket = socket.with_options(followed.clone()).with_access(brought.clone());
+        let socket = WebSocketStream::new(
+            venue.clone(),
+            endpoint,
+            figures,
+            trust,
+            shared.clone(),
+            observer.clone(),
+        );
+        let socket = socket
+            .with_feed(feed.clone())
+            .with_options(followed.clone())
+            .with_access(brought.clone());
         let socket = socket.with_dialler(dialler.clone());
         let socket = socket.with_alternatives(alternatives.iter().cloned());
         // A seed for each connection, or all would jitter alike.

@@ -175,6 +175,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         alternatives,
         instruments,
         watch,
+        feed,
         instruments_per_connection,
         policy,
         ping_interval,
@@ -186,6 +187,10 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         ("venue", venue.name() != next.venue.name()),
         ("url", *endpoint != next.endpoint),
         ("alternatives", *alternatives != next.alternatives),
+        // Connections begin with it.
+        ("channels", feed.channels != next.feed.channels),
+        ("checksums", feed.checksums != next.feed.checksums),
+        ("on_sequence_gap", feed.report_gaps_only != next.feed.report_gaps_only),
         // It is spread over its connections in another way.
         (
             "instruments_per_connection",

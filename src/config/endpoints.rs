@@ -4,7 +4,7 @@ use super::error::Place;
 use super::section::Section;
 use super::value::Wrong;
 use crate::stream::Endpoint;
-use crate::venue::Venue;
+use crate::venue::VenueRef;
 
 /// A stream has so many endpoints at most.
 const MOST: usize = 16;
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Endpoint, Wrong> {
 pub(super) fn read_alternatives(
     section: &mut Section<'_, '_>,
     url: Option<&Endpoint>,
-    venue: Option<&'static dyn Venue>,
+    venue: Option<&VenueRef>,
 ) -> Vec<Endpoint> {
     let texts = section.texts("alternatives");
     if let Some((index, _, at)) = texts.get(MOST - 1) {

@@ -130,10 +130,9 @@ pub const KEYS: &[KeyDoc] = &[
         "false",
         "whether a stale stream is worth a page, or only a warning",
     ),
-    key(
+    bare(
         "reconnection.max_connection_age_ms",
-        "0",
-        "before a connection is so old, less jitter, another one takes its place without a gap: at least 1000; 0 = never",
+        "before a connection is so old, less jitter, another one takes its place without a gap: at least 1000; 0 = never; by default the venue's own rule",
     ),
     key(
         "transport.connect_attempt_delay_ms",
@@ -279,6 +278,20 @@ pub const KEYS: &[KeyDoc] = &[
     bare(
         "streams[].rest_url",
         "where its names are looked up, http:// or https://; by default the venue's own address",
+    ),
+    bare(
+        "streams[].channels",
+        "what to subscribe to of each instrument, in the venue's words; by default the venue's usual ones",
+    ),
+    key(
+        "streams[].checksums",
+        "false",
+        "whether books are compared with the checksums that the venue sends, which costs a book for each instrument",
+    ),
+    key(
+        "streams[].on_sequence_gap",
+        "\"resync\"",
+        "what to do when events are missing: \"resync\" by the venue's rule, or only \"report\" it",
     ),
     bare(
         "streams[].instruments_per_connection",

@@ -3,7 +3,7 @@
 use super::error::{Place, quoted};
 use super::section::Section;
 use crate::stream::RestEndpoint;
-use crate::venue::Venue;
+use crate::venue::VenueRef;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl NamesConfig {
 }
 
 /// What a stream watches; `None` where that is nothing.
-pub(super) fn read_watch(section: &mut Section<'_, '_>, venue: Option<&'static dyn Venue>) -> Option<WatchConfig> {
+pub(super) fn read_watch(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Option<WatchConfig> {
     const REST_URL: &str = "rest_url";
     let names = read_names(section, venue);
     let rest = section.take(REST_URL, |raw| {
@@ -67,7 +67,7 @@ pub(super) fn read_watch(section: &mut Section<'_, '_>, venue: Option<&'static d
     Some(WatchConfig { names, rest: rest? }).filter(|watch| !watch.names.is_empty())
 }
 
-fn read_names(section: &mut Section<'_, '_>, venue: Option<&'static dyn Venue>) -> Vec<String> {
+fn read_names(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<String> {
     let texts = section.texts("watch");
     if let Some((index, _, at)) = texts.get(MOST_NAMES) {
         let problem = format!(
@@ -85,7 +85,7 @@ fn read_names(section: &mut Section<'_, '_>, venue: Option<&'static dyn Venue>) 
         }
         seen.insert(*text, *at);
         let wrong = match venue.map(|venue| (venue, venue.directory())) {
-            Some((_, Some(directory))) => directory.check_name(text).err().map(str::to_owned),
+            Some((_, Some(directory))) => directory.check_name(text).err().map(Into::into),
             Some((venue, None)) => Some(format!("{} has no names to look up; use instruments", venue.name())),
             None => None,
         };

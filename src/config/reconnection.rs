@@ -5,6 +5,7 @@ use super::section::Section;
 use super::value::Raw;
 use crate::stream::TransportOptions;
 use crate::supervise::{OnStale, Policy};
+use crate::venue::Venue;
 use std::time::Duration;
 
 const ON_STALE: &[(&str, OnStale)] = &[("report", OnStale::Report), ("reconnect", OnStale::Reconnect)];
@@ -15,10 +16,13 @@ const LEAST_AGE_MS: u64 = 1000;
 /// The keys of a `[reconnection]` table.
 #[derive(Clone, Debug)]
 pub(super) struct Reconnection {
-    /// Without its `stale_after`, which may depend on the venue.
+    /// Without `stale_after` and `max_connection_age`, which may depend on the venue.
     pub(super) policy: Policy,
     /// `None` = the venue's own; zero = never.
     pub(super) stale_after: Option<Duration>,
+    /// `None` = the venue's own; the inner one = never.
+    #[allow(clippy::option_option, reason = "two things that may be absent")]
+    max_connection_age: Option<Option<Duration>>,
     /// `None` = the venue's own.
     pub(super) ping_interval: Option<Duration>,
     pub(super) pong_timeout: Duration,
@@ -30,6 +34,7 @@ impl Default for Reconnection {
         Self {
             policy: Policy::default(),
             stale_after: None,
+            max_connection_age: None,
             ping_interval: None,
             pong_timeout: TransportOptions::default().pong_timeout,
             page_on_stale: false,
@@ -65,13 +70,14 @@ impl Reconnection {
             instrument_stale_after: section
                 .take("instrument_stale_after_ms", |raw| raw.millis_or_never(1))
                 .unwrap_or(base.policy.instrument_stale_after),
-            max_connection_age: section
-                .take("max_connection_age_ms", |raw| raw.millis_or_never(LEAST_AGE_MS))
-                .unwrap_or(base.policy.max_connection_age),
+            max_connection_age: None,
         };
         let read = Self {
             policy,
             stale_after: section.take("stale_after_ms", |raw| raw.millis(0)).or(base.stale_after),
+            max_connection_age: section
+                .take("max_connection_age_ms", |raw| raw.millis_or_never(LEAST_AGE_MS))
+                .or(base.max_connection_age),
             ping_interval: section
                 .take("ping_interval_ms", |raw| raw.millis(1))
                 .or(base.ping_interval),
@@ -84,10 +90,12 @@ impl Reconnection {
         read
     }
 
-    /// The policy of a stream on a venue with that threshold of its own.
-    pub(super) fn policy_for(&self, venue_stale_after: Duration) -> Policy {
-        let stale_after = self.stale_after.unwrap_or(venue_stale_after);
+    /// The policy of a stream on a venue with those rules of its own.
+    pub(super) fn policy_for(&self, venue: &dyn Venue) -> Policy {
+        let stale_after = self.stale_after.unwrap_or_else(|| venue.stale_after());
+        let max_connection_age = self.max_connection_age;
         Policy {
+            max_connection_age: max_connection_age.unwrap_or_else(|| venue.limits().max_connection_age),
             stale_after: (!stale_after.is_zero()).then_some(stale_after),
             ..self.policy.clone()
         }

@@ -7,10 +7,11 @@ use super::names::{self, WatchConfig};
 use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
+use super::value::Raw;
 use crate::market::{Instrument, StreamName};
 use crate::stream::{Endpoint, RestEndpoint, TransportOptions};
 use crate::supervise::Policy;
-use crate::venue::{self, Venue};
+use crate::venue::{self, Feed, VenueRef};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub struct StreamConfig {
     /// Its own name.
     pub name: StreamName,
     /// Whose protocol it speaks.
-    pub venue: &'static dyn Venue,
+    pub venue: VenueRef,
     /// Where it connects.
     pub endpoint: Endpoint,
     /// Where it connects instead, in turn, when that has failed; no two endpoints are the same.
@@ -30,6 +31,8 @@ pub struct StreamConfig {
     pub instruments: Vec<Instrument>,
     /// The names of what it subscribes to besides; `None` = it has none.
     pub watch: Option<WatchConfig>,
+    /// What of each instrument is asked for; the venue's own channels filled in.
+    pub feed: Feed,
     /// The most instruments that one of its connections carries.
     pub instruments_per_connection: usize,
     /// How it is supervised, the venue's own `stale_after` filled in.
@@ -136,31 +139,46 @@ fn read_one(
             names.insert(name.clone(), at);
         }
     }
-    let venues: Vec<_> = venue::ALL.iter().map(|venue| (venue.name(), *venue)).collect();
+    let venues: Vec<_> = venue::ALL
+        .iter()
+        .map(|venue| (venue.name(), VenueRef::Static(*venue)))
+        .collect();
     let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
     let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&venues));
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
-    let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue);
-    let instruments = read_instruments(section, venue);
-    let watch = names::read_watch(section, venue);
+    let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue.as_ref());
+    let instruments = read_instruments(section, venue.as_ref());
+    let watch = names::read_watch(section, venue.as_ref());
+    let channels = read_channels(section, venue.as_ref());
+    let checksums = section.take("checksums", Raw::flag).unwrap_or(false);
+    let on_gap = [("resync", false), ("report", true)];
+    let report_gaps_only = section
+        .take("on_sequence_gap", |raw| raw.choice(&on_gap))
+        .unwrap_or(false);
     let instruments_per_connection = section.take("instruments_per_connection", |raw| raw.whole(1..=10_000));
     let reconnection = Reconnection::read(section.section("reconnection"), base);
-    let endpoint = endpoint.or_else(|| Endpoint::parse(venue?.default_url()).ok());
+    let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
     // Where the first is wrong, who knows.
     let rest = watch.as_ref().map(|watch| &watch.rest).map(RestEndpoint::endpoint);
     let uses_tls =
         endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().chain(rest).any(Endpoint::is_tls);
     let access = access.of_stream(section, uses_tls);
     let venue = venue?;
+    let mut feed = Feed::of(channels);
+    (feed.checksums, feed.report_gaps_only) = (checksums, report_gaps_only);
+    let limits = venue.limits();
+    let instruments_per_connection =
+        instruments_per_connection.unwrap_or_else(|| limits.instruments_per_connection(feed.channels.len()));
     Some(StreamConfig {
         name: name?,
-        venue,
         endpoint: endpoint?,
         alternatives,
         instruments,
         watch,
-        instruments_per_connection: instruments_per_connection.unwrap_or(venue.limits().instruments_per_connection),
-        policy: reconnection.policy_for(venue.stale_after()),
+        instruments_per_connection,
+        feed,
+        policy: reconnection.policy_for(&*venue),
+        venue,
         ping_interval: reconnection.ping_interval,
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
@@ -168,7 +186,7 @@ fn read_one(
     })
 }
 
-fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&'static dyn Venue>) -> Vec<Instrument> {
+fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<Instrument> {
     let texts = section.texts("instruments");
     let mut seen = HashMap::new();
     for (index, text, at) in &texts {
@@ -187,6 +205,31 @@ fn read_instruments(section: &mut Section<'_, '_>, venue: Option<&'static dyn Ve
         }
     }
     texts.iter().map(|(_, text, _)| Instrument::new(text)).collect()
+}
+
+/// The channels that are asked for; those of the venue where none are named.
+fn read_channels(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<String> {
+    let texts = section.texts("channels");
+    let mut seen = HashMap::new();
+    for (index, text, at) in &texts {
+        let key = format!("channels[{index}]");
+        if let Some(first) = seen.get(text) {
+            section.repeated(*at, &key, format!("{} stands here already", quoted(text)), *first);
+            continue;
+        }
+        seen.insert(*text, *at);
+        if let Some(Err(wrong)) = venue.map(|venue| venue.check_channel(text)) {
+            section.add(
+                Place::File(*at),
+                &key,
+                format!("{} is impossible; {wrong}", quoted(text)),
+            );
+        }
+    }
+    if texts.is_empty() {
+        return venue.map(|venue| venue.channels()).unwrap_or_default();
+    }
+    texts.iter().map(|(_, text, _)| (*text).to_owned()).collect()
 }
 
 fn report_none(root: &mut Section<'_, '_>, at: usize) {

@@ -95,10 +95,10 @@ impl<'v> Raw<'v> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(self, choices: &[(&str, T)]) -> Result<T, Wrong> {
+    pub(super) fn choice<T: Clone>(self, choices: &[(&str, T)]) -> Result<T, Wrong> {
         let text = self.text()?;
         let chosen = choices.iter().find(|(name, _)| *name == text);
-        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+        chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| {
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
             format!("{} is unknown; {}", quoted(text), instead_of(text, &names))
         })

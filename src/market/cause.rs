@@ -101,6 +101,8 @@ causes! {
     SendTimeout => "send_timeout", false, true;
     /// Live, and no data for `stale_after`, on a stream that reconnects when stale.
     Stale => "stale", false, true;
+    /// Events are missing, and only another connection makes the data whole.
+    SequenceGap => "sequence_gap", false, true;
     /// Ended by this side on purpose: nothing is left to subscribe to, or another connection has taken over.
     Planned => "planned", false, true;
     /// A reconnect was asked for.

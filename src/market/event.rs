@@ -1,6 +1,6 @@
 //! What a stream yields.
 
-use super::{Cause, Instrument};
+use super::{Cause, Instrument, Sequence};
 use crate::clock::Moment;
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -50,6 +50,8 @@ pub struct Envelope<'f> {
     pub instrument: Option<&'f str>,
     /// The venue's time of the event: milliseconds since the Unix epoch.
     pub venue_time_ms: Option<i64>,
+    /// Where it stands in a numbered series, where the venue numbers it.
+    pub sequence: Option<&'f Sequence>,
     /// The venue says that this instrument has ended: nothing more will come of it.
     pub ended: bool,
 }
@@ -61,6 +63,7 @@ impl Envelope<'_> {
             kind,
             instrument: None,
             venue_time_ms: None,
+            sequence: None,
             ended: false,
         }
     }
@@ -110,7 +113,9 @@ pub struct Subscribed {
 ///     match event {
 ///         MarketEvent::Frame(_) => "read it",
 ///         MarketEvent::Disconnected { .. } => "throw away those of its instruments",
+///         MarketEvent::Gap { .. } => "throw away those of its instruments",
 ///         MarketEvent::Missed { .. } => "throw all away",
+///         MarketEvent::Leaving { .. } => "go on: another connection is being made",
 ///         MarketEvent::Ended { .. } => "throw away those of its instruments, for good",
 ///         MarketEvent::Renewed { .. } => "nothing was missed, and whole books follow",
 ///         MarketEvent::Reconnected { .. } | MarketEvent::Subscribed(_) => "whole books follow",
@@ -150,6 +155,18 @@ pub enum MarketEvent {
     Ended {
         /// Which.
         instruments: Vec<Instrument>,
+    },
+    /// Something of these instruments is missing, or their book is not the venue's any more: what was built from them must be
+    /// thrown away. [`crate::venue::Venue::resync`] says how it becomes whole again: a whole book follows, or the consumer has to
+    /// fetch one.
+    Gap {
+        /// Which. A transport leaves it empty where it may be any of its connection; its driver fills them in.
+        instruments: Vec<Instrument>,
+    },
+    /// The venue has said that it will end the connection. Another one is being made, and takes over without a gap.
+    Leaving {
+        /// A sentence for the log.
+        detail: Cow<'static, str>,
     },
     /// In the place of frames that the consumer did not take in time, and that are lost to it: any book may be wrong, and must
     /// be thrown away. Only a queue that drops tells it.

@@ -23,6 +23,7 @@ mod cause;
 mod event;
 mod name;
 mod reason;
+mod sequence;
 mod trace_id;
 mod value;
 
@@ -30,6 +31,7 @@ pub use cause::{Cause, Failure};
 pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
 pub use name::{Instrument, InvalidName, StreamName};
 pub use reason::{DecodeError, DialPhase, ExportError, LookupOutcome, SubscriptionFailure};
+pub use sequence::{Place, Sequence, Series};
 pub use trace_id::TraceId;
 pub use value::{
     BestPrices, Book, BookError, Decimal, Level, OrderBook, PriceChange, Resolved, Side, TickSize, Trade, Value,

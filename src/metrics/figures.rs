@@ -46,6 +46,8 @@ cells! {
         active: u64,
         subscription_failures: [u64; SubscriptionFailure::COUNT],
         parse_errors: [u64; DecodeError::COUNT],
+        sequence_gaps: u64,
+        checksum_failures: u64,
     }
 }
 

@@ -45,6 +45,8 @@ pub struct VenueCells {
     pub(super) message_latency: Histogram,
     pub(super) clock_skew: AtomicU64,
     pub(super) task_restarts: AtomicU64,
+    pub(super) sequence_missed: AtomicU64,
+    pub(super) resyncs: AtomicU64,
     pub(super) connect_duration: [Histogram; DialPhase::COUNT],
     pub(super) control_frames: [AtomicU64; CONTROL_FRAMES.len()],
     pub(super) certificate_not_after: AtomicU64,
@@ -65,6 +67,8 @@ impl VenueCells {
             message_latency: Histogram::new(buckets::MESSAGE_LATENCY),
             clock_skew: AtomicU64::new(0),
             task_restarts: AtomicU64::new(0),
+            sequence_missed: AtomicU64::new(0),
+            resyncs: AtomicU64::new(0),
             connect_duration: std::array::from_fn(|_| Histogram::new(buckets::CONNECT_DURATION)),
             control_frames: [const { AtomicU64::new(0) }; CONTROL_FRAMES.len()],
             certificate_not_after: AtomicU64::new(0),
@@ -93,6 +97,16 @@ impl VenueCells {
     /// Something of a stream panicked, and is begun anew.
     pub fn task_restarted(&self) {
         self.task_restarts.fetch_add(1, Relaxed);
+    }
+
+    /// So many events are missing in a gap.
+    pub fn missed(&self, events: u64) {
+        self.sequence_missed.fetch_add(events, Relaxed);
+    }
+
+    /// An instrument is subscribed to anew because something of it was missing.
+    pub fn resynced(&self) {
+        self.resyncs.fetch_add(1, Relaxed);
     }
 
     /// The end of the certificate seen last: seconds since the Unix epoch.

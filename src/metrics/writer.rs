@@ -190,6 +190,16 @@ impl StreamWriter {
         }
     }
 
+    /// Events are missing, by the numbers that the venue gives them.
+    pub const fn sequence_gap(&mut self) {
+        add(&mut self.figures.sequence_gaps, 1);
+    }
+
+    /// A book is not the venue's, by the checksum that it sends.
+    pub const fn checksum_failed(&mut self) {
+        add(&mut self.figures.checksum_failures, 1);
+    }
+
     fn ended(&mut self, cause: Cause) {
         if let Some(cell) = self.figures.losses.get_mut(cause.index()) {
             add(cell, 1);

@@ -42,6 +42,19 @@ pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
         Fact::Data(DataFact::Ended { instruments }) => {
             Some(Told::new("ended").with("instruments", count(*instruments)))
         }
+        Fact::Data(DataFact::SequenceGap { missed }) => {
+            let told = Told::new("sequence_gap");
+            Some(match missed {
+                Some(missed) => told.with("missed", Figure::Count(*missed)),
+                None => told,
+            })
+        }
+        Fact::Data(DataFact::ChecksumFailed) => Some(Told::new("checksum_failed")),
+        Fact::Data(DataFact::Resync) => Some(Told::new("resync")),
+        Fact::Data(DataFact::Leaving { detail }) => Some(Told {
+            detail: detail.clone(),
+            ..Told::new("leaving")
+        }),
         Fact::Data(DataFact::ParseError(reason)) => {
             let is_news = !std::mem::replace(&mut memory.told_parse_error, true);
             is_news.then(|| Told::new("parse_error").with("reason", Figure::Word(reason.as_str())))

@@ -103,6 +103,14 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
                 "instruments not subscribed"
             );
         }
+        Fact::Data(DataFact::SequenceGap { missed }) => {
+            line!(warn, about, missed, "events are missing, by their numbers");
+        }
+        Fact::Data(DataFact::ChecksumFailed) => line!(warn, about, "a book is not the venue's, by its checksum"),
+        Fact::Data(DataFact::Resync) => line!(info, about, "subscribing anew for what is missing"),
+        Fact::Data(DataFact::Leaving { detail }) => {
+            line!(info, about, %detail, "the venue will end the connection: another one is made first");
+        }
         Fact::Data(DataFact::Ended { instruments }) => line!(info, about, instruments, "instruments have ended"),
         Fact::Data(DataFact::ParseError(reason)) => {
             if std::mem::replace(&mut memory.told_parse_error, true) {

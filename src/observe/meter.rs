@@ -33,7 +33,15 @@ pub(super) fn record(about: About<'_>, memory: &mut Memory, connection: &mut OfC
         // An address and a status are nothing for a label, a phase is counted at its end; what has ended is told by the
         // subscriptions that are left, and a queue counts by itself, frame by frame.
         Fact::Transport(TransportFact::Peer(_) | TransportFact::PhaseBegan(_) | TransportFact::Answered { .. })
-        | Fact::Data(DataFact::Ended { .. } | DataFact::QueueFull(_) | DataFact::CaughtUp { .. }) => {}
+        | Fact::Data(
+            DataFact::Ended { .. } | DataFact::QueueFull(_) | DataFact::CaughtUp { .. } | DataFact::Leaving { .. },
+        ) => {}
+        Fact::Data(DataFact::SequenceGap { missed }) => {
+            cells.venue().missed(missed.unwrap_or(0));
+            update(&mut |writer| writer.sequence_gap());
+        }
+        Fact::Data(DataFact::ChecksumFailed) => update(&mut |writer| writer.checksum_failed()),
+        Fact::Data(DataFact::Resync) => cells.venue().resynced(),
         Fact::Transport(TransportFact::Endpoint(endpoint)) => {
             cells.set_endpoint(about.number, endpoint.authority());
         }

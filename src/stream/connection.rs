@@ -4,20 +4,22 @@
 //! here against the pings), the data's (data frames, judged by the supervisor), and the venue's lag (in the metrics).
 
 mod close;
+mod outbox;
+mod quality;
 mod receive;
 
+use self::outbox::Outbox;
+use self::quality::Quality;
 use super::clocks::{Clocks, Due, Limits};
-use super::deadline::by;
 use super::failure;
 use super::wire::{Next, Wire};
 use super::{Fact, Observer, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Arrival, Direction, Opcode, SocketInstruments, StreamCells};
-use crate::supervise::later;
-use crate::venue::{Ping, Session, Venue};
+use crate::venue::{Decoder, Feed, Ping, Session, Venue, VenueRef};
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt, Stream};
+use futures_util::{Sink, Stream};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -33,11 +35,14 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 pub(super) struct Connection<Io> {
     socket: Socket<Wire<Io>>,
-    venue: &'static dyn Venue,
+    venue: VenueRef,
     ping: Ping,
     /// The time limits as they are changed.
     followed: watch::Receiver<TransportOptions>,
     session: Box<dyn Session>,
+    decoder: Box<dyn Decoder>,
+    quality: Quality,
+    outbox: Outbox,
     send_timeout: Duration,
     close_timeout: Duration,
     /// What may wait for the consumer while the first subscription is not answered.
@@ -68,7 +73,8 @@ const OF_ONE_ARRIVAL: u32 = 32;
 
 /// Before a connection is live, the answer is what `subscribe` waits for; later it is an event.
 enum FirstAnswer {
-    Awaited,
+    /// What of it has come so far: what is in effect, and the first refusal.
+    Awaited(Box<(Subscribed, Option<Failure>)>),
     Came(Result<Subscribed, Failure>),
     Taken,
 }
@@ -77,7 +83,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// `options`: those of its dial; `followed`: what becomes of them.
     pub(super) fn new(
         socket: Socket<Wire<Io>>,
-        venue: &'static dyn Venue,
+        (venue, feed): (VenueRef, Arc<Feed>),
         options: &TransportOptions,
         followed: watch::Receiver<TransportOptions>,
         cells: Arc<StreamCells>,
@@ -85,16 +91,19 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let now = Moment::now();
-        let clocks = Clocks::new(limits(venue, options), now.mono);
+        let clocks = Clocks::new(limits(&*venue, options), now.mono);
         Self {
             arrival: cells.arrival(now),
             of_arrival: 0,
             bytes_read: socket.get_ref().bytes_read(),
             socket,
-            venue,
             ping: venue.heartbeat().ping,
             followed,
-            session: venue.session(),
+            session: venue.session(&feed),
+            decoder: venue.decoder(),
+            quality: Quality::new(&*venue, &feed),
+            outbox: Outbox::new(venue.limits().requests),
+            venue,
             send_timeout: options.send_timeout,
             close_timeout: options.close_timeout,
             queue_limit: options.max_message_bytes,
@@ -106,7 +115,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             ended: None,
             broken: None,
             closing: false,
-            first_answer: FirstAnswer::Awaited,
+            first_answer: FirstAnswer::Awaited(Box::default()),
             timer: Box::pin(sleep_until(clocks.next().into())),
             clocks,
         }
@@ -119,22 +128,25 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         } else {
             self.instruments.ask_for_all(instruments);
         }
-        for request in self.session.subscribe(instruments) {
-            self.send(request).await?;
-        }
+        self.outbox.queue(self.session.subscribe(instruments));
         if matches!(self.first_answer, FirstAnswer::Taken) {
-            self.clocks.asked(Moment::now().mono);
-            return Ok(Subscribed::default());
+            self.outbox.expect_answer();
+            return self.send_queued().await.map(|()| Subscribed::default());
+        }
+        if !self.session.is_awaiting() {
+            // A venue that answers nothing: what it was asked for counts as in effect once everything has left.
+            self.first_answer = FirstAnswer::Came(Ok(Subscribed {
+                accepted: instruments.to_vec(),
+                ..Subscribed::default()
+            }));
         }
         poll_fn(|cx| self.poll_first_answer(cx)).await
     }
 
     pub(super) async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
         self.instruments.leave_out(instruments);
-        for request in self.session.unsubscribe(instruments) {
-            self.send(request).await?;
-        }
-        Ok(())
+        self.outbox.queue(self.session.unsubscribe(instruments));
+        self.send_queued().await
     }
 
     /// The next event; `None` after the one that tells the end. Loses nothing when it is not polled again.
@@ -157,30 +169,16 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     fn poll_first_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Subscribed, Failure>> {
         loop {
-            if let FirstAnswer::Came(answer) = std::mem::replace(&mut self.first_answer, FirstAnswer::Awaited) {
-                self.first_answer = FirstAnswer::Taken;
+            if self.outbox.requests_left() == 0
+                && matches!(self.first_answer, FirstAnswer::Came(_))
+                && let FirstAnswer::Came(answer) = std::mem::replace(&mut self.first_answer, FirstAnswer::Taken)
+            {
                 return Poll::Ready(answer);
             }
             if let Some(failure) = &self.ended {
                 return Poll::Ready(Err(failure.clone()));
             }
             ready!(self.poll_progress(cx));
-        }
-    }
-
-    async fn send(&mut self, text: String) -> Result<(), Failure> {
-        let bytes = text.len();
-        let due = later(Moment::now().mono, self.send_timeout);
-        match by(due, self.socket.send(Message::text(text))).await {
-            Some(Ok(())) => {
-                if let Some(failure) = self.take_write_failure() {
-                    return Err(failure);
-                }
-                self.cells.frame_sent(bytes);
-                Ok(())
-            }
-            Some(Err(error)) => Err(failure::of_socket(&error)),
-            None => Err(Cause::SendTimeout.into()),
         }
     }
 
@@ -219,6 +217,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.end(failure);
             return Poll::Ready(());
         }
+        if !self.outbox.is_empty() {
+            self.send_due(cx);
+        }
         if self.clocks.is_unsent() {
             match Pin::new(&mut self.socket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.clocks.flushed(),
@@ -231,7 +232,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
         self.follow_options();
         // A flood of messages must not keep the pings back, so the clocks are looked at in either case.
-        let due = self.clocks.next();
+        let due = self.outbox.due().into_iter().fold(self.clocks.next(), Instant::min);
         if let Some(at) = read {
             if due <= at {
                 self.on_due(at, cx);
@@ -252,7 +253,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         if self.followed.has_changed().unwrap_or(false) {
             let options = self.followed.borrow_and_update().clone();
             (self.send_timeout, self.close_timeout) = (options.send_timeout, options.close_timeout);
-            self.clocks.follow(limits(self.venue, &options));
+            self.clocks.follow(limits(&*self.venue, &options));
         }
     }
 
@@ -289,8 +290,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             // What is in the way has a time limit of its own.
             Poll::Pending => return Ok(()),
         }
-        let bytes = match self.ping {
+        let bytes = match &self.ping {
             Ping::Text(text) => {
+                let text = text.as_ref();
                 socket.start_send(Message::text(text))?;
                 text.len()
             }

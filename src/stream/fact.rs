@@ -5,6 +5,7 @@ use crate::clock::Moment;
 use crate::market::{DecodeError, DialPhase, SubscriptionFailure};
 use crate::metrics::QueueCells;
 use crate::supervise::Notice;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,20 @@ pub enum DataFact {
     Ended {
         /// How many.
         instruments: usize,
+    },
+    /// Events are missing, by the numbers that the venue gives them.
+    SequenceGap {
+        /// How many, where the numbers tell.
+        missed: Option<u64>,
+    },
+    /// A book is not the venue's any more, by the checksum that it sends.
+    ChecksumFailed,
+    /// An instrument is subscribed to anew because something of it was missing.
+    Resync,
+    /// The venue has said that it will end the connection.
+    Leaving {
+        /// In these words.
+        detail: Cow<'static, str>,
     },
     /// A frame could not be decoded; the connection is kept.
     ParseError(DecodeError),

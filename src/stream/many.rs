@@ -66,7 +66,7 @@ use std::task::{Context, Poll, Wake, Waker};
 pub struct ManyConnections<S: MarketDataStream, O: Observer, F> {
     make: F,
     most: usize,
-    venue: &'static str,
+    venue: Box<str>,
     /// In the order in which they were made; only after the end there is none.
     members: Vec<Member<S, O>>,
     /// Of the connection that is made next.
@@ -150,7 +150,7 @@ where
     pub fn new(most: usize, mut make: F) -> Self {
         let first = make(0);
         Self {
-            venue: first.exchange_name(),
+            venue: first.exchange_name().into(),
             members: vec![Member::new(first)],
             make,
             most: most.max(1),
@@ -350,8 +350,8 @@ where
         self.next_of(|_| true).await
     }
 
-    fn exchange_name(&self) -> &'static str {
-        self.venue
+    fn exchange_name(&self) -> &str {
+        &self.venue
     }
 
     /// Ends the stream for good: closes every connection, and from then on `next_event` yields what is left to tell, then

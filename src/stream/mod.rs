@@ -52,10 +52,12 @@ mod headers;
 mod isolation;
 mod many;
 mod options;
+mod pace;
 mod polled;
 mod proxy;
 mod reconnecting;
 mod rest;
+mod sequences;
 mod slot;
 mod spawn;
 mod subscriptions;
@@ -92,6 +94,7 @@ pub use tls::{Authorities, ClientIdentity, InvalidCertificates, InvalidIdentity,
 pub use websocket::WebSocketStream;
 
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
+use std::time::Duration;
 
 /// A stream of market data: a venue's connection, or a mock.
 ///
@@ -158,7 +161,7 @@ pub trait MarketDataStream: Send {
     fn next_event(&mut self) -> impl Future<Output = Option<MarketEvent>> + Send;
 
     /// The venue's name.
-    fn exchange_name(&self) -> &'static str;
+    fn exchange_name(&self) -> &str;
 
     /// Ends subscriptions on the open connection.
     fn unsubscribe(&mut self, _instruments: &[Instrument]) -> impl Future<Output = Result<(), Failure>> + Send {
@@ -191,6 +194,12 @@ pub trait MarketDataStream: Send {
         Self: Sized,
     {
         None
+    }
+
+    /// How long it takes to ask for these, where the venue wants its requests slowly: so much longer may the first
+    /// [`MarketDataStream::subscribe`] take.
+    fn time_to_ask(&self, _instruments: &[Instrument]) -> Duration {
+        Duration::ZERO
     }
 
     /// The phase that was under way when a `connect` was cut off by its deadline.

@@ -76,7 +76,7 @@ use turn::Wish;
 pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver> {
     slot: Slot<S>,
     second: Second<S>,
-    venue: &'static str,
+    venue: Box<str>,
     supervisor: Supervisor,
     observer: O,
     /// The consumer asked for a connection.
@@ -113,7 +113,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// The same with an observer that is told every fact, and a seed for the jitter: the page of [`Observer`] shows one.
     pub fn with_observer(inner: S, policy: Policy, seed: u64, observer: O) -> Self {
         Self {
-            venue: inner.exchange_name(),
+            venue: inner.exchange_name().into(),
             endpoints: Endpoints::new(inner.endpoints()),
             slot: Slot::new(inner),
             second: Second::Unmade,
@@ -389,8 +389,8 @@ impl<S: MarketDataStream + 'static, O: Observer> MarketDataStream for Reconnecti
         }
     }
 
-    fn exchange_name(&self) -> &'static str {
-        self.venue
+    fn exchange_name(&self) -> &str {
+        &self.venue
     }
 
     /// Ends the stream for good: closes the connection, and from then on `next_event` yields what is left to tell, then `None`.

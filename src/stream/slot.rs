@@ -9,6 +9,7 @@ use super::deadline::by;
 use super::isolation::caught;
 use super::subscriptions::Change;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
+use crate::supervise::later;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -227,6 +228,7 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
             Outcome::Connected(result.unwrap_or_else(|| Err(too_late(stream.dial_phase()))))
         }
         Task::Subscribe(instruments) => {
+            let deadline = later(deadline, stream.time_to_ask(&instruments));
             let result = by(deadline, stream.subscribe(&instruments)).await;
             Outcome::Subscribed(result.unwrap_or_else(|| Err(too_late(DialPhase::Subscribe))))
         }

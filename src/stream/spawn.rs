@@ -93,7 +93,7 @@ where
 }
 
 fn start<S: Spawned + 'static>(stream: S, hand_off: HandOff) -> StreamHandle {
-    let venue = stream.exchange_name();
+    let venue = stream.exchange_name().into();
     let cells = stream.attach_queue(hand_off.max_events.max(1));
     let (producer, consumer) = handoff::queue(hand_off, cells);
     let (commands, received) = mpsc::channel(COMMANDS);
@@ -112,7 +112,7 @@ fn start<S: Spawned + 'static>(stream: S, hand_off: HandOff) -> StreamHandle {
 ///
 /// It is a [`Stream`] of [`MarketEvent`], and a [`MarketDataStream`] as well. Dropping it closes the stream.
 pub struct StreamHandle {
-    venue: &'static str,
+    venue: Box<str>,
     events: Consumer,
     /// `None` = closed. Without it the task ends.
     commands: Option<mpsc::Sender<Command>>,
@@ -169,8 +169,8 @@ impl MarketDataStream for StreamHandle {
         poll_fn(|cx| self.events.poll_event(cx)).await
     }
 
-    fn exchange_name(&self) -> &'static str {
-        self.venue
+    fn exchange_name(&self) -> &str {
+        &self.venue
     }
 
     /// Closes the stream, with a close frame where it is connected, and waits until that is done. What waits in the queue can still

@@ -7,6 +7,7 @@ use super::dial::{Dialler, TcpDialler};
 use super::endpoint::Endpoint;
 use super::failure;
 use super::headers::UpgradeHeaders;
+use super::pace::Pace;
 use super::proxy::Proxy;
 use super::tls::{self, MaybeTls, TlsTrust};
 use super::wire::Wire;
@@ -14,10 +15,10 @@ use super::{Fact, MarketDataStream, Observer, TransportFact, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{InstrumentClocks, StreamCells};
-use crate::venue::Venue;
+use crate::venue::{Feed, VenueRef};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream as Socket;
 use tokio_tungstenite::client_async_with_config;
@@ -58,7 +59,8 @@ const OTHER_BUFFER: usize = 512;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct WebSocketStream<D: Dialler = TcpDialler> {
-    venue: &'static dyn Venue,
+    venue: VenueRef,
+    feed: Arc<Feed>,
     /// Where it connects; one of `endpoints`.
     endpoint: Endpoint,
     endpoints: Vec<Endpoint>,
@@ -75,7 +77,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
 impl WebSocketStream {
     /// A stream over TCP. `cells` are counted in on the hot path; `observer` is told the rest.
     pub fn new(
-        venue: &'static dyn Venue,
+        venue: impl Into<VenueRef>,
         endpoint: Endpoint,
         options: TransportOptions,
         trust: TlsTrust,
@@ -83,7 +85,8 @@ impl WebSocketStream {
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
-            venue,
+            venue: venue.into(),
+            feed: Arc::default(),
             endpoints: vec![endpoint.clone()],
             endpoint,
             options: watch::channel(options).1,
@@ -103,6 +106,7 @@ impl<D: Dialler> WebSocketStream<D> {
     pub fn with_dialler<E: Dialler>(self, dialler: E) -> WebSocketStream<E> {
         WebSocketStream {
             venue: self.venue,
+            feed: self.feed,
             endpoint: self.endpoint,
             endpoints: self.endpoints,
             options: self.options,
@@ -114,6 +118,13 @@ impl<D: Dialler> WebSocketStream<D> {
             phase: DialPhase::Resolve,
             connection: None,
         }
+    }
+
+    /// The same, with what is asked for of each instrument.
+    #[must_use]
+    pub fn with_feed(mut self, feed: Feed) -> Self {
+        self.feed = Arc::new(feed);
+        self
     }
 
     /// The same with figures that may change. An open connection follows other time limits when it is polled next; the sizes
@@ -233,7 +244,7 @@ impl<D: Dialler> WebSocketStream<D> {
         };
         Ok(Connection::new(
             socket,
-            self.venue,
+            (self.venue.clone(), Arc::clone(&self.feed)),
             &options,
             self.options.clone(),
             self.cells.clone(),
@@ -302,7 +313,7 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
         poll_fn(|cx| connection.poll_event(cx)).await
     }
 
-    fn exchange_name(&self) -> &'static str {
+    fn exchange_name(&self) -> &str {
         self.venue.name()
     }
 
@@ -331,7 +342,8 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
 
     fn another(&self) -> Option<Self> {
         Some(Self {
-            venue: self.venue,
+            venue: self.venue.clone(),
+            feed: Arc::clone(&self.feed),
             endpoint: self.endpoint.clone(),
             endpoints: self.endpoints.clone(),
             options: self.options.clone(),
@@ -343,6 +355,15 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
             phase: DialPhase::Resolve,
             connection: None,
         })
+    }
+
+    fn time_to_ask(&self, instruments: &[Instrument]) -> Duration {
+        let Some(limit) = self.venue.limits().requests else {
+            return Duration::ZERO;
+        };
+        // What is asked is what another session would ask.
+        let requests = self.venue.session(&self.feed).subscribe(instruments).len();
+        Pace::new(Some(limit)).time_for(requests)
     }
 
     fn dial_phase(&self) -> DialPhase {

@@ -31,7 +31,7 @@ impl Supervisor {
     /// A fatal cause trips at once where this was the last endpoint that was left.
     pub(super) fn fail(&mut self, failure: &Failure, was_last: bool, now: Instant, notices: &mut Notices) {
         let cause = self.judge(failure);
-        self.needs_data |= cause == Cause::Stale;
+        self.needs_data |= matches!(cause, Cause::Stale | Cause::SequenceGap);
         self.end(cause, failure.detail.clone(), notices);
         let successor = if let Phase::Live(live) = self.phase {
             live.successor

@@ -42,11 +42,11 @@ impl DialLimit {
     }
 
     /// The time from turn to turn.
-    pub(super) fn spacing(self) -> Duration {
+    pub(crate) fn spacing(self) -> Duration {
         Duration::from_secs_f64(EASE / self.rate())
     }
 
-    pub(super) fn burst(self) -> u32 {
+    pub(crate) fn burst(self) -> u32 {
         self.burst.clamp(*Self::BURSTS.start(), *Self::BURSTS.end())
     }
 

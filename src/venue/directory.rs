@@ -28,10 +28,10 @@ use std::fmt;
 /// ```
 pub trait Directory: Send + Sync + fmt::Debug {
     /// Where it is served: `https://gamma-api.polymarket.com`.
-    fn default_url(&self) -> &'static str;
+    fn default_url(&self) -> &str;
 
     /// Whether a name is possible; the error says what one looks like.
-    fn check_name(&self, name: &str) -> Result<(), &'static str>;
+    fn check_name(&self, name: &str) -> Result<(), Cow<'static, str>>;
 
     /// The path and the query to GET for a name; `page` is what the answer before has given as its [`Listing::next`].
     fn request(&self, name: &str, page: Option<&str>) -> String;

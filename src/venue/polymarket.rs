@@ -6,14 +6,14 @@
 
 mod decode;
 mod directory;
-mod object;
 mod quick;
 mod session;
 mod values;
 
-use super::{Directory, Heartbeat, Limits, Ping, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Polymarket's public market channel.
@@ -32,19 +32,19 @@ impl Venue for Polymarket {
     fn limits(&self) -> Limits {
         // Neither is documented. Beyond about 750 instruments the snapshots silently stop. Exchanges that name a dial rate
         // allow from one to eight a second.
-        Limits {
-            instruments_per_connection: 500,
-            dial: DialLimit {
+        Limits::new(
+            500,
+            DialLimit {
                 per_second: 5.0,
                 burst: 5,
             },
-        }
+        )
     }
 
     fn heartbeat(&self) -> Heartbeat {
         Heartbeat {
             interval: Duration::from_secs(10),
-            ping: Ping::Text("PING"),
+            ping: Ping::text("PING"),
         }
     }
 
@@ -52,29 +52,38 @@ impl Venue for Polymarket {
         Duration::from_secs(300)
     }
 
-    fn check_instrument(&self, id: &str) -> Result<(), &'static str> {
+    fn check_instrument(&self, id: &str) -> Result<(), Cow<'static, str>> {
         // Token ids are unsigned 256-bit integers.
         let legal = (1..=78).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
         if legal {
             Ok(())
         } else {
-            Err("a Polymarket token id is a decimal number of at most 78 digits")
+            Err("a Polymarket token id is a decimal number of at most 78 digits".into())
         }
     }
 
-    fn session(&self) -> Box<dyn Session> {
+    fn session(&self, _feed: &Feed) -> Box<dyn Session> {
         Box::new(session::PolymarketSession::default())
     }
 
-    fn decode(&self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        decode::decode(frame, visit)
-    }
-
-    fn values<'f>(&self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
-        values::values(frame, visit);
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::new(PolymarketDecoder)
     }
 
     fn directory(&self) -> Option<&dyn Directory> {
         Some(self)
+    }
+}
+
+/// Frames tell all that they are about.
+struct PolymarketDecoder;
+
+impl Decoder for PolymarketDecoder {
+    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
+        decode::decode(frame, visit)
+    }
+
+    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
+        values::values(frame, visit);
     }
 }

@@ -174,7 +174,7 @@ fn check_config(config: &Config) {
         assert!(stream.policy.retry_after_max <= WEEK);
         let distinct: HashSet<_> = stream.instruments.iter().collect();
         assert_eq!(distinct.len(), stream.instruments.len(), "an instrument comes twice");
-        assert!(distinct.len() <= stream.venue.limits().instruments_per_connection);
+        assert!(distinct.len() <= stream.venue.limits().subscriptions_per_connection);
         assert!(
             distinct
                 .iter()

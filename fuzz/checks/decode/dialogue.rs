@@ -2,7 +2,7 @@
 
 use super::reading::Seen;
 use feedwatch::market::{Cause, EventKind, Instrument, Subscribed};
-use feedwatch::venue::{Answer, Polymarket, Session, Venue};
+use feedwatch::venue::{Answer, Feed, Heard, Polymarket, Session, Venue};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
@@ -20,8 +20,8 @@ pub(crate) struct Dialogue {
 impl Dialogue {
     pub(crate) fn new() -> Self {
         Self {
-            session: Polymarket.session(),
-            twin: Polymarket.session(),
+            session: Polymarket.session(&Feed::default()),
+            twin: Polymarket.session(&Feed::default()),
             greeted: false,
             requests: VecDeque::new(),
             late: Vec::new(),
@@ -60,6 +60,10 @@ impl Dialogue {
             .filter(|event| event.kind == EventKind::BookSnapshot)
             .filter_map(|event| event.instrument.as_deref())
             .collect();
+        if frame.trim() == "PONG" {
+            assert_eq!(self.both(|session| session.hear(frame)), Some(Heard::Pong));
+            return;
+        }
         let expected = match frame.trim() {
             "NO NEW ASSETS" => self.requests.pop_front().map(|asked| Ok((asked, Vec::new()))),
             "INVALID OPERATION" => self.requests.pop_front().map(Err),
@@ -67,19 +71,20 @@ impl Dialogue {
             text if text.starts_with('[') && !books.is_empty() => self.answered(&books).map(Ok),
             _ => None,
         };
-        let told = self.both(|session| session.answer(frame)).map(|answer| match answer {
-            Answer::Settled(Subscribed {
+        let told = self.both(|session| session.hear(frame)).map(|heard| match heard {
+            Heard::Answer(Answer::Settled(Subscribed {
                 accepted,
                 refused,
                 unanswered,
-            }) => {
+            })) => {
                 assert_eq!(unanswered, [], "nobody has given up");
                 Ok((accepted, refused))
             }
-            Answer::Rejected(refused, failure) => {
+            Heard::Answer(Answer::Rejected(refused, failure)) => {
                 assert_eq!(failure.cause, Cause::SubscribeRejected);
                 Err(refused)
             }
+            other => panic!("{other:?} is said by nobody here"),
         });
         assert_eq!(told, expected, "(told, expected)");
     }
@@ -108,7 +113,7 @@ impl Dialogue {
         assert_eq!(told, again, "the same session does something else");
         let owes = !self.requests.is_empty() || !self.late.is_empty();
         assert_eq!(
-            self.session.is_pending(),
+            self.session.hears_data(),
             owes,
             "owed: {:?}, {:?}",
             self.requests,

@@ -99,7 +99,7 @@ fn decoded(frame: &str) -> (Vec<Seen>, Result<(), DecodeError>) {
         }
         seen.push(Seen::from(envelope));
     };
-    let result = Polymarket.decode(frame, &mut visit);
+    let result = Polymarket.decoder().decode(frame, &mut visit);
     (seen, result)
 }
 

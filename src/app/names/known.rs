@@ -10,7 +10,7 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Another venue means something else by them.
-    venue: &'static str,
+    venue: String,
     /// In the order of the configuration.
     names: Vec<Name>,
 }
@@ -34,9 +34,10 @@ pub(super) struct News {
 
 impl Known {
     /// From now on these are the names. What is known of those that stay is kept.
-    pub(super) fn keep(&mut self, venue: &'static str, names: &[String]) {
+    pub(super) fn keep(&mut self, venue: &str, names: &[String]) {
         let mut before = std::mem::take(&mut self.names);
-        if std::mem::replace(&mut self.venue, venue) != venue {
+        if self.venue != venue {
+            venue.clone_into(&mut self.venue);
             before.clear();
         }
         let mut kept = |name: &String| {

@@ -14,7 +14,7 @@ use crate::config::{NamesConfig, StreamConfig, TransportConfig, WatchConfig};
 use crate::market::StreamName;
 use crate::metrics::OwnMetrics;
 use crate::stream::{Access, TcpDialler};
-use crate::venue::Venue;
+use crate::venue::VenueRef;
 use fetch::Asker;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(super) struct Names {
 /// How the names of a stream are looked up.
 #[derive(Clone)]
 struct Settings {
-    venue: &'static dyn Venue,
+    venue: VenueRef,
     watch: WatchConfig,
     names: NamesConfig,
     access: Access,
@@ -93,7 +93,7 @@ impl Names {
             return;
         };
         let settings = Settings {
-            venue: stream.venue,
+            venue: stream.venue.clone(),
             names: names.clone(),
             access,
             dialler,

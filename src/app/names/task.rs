@@ -81,7 +81,7 @@ impl Task {
             let answered = match &failed {
                 None => {
                     look_up(
-                        settings.venue,
+                        &*settings.venue,
                         directory,
                         &asker,
                         &settings.turns,

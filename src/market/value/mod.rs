@@ -20,7 +20,7 @@ pub use rust_decimal::Decimal;
 ///
 /// let frame = r#"{"event_type":"last_trade_price","asset_id":"71","price":"0.450","size":"60","side":"BUY","timestamp":"1793000000210"}"#;
 /// let mut seen = 0;
-/// Polymarket.values(frame, &mut |value| match value {
+/// Polymarket.decoder().values(frame, &mut |value| match value {
 ///     Ok(Value::Trade(trade)) => {
 ///         seen += 1;
 ///         assert_eq!((trade.instrument, trade.side), ("71", Some(Side::Buy)));

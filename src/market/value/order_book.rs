@@ -36,7 +36,7 @@ pub enum BookError {
 /// ];
 /// let mut book = None;
 /// for frame in frames {
-///     Polymarket.values(frame, &mut |value| match value {
+///     Polymarket.decoder().values(frame, &mut |value| match value {
 ///         Ok(Value::Book(snapshot)) => book = OrderBook::new(&snapshot).ok(),
 ///         Ok(Value::PriceChange(change)) => {
 ///             // After an error it is not the venue's book any more.

@@ -247,6 +247,20 @@ pub(super) const METRICS: &[Metric] = &[
         |stream, i| at(&stream.figures.parse_errors, i),
     ),
     metric(
+        "feedwatch_sequence_gaps_total",
+        Counter,
+        "Times that events were missing, by the numbers that the venue gives them",
+        Labels::None,
+        |stream, _| Int(stream.figures.sequence_gaps),
+    ),
+    metric(
+        "feedwatch_checksum_failures_total",
+        Counter,
+        "Books that were not the venue's, by the checksum that it sends; only compared where asked for",
+        Labels::None,
+        |stream, _| Int(stream.figures.checksum_failures),
+    ),
+    metric(
         "feedwatch_last_frame_timestamp_seconds",
         Gauge,
         "When the last frame came, of every opcode; 0 = never",

@@ -56,6 +56,20 @@ pub(super) const METRICS: &[Metric] = &[
         Labels::None,
         |venue, _| Int(venue.task_restarts.load(Relaxed)),
     ),
+    metric(
+        "feedwatch_sequence_missed_total",
+        Kind::Counter,
+        "Events that were missing in gaps, where the numbers tell how many",
+        Labels::None,
+        |venue, _| Int(venue.sequence_missed.load(Relaxed)),
+    ),
+    metric(
+        "feedwatch_resyncs_total",
+        Kind::Counter,
+        "Instruments that were subscribed to anew because something of them was missing",
+        Labels::None,
+        |venue, _| Int(venue.resyncs.load(Relaxed)),
+    ),
     histogram(
         "feedwatch_connect_duration_seconds",
         buckets::CONNECT_DURATION,

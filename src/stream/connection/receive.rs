@@ -1,11 +1,12 @@
 //! What a received message means: counted, understood, and queued for the consumer.
 
+use super::quality::{self, Missing};
 use super::{Connection, FirstAnswer, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
-use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
+use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Series, Subscribed};
 use crate::metrics::{Direction, Opcode};
 use crate::stream::{DataFact, Fact, TransportFact, failure};
-use crate::venue::Answer;
+use crate::venue::{Answer, Heard};
 use bytes::Bytes;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -71,9 +72,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn read(&mut self, text: &str) -> Read {
         let arrival = self.arrival;
         let mut read = Read::default();
-        let mut is_heartbeat = false;
-        let (cells, instruments) = (&self.cells, &self.instruments);
-        let decoded = self.venue.decode(text, &mut |event| {
+        // Whatever is not data may be meant for this side.
+        let mut is_control = false;
+        let (cells, instruments, sequences) = (&self.cells, &self.instruments, &mut self.quality.sequences);
+        let decoded = self.decoder.decode(text, &mut |event| {
             cells.message(event.kind);
             if event.kind.is_data() {
                 read.is_data = true;
@@ -85,31 +87,49 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                     cells.event_arrived(time, &arrival);
                 }
             }
-            is_heartbeat |= event.kind == EventKind::Heartbeat;
-            read.is_news |= !matches!(event.kind, EventKind::Heartbeat | EventKind::Ack);
+            if let Some(sequence) = event.sequence {
+                let order = sequences.follow(sequence, event.instrument);
+                let of = matches!(sequence.series, Series::Instrument(_))
+                    .then_some(event.instrument)
+                    .flatten();
+                read.missing.extend(quality::missing(order, of));
+            }
+            is_control |= !event.kind.is_data();
+            read.is_news |= event.kind != EventKind::Heartbeat;
             if let (true, Some(instrument)) = (event.ended, event.instrument) {
                 read.ended.push(Instrument::new(instrument));
             }
         });
         if read.is_data {
             cells.data_arrived(arrival.stamp);
-        }
-        if is_heartbeat {
-            self.on_pong(arrival.at);
+            self.check_books(text, &mut read.missing);
         }
         if let Err(error) = decoded {
             read.is_news = true;
             self.tell(arrival.at, &Fact::Data(DataFact::ParseError(error)));
         }
-        if self.session.is_pending()
-            && let Some(answer) = self.session.answer(text)
+        if (is_control || self.session.hears_data())
+            && let Some(heard) = self.session.hear(text)
         {
-            self.on_answer(answer, arrival.at.mono);
+            self.on_heard(heard);
         }
         read
     }
 
+    #[cold]
+    fn on_heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Answer(answer) => self.on_answer(answer, self.arrival.at.mono),
+            Heard::Pong => self.on_pong(self.arrival.at),
+            Heard::Reply(text) => self.outbox.reply(text),
+            Heard::Leaving(detail) => self.queue.push_back(MarketEvent::Leaving { detail }),
+        }
+    }
+
     fn queue_read(&mut self, read: Read, payload: Bytes) {
+        if !read.missing.is_empty() {
+            self.on_missing(read.missing);
+        }
         if read.is_news {
             self.queue_frame(payload, self.arrival.at, read.is_data);
         }
@@ -145,11 +165,27 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                     ..Subscribed::default()
                 },
             }));
-        } else {
-            self.first_answer = FirstAnswer::Came(match answer {
-                Answer::Settled(subscribed) => Ok(subscribed),
-                Answer::Rejected(_, failure) => Err(failure),
-            });
+        } else if let FirstAnswer::Awaited(mut came) = std::mem::replace(&mut self.first_answer, FirstAnswer::Taken) {
+            let (so_far, refusal) = &mut *came;
+            match answer {
+                Answer::Settled(subscribed) => {
+                    so_far.accepted.extend(subscribed.accepted);
+                    so_far.refused.extend(subscribed.refused);
+                }
+                Answer::Rejected(refused, failure) => {
+                    so_far.refused.extend(refused);
+                    refusal.get_or_insert(failure);
+                }
+            }
+            self.first_answer = if self.session.is_awaiting() {
+                FirstAnswer::Awaited(came)
+            } else {
+                FirstAnswer::Came(match *came {
+                    (so_far, Some(refusal)) if so_far.accepted.is_empty() => Err(refusal),
+                    // Some are in effect: they go on without those that were refused.
+                    (so_far, _) => Ok(so_far),
+                })
+            };
         }
     }
 
@@ -167,6 +203,7 @@ struct Read {
     /// The consumer gets it: it is more than a heartbeat or an acknowledgement, or cannot be read.
     is_news: bool,
     ended: Vec<Instrument>,
+    missing: Vec<Missing>,
 }
 
 /// What a frame costs while it waits for the consumer: an empty one is not free.

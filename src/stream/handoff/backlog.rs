@@ -104,7 +104,9 @@ fn cost(event: &MarketEvent) -> usize {
         }) => names(accepted) + names(refused) + names(unanswered),
         MarketEvent::Ended { instruments }
         | MarketEvent::Reconnected { instruments }
-        | MarketEvent::Renewed { instruments } => names(instruments),
+        | MarketEvent::Renewed { instruments }
+        | MarketEvent::Gap { instruments } => names(instruments),
+        MarketEvent::Leaving { detail } => detail.len(),
         MarketEvent::Missed { .. } => 0,
     };
     size_of::<MarketEvent>() + more

@@ -17,6 +17,8 @@ pub(super) struct Digest {
     /// What another connection has taken over, and is not lost since.
     renewed: BTreeSet<Instrument>,
     ended: BTreeSet<Instrument>,
+    /// Of what something is missing.
+    gaps: BTreeSet<Instrument>,
     /// The last answer for each instrument.
     answers: BTreeMap<Instrument, Standing>,
     missed: u64,
@@ -57,6 +59,9 @@ impl Digest {
             MarketEvent::Reconnected { instruments } => self.reconnected.get_or_insert_default().extend(instruments),
             MarketEvent::Renewed { instruments } => self.renewed.extend(instruments),
             MarketEvent::Subscribed(answer) => self.answer(answer),
+            MarketEvent::Gap { instruments } => self.gaps.extend(instruments),
+            // It has been followed, and asks nothing of the consumer.
+            MarketEvent::Leaving { .. } => {}
             MarketEvent::Ended { instruments } => {
                 for instrument in instruments {
                     self.answers.remove(&instrument);
@@ -91,6 +96,10 @@ impl Digest {
         if !self.answers.is_empty() {
             return Some(MarketEvent::Subscribed(self.take_answers()));
         }
+        if !self.gaps.is_empty() {
+            let instruments = std::mem::take(&mut self.gaps).into_iter().collect();
+            return Some(MarketEvent::Gap { instruments });
+        }
         let frames = std::mem::take(&mut self.missed);
         (frames > 0).then_some(MarketEvent::Missed { frames })
     }
@@ -101,6 +110,7 @@ impl Digest {
             && self.renewed.is_empty()
             && self.ended.is_empty()
             && self.answers.is_empty()
+            && self.gaps.is_empty()
             && self.missed == 0
     }
 

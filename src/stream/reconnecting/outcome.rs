@@ -94,6 +94,17 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         match &event {
             Some(MarketEvent::Frame(frame)) => self.on_frame(frame),
             Some(MarketEvent::Reconnected { .. } | MarketEvent::Renewed { .. } | MarketEvent::Missed { .. }) => {}
+            Some(MarketEvent::Gap { instruments }) => {
+                if instruments.is_empty() {
+                    let instruments = self.instruments().cloned().collect();
+                    return Some(MarketEvent::Gap { instruments });
+                }
+            }
+            Some(MarketEvent::Leaving { detail }) => {
+                let detail = detail.clone();
+                self.tell(Moment::now(), DataFact::Leaving { detail });
+                self.renew();
+            }
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),
             Some(MarketEvent::Disconnected { cause, detail, .. }) => {

@@ -206,7 +206,8 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 None
             }
             // The successor was asked as well, and its answer counts.
-            Step::Event(Some(MarketEvent::Subscribed(_))) => None,
+            // And it leaves already.
+            Step::Event(Some(MarketEvent::Subscribed(_) | MarketEvent::Leaving { .. })) => None,
             Step::Event(event) => self.on_event(event),
         }
     }

@@ -3,14 +3,14 @@
 
 use super::quick;
 use crate::market::{DecodeError, Envelope, EventKind};
+use crate::venue::object::Each;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
-use std::marker::PhantomData;
 
 /// The answer to a text `PING`.
-const PONG: &str = "PONG";
+pub(super) const PONG: &str = "PONG";
 /// The answer to a subscription of tokens which are all subscribed already.
 pub(super) const NO_NEW_ASSETS: &str = "NO NEW ASSETS";
 /// The answer to a request that the venue does not understand.
@@ -24,7 +24,7 @@ pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
         return control_text(text, visit);
     }
     if text == "[]" {
-        visit(bare(EventKind::Ack));
+        visit(Envelope::new(EventKind::Ack));
         return Ok(());
     }
     let mut visited = 0_usize;
@@ -62,7 +62,7 @@ fn decode_fully(text: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
 }
 
 fn control_text(text: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
-    visit(bare(match text {
+    visit(Envelope::new(match text {
         PONG => EventKind::Heartbeat,
         NO_NEW_ASSETS => EventKind::Ack,
         INVALID_OPERATION => EventKind::Error,
@@ -72,15 +72,6 @@ fn control_text(text: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
         }
     }));
     Ok(())
-}
-
-const fn bare(kind: EventKind) -> Envelope<'static> {
-    Envelope {
-        kind,
-        instrument: None,
-        venue_time_ms: None,
-        ended: false,
-    }
 }
 
 fn reason(error: &serde_json::Error) -> DecodeError {
@@ -225,7 +216,7 @@ impl Event<'_> {
             "new_market" => {
                 visit(Envelope {
                     venue_time_ms,
-                    ..bare(EventKind::Status)
+                    ..Envelope::new(EventKind::Status)
                 });
                 return Ok(());
             }
@@ -239,10 +230,9 @@ impl Event<'_> {
         };
         let instrument = Some(plain(self.asset_id)?);
         visit(Envelope {
-            kind,
             instrument,
             venue_time_ms,
-            ended: false,
+            ..Envelope::new(kind)
         });
         Ok(())
     }
@@ -258,39 +248,15 @@ impl Event<'_> {
         let venue_time_ms = self.timestamp.and_then(millis);
         let mut each = |token: T| {
             visit(Envelope {
-                kind,
                 instrument: Some(token.into()),
                 venue_time_ms,
                 ended,
+                ..Envelope::new(kind)
             });
         };
         let mut json = serde_json::Deserializer::from_str(list.get());
         json.deserialize_seq(Each::new(&mut each))
             .map_err(|error| reason(&error))
-    }
-}
-
-/// Calls a function with each element of a list, so that no list is allocated.
-pub(super) struct Each<F, T>(F, PhantomData<T>);
-
-impl<F, T> Each<F, T> {
-    pub(super) const fn new(visit: F) -> Self {
-        Self(visit, PhantomData)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<F, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while let Some(element) = list.next_element()? {
-            (self.0)(element);
-        }
-        Ok(())
     }
 }
 

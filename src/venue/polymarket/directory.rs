@@ -7,6 +7,7 @@ use crate::market::Instrument;
 use crate::venue::{Directory, InvalidListing, Listed, Listing, Polymarket, Venue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 
 /// The longest slug that is asked for; the venue's own have some dozens of characters.
 const LONGEST_SLUG: usize = 200;
@@ -112,8 +113,8 @@ impl Directory for Polymarket {
         "https://gamma-api.polymarket.com"
     }
 
-    fn check_name(&self, name: &str) -> Result<(), &'static str> {
-        Name::parse(name).map(|_| ()).ok_or(FORM)
+    fn check_name(&self, name: &str) -> Result<(), Cow<'static, str>> {
+        Name::parse(name).map(|_| ()).ok_or(Cow::Borrowed(FORM))
     }
 
     fn request(&self, name: &str, _page: Option<&str>) -> String {
@@ -218,7 +219,7 @@ mod tests {
             "https://polymarket.com.example/event/a",
             &long,
         ] {
-            assert_eq!(Polymarket.check_name(name), Err(FORM), "{name}");
+            assert_eq!(Polymarket.check_name(name), Err(FORM.into()), "{name}");
         }
     }
 

@@ -53,10 +53,9 @@ fn event<'f>(cursor: &mut Cursor<'f>, visit: &mut dyn FnMut(Envelope<'_>)) -> Op
     let kind = kind?;
     let mut tell = |instrument| {
         visit(Envelope {
-            kind,
             instrument: Some(instrument),
             venue_time_ms,
-            ended: false,
+            ..Envelope::new(kind)
         });
     };
     if kind == EventKind::BookDelta {

@@ -1,8 +1,8 @@
 //! The subscription dialogue of one connection.
 
-use super::decode::{INVALID_OPERATION, NO_NEW_ASSETS, decode};
+use super::decode::{INVALID_OPERATION, NO_NEW_ASSETS, PONG, decode};
 use crate::market::{Cause, EventKind, Failure, Instrument, Subscribed};
-use crate::venue::{Answer, Session};
+use crate::venue::{Answer, Heard, Session};
 use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 
@@ -65,12 +65,32 @@ impl Session for PolymarketSession {
         vec![json!({"assets_ids": ids(instruments), "operation": "unsubscribe"}).to_string()]
     }
 
-    fn is_pending(&self) -> bool {
-        !self.requests.is_empty() || !self.late.is_empty()
+    fn is_awaiting(&self) -> bool {
+        !self.requests.is_empty()
     }
 
-    fn answer(&mut self, frame: &str) -> Option<Answer> {
-        match frame.trim() {
+    fn hears_data(&self) -> bool {
+        self.is_awaiting() || !self.late.is_empty()
+    }
+
+    fn hear(&mut self, frame: &str) -> Option<Heard> {
+        let text = frame.trim();
+        if text == PONG {
+            return Some(Heard::Pong);
+        }
+        self.answer(text).map(Heard::Answer)
+    }
+
+    fn give_up(&mut self) -> Vec<Instrument> {
+        let unanswered: Vec<_> = self.requests.drain(..).flatten().collect();
+        self.late.extend(unanswered.iter().cloned());
+        unanswered
+    }
+}
+
+impl PolymarketSession {
+    fn answer(&mut self, text: &str) -> Option<Answer> {
+        match text {
             NO_NEW_ASSETS => {
                 // All were subscribed already, so all are in effect.
                 let accepted = self.requests.pop_front()?;
@@ -101,12 +121,6 @@ impl Session for PolymarketSession {
             }
             _ => None,
         }
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        let unanswered: Vec<_> = self.requests.drain(..).flatten().collect();
-        self.late.extend(unanswered.iter().cloned());
-        unanswered
     }
 }
 
@@ -164,7 +178,7 @@ mod tests {
         );
         let answer = session.answer(r#"[{"event_type":"book","asset_id":"2","timestamp":"1"}]"#);
         assert_eq!(answer, Some(settled(&["2"], &["1"])));
-        assert!(!session.is_pending());
+        assert!(!session.is_awaiting());
         assert_eq!(session.answer("[]"), None, "only an awaited answer is one");
         let mut session = asked(&["1"]);
         let trade = r#"[{"event_type":"last_trade_price","asset_id":"1","timestamp":"1"}]"#;
@@ -175,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_empty_array_is_live_with_none_active() {
-        assert_eq!(asked(&["1"]).answer("[]\n"), Some(settled(&[], &["1"])));
+        assert_eq!(asked(&["1"]).hear("[]\n"), Some(Heard::Answer(settled(&[], &["1"]))));
     }
 
     #[test]
@@ -208,7 +222,7 @@ mod tests {
             "also out of turn"
         );
         assert_eq!(session.answer("[]"), Some(settled(&[], &["2"])));
-        assert!(!session.is_pending());
+        assert!(!session.is_awaiting());
     }
 
     #[test]

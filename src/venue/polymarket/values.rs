@@ -5,14 +5,23 @@
 //! From its official Rust client: a price change may lack its size, and a trade its size and its side. From recordings: later
 //! books lack the tick size, the last trade price of a book without a trade is `""`, and a trade's side is the taker's.
 
-use super::decode::Each;
-use super::object::{Object, Place};
+use super::decode::millis;
 use crate::market::{
-    BestPrices, Book, Decimal, Instrument, Level, PriceChange, Resolved, TickSize, Trade, Value, ValueError,
+    BestPrices, Book, Decimal, Instrument, Level, PriceChange, Resolved, Side, TickSize, Trade, Value, ValueError,
+    decimal,
 };
+use crate::venue::object::{Each, Object, Place, plain};
 use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
+
+/// The field that names the instrument.
+const INSTRUMENT: &str = "asset_id";
+
+const PRICE: &str = r#"a decimal from 0 to 1 in quotes, such as "0.525""#;
+const SIZE: &str = r#"a decimal of 0 or more in quotes, such as "219.21""#;
+const TICK_SIZE: &str = r#"a decimal above 0 and up to 1 in quotes, such as "0.001""#;
+const SIDE: &str = r#""BUY" or "SELL""#;
 
 type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
@@ -41,7 +50,7 @@ pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
 
 fn event<'f>(place: Place<'f>, raw: &'f RawValue, visit: Visit<'_, 'f>) {
     let named = place
-        .object(raw)
+        .object(raw, INSTRUMENT)
         .and_then(|event| Ok((event.text("event_type")?, event)));
     let (name, event) = match named {
         Ok(named) => named,
@@ -50,7 +59,7 @@ fn event<'f>(place: Place<'f>, raw: &'f RawValue, visit: Visit<'_, 'f>) {
     match name {
         "book" => visit(book(&event).map(Value::Book)),
         "price_change" => each(&event, "price_changes", visit, |place, item| {
-            price_change(&place.object(item)?, event.time()).map(Value::PriceChange)
+            price_change(&place.object(item, INSTRUMENT)?, time(&event)).map(Value::PriceChange)
         }),
         "last_trade_price" => visit(trade(&event).map(Value::Trade)),
         "best_bid_ask" => visit(best_prices(&event).map(Value::BestPrices)),
@@ -80,9 +89,9 @@ fn book<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
         instrument: event.text("asset_id")?,
         bids: levels(event, "bids")?,
         asks: levels(event, "asks")?,
-        tick_size: event.optional("tick_size", Object::tick_size)?,
-        last_trade_price: event.optional("last_trade_price", Object::price)?,
-        venue_time_ms: event.time(),
+        tick_size: event.optional("tick_size", tick_size_of)?,
+        last_trade_price: event.optional("last_trade_price", price)?,
+        venue_time_ms: time(event),
     })
 }
 
@@ -91,7 +100,7 @@ fn levels(event: &Object<'_>, side: &'static str) -> Result<Vec<Level>, ValueErr
     let mut levels = Ok(Vec::new());
     event.items(side, |place, item| {
         if let Ok(read) = &mut levels {
-            match place.object(item).and_then(|item| level(&item)) {
+            match place.object(item, INSTRUMENT).and_then(|item| level(&item)) {
                 Ok(level) => read.push(level),
                 Err(error) => levels = Err(error),
             }
@@ -102,17 +111,17 @@ fn levels(event: &Object<'_>, side: &'static str) -> Result<Vec<Level>, ValueErr
 
 fn level(item: &Object<'_>) -> Result<Level, ValueError> {
     Ok(Level {
-        price: item.price("price")?,
-        size: item.size("size")?,
+        price: price(item, "price")?,
+        size: size(item, "size")?,
     })
 }
 
 fn price_change<'f>(item: &Object<'f>, venue_time_ms: Option<i64>) -> Result<PriceChange<'f>, ValueError> {
     Ok(PriceChange {
         instrument: item.text("asset_id")?,
-        side: item.side("side")?,
-        price: item.price("price")?,
-        size: item.optional("size", Object::size)?,
+        side: side(item, "side")?,
+        price: price(item, "price")?,
+        size: item.optional("size", size)?,
         best_bid: best_bid(item)?,
         best_ask: best_ask(item)?,
         venue_time_ms,
@@ -122,11 +131,11 @@ fn price_change<'f>(item: &Object<'f>, venue_time_ms: Option<i64>) -> Result<Pri
 fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
     Ok(Trade {
         instrument: event.text("asset_id")?,
-        price: event.price("price")?,
-        size: event.optional("size", Object::size)?,
-        side: event.optional("side", Object::side)?,
+        price: price(event, "price")?,
+        size: event.optional("size", size)?,
+        side: event.optional("side", side)?,
         id: event.optional("transaction_hash", Object::text)?,
-        venue_time_ms: event.time(),
+        venue_time_ms: time(event),
     })
 }
 
@@ -135,27 +144,27 @@ fn best_prices<'f>(event: &Object<'f>) -> Result<BestPrices<'f>, ValueError> {
         instrument: event.text("asset_id")?,
         bid: best_bid(event)?,
         ask: best_ask(event)?,
-        venue_time_ms: event.time(),
+        venue_time_ms: time(event),
     })
 }
 
 /// No order can bid 0, so that this says that there is none.
 fn best_bid(object: &Object<'_>) -> Result<Option<Decimal>, ValueError> {
-    let price = object.optional("best_bid", Object::price)?;
+    let price = object.optional("best_bid", price)?;
     Ok(price.filter(|price| *price != Decimal::ZERO))
 }
 
 /// No order can ask 1, so that this says that there is none.
 fn best_ask(object: &Object<'_>) -> Result<Option<Decimal>, ValueError> {
-    let price = object.optional("best_ask", Object::price)?;
+    let price = object.optional("best_ask", price)?;
     Ok(price.filter(|price| *price != Decimal::ONE))
 }
 
 fn tick_size<'f>(event: &Object<'f>) -> Result<TickSize<'f>, ValueError> {
     Ok(TickSize {
         instrument: event.text("asset_id")?,
-        tick_size: event.tick_size("new_tick_size")?,
-        venue_time_ms: event.time(),
+        tick_size: tick_size_of(event, "new_tick_size")?,
+        venue_time_ms: time(event),
     })
 }
 
@@ -168,8 +177,52 @@ fn resolved<'f>(token: &'f str, event: &Object<'f>) -> Result<Resolved<'f>, Valu
     Ok(Resolved {
         instrument: token,
         won: winner.map(|winner| winner == token),
-        venue_time_ms: event.time(),
+        venue_time_ms: time(event),
     })
+}
+
+/// A price that must be there.
+fn price(object: &Object<'_>, name: &'static str) -> Result<Decimal, ValueError> {
+    quoted(object, name, PRICE, |price| price <= Decimal::ONE)
+}
+
+/// A size that must be there.
+fn size(object: &Object<'_>, name: &'static str) -> Result<Decimal, ValueError> {
+    quoted(object, name, SIZE, |_| true)
+}
+
+/// A step of prices that must be there.
+fn tick_size_of(object: &Object<'_>, name: &'static str) -> Result<Decimal, ValueError> {
+    quoted(object, name, TICK_SIZE, |tick| {
+        tick > Decimal::ZERO && tick <= Decimal::ONE
+    })
+}
+
+/// A side that must be there.
+fn side(object: &Object<'_>, name: &'static str) -> Result<Side, ValueError> {
+    let raw = object.get(name);
+    match plain(raw) {
+        Some("BUY") => Ok(Side::Buy),
+        Some("SELL") => Ok(Side::Sell),
+        _ => Err(object.place().wrong(name, raw, SIDE)),
+    }
+}
+
+/// Milliseconds since the Unix epoch, where they can be read: a wrong time costs nobody a price.
+fn time(object: &Object<'_>) -> Option<i64> {
+    object.get("timestamp").and_then(millis)
+}
+
+fn quoted(
+    object: &Object<'_>,
+    name: &'static str,
+    valid: &'static str,
+    is_possible: impl FnOnce(Decimal) -> bool,
+) -> Result<Decimal, ValueError> {
+    let raw = object.get(name);
+    let read = plain(raw).and_then(decimal);
+    read.filter(|read| is_possible(*read))
+        .ok_or_else(|| object.place().wrong(name, raw, valid))
 }
 
 #[cfg(test)]

@@ -1,0 +1,129 @@
+//! What waits to be sent: requests at the venue's rate, and answers to what it asked.
+
+use super::Connection;
+use crate::clock::Moment;
+use crate::market::Failure;
+use crate::stream::failure;
+use crate::stream::pace::Pace;
+use crate::supervise::DialLimit;
+use futures_util::Sink;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::Message;
+
+#[derive(Debug)]
+pub(super) struct Outbox {
+    requests: VecDeque<String>,
+    /// The last reply that has not left: who asks ten times before it reads gets one.
+    reply: Option<String>,
+    pace: Pace,
+    /// The answer to the requests is awaited from when the last one leaves.
+    expects_answer: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(limit: Option<DialLimit>) -> Self {
+        Self {
+            requests: VecDeque::new(),
+            reply: None,
+            pace: Pace::new(limit),
+            expects_answer: false,
+        }
+    }
+
+    pub(super) fn queue(&mut self, requests: Vec<String>) {
+        self.requests.extend(requests);
+    }
+
+    pub(super) const fn expect_answer(&mut self) {
+        self.expects_answer = true;
+    }
+
+    pub(super) fn reply(&mut self, text: String) {
+        self.reply = Some(text);
+    }
+
+    pub(super) fn requests_left(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.reply.is_none() && !self.expects_answer
+    }
+
+    /// When the next request may leave, if one has to wait for its turn.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pace.due().filter(|_| !self.requests.is_empty())
+    }
+
+    /// What may leave now. A reply waits for no turn: it was asked for.
+    fn next(&mut self, now: Instant) -> Option<String> {
+        if let Some(reply) = self.reply.take() {
+            return Some(reply);
+        }
+        if !self.pace.allows(now) {
+            return None;
+        }
+        let request = self.requests.pop_front()?;
+        self.pace.sent(now);
+        Some(request)
+    }
+
+    fn has_next(&self, now: Instant) -> bool {
+        self.reply.is_some() || !self.requests.is_empty() && self.pace.allows(now)
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
+    /// Resolves when all that may leave now has left; what is left waits for its turn, and leaves while the connection is polled.
+    pub(super) async fn send_queued(&mut self) -> Result<(), Failure> {
+        poll_fn(|cx| self.poll_sent(cx)).await
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            if let Some(failure) = self.ended.as_ref().or(self.broken.as_ref()) {
+                return Poll::Ready(Err(failure.clone()));
+            }
+            self.send_due(cx);
+            let is_sent = !self.outbox.has_next(Moment::now().mono) && !self.clocks.is_unsent();
+            if is_sent || self.closing {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_progress(cx));
+        }
+    }
+
+    /// Hands over what may leave; it leaves with the next flush.
+    pub(super) fn send_due(&mut self, cx: &mut Context<'_>) {
+        if self.closing || self.broken.is_some() {
+            return;
+        }
+        let now = Moment::now().mono;
+        while self.outbox.has_next(now) {
+            match Pin::new(&mut self.socket).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return self.break_down(failure::of_socket(&error)),
+                // What is in the way has a time limit of its own.
+                Poll::Pending => return,
+            }
+            let Some(text) = self.outbox.next(now) else { return };
+            let bytes = text.len();
+            if let Err(error) = Pin::new(&mut self.socket).start_send(Message::text(text)) {
+                return self.break_down(failure::of_socket(&error));
+            }
+            if let Some(failure) = self.take_write_failure() {
+                return self.break_down(failure);
+            }
+            self.cells.frame_sent(bytes);
+            self.clocks.queued(now);
+        }
+        if self.outbox.requests.is_empty() && std::mem::take(&mut self.outbox.expects_answer) {
+            self.clocks.asked(now);
+        }
+    }
+}

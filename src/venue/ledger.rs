@@ -1,0 +1,220 @@
+//! What was asked for and is not answered yet, of a venue that answers each request. Pure.
+
+use super::Answer;
+use crate::market::{Cause, Failure, Instrument, Subscribed};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Requests by what the venue names them in its answer: the id of a request, or a channel and its instrument.
+///
+/// An instrument may stand in several requests, one for each channel: it is accepted when all have been, and refused as soon as
+/// all are answered and one was refused.
+#[derive(Debug)]
+pub(super) struct Ledger<K> {
+    requests: HashMap<K, Vec<Instrument>>,
+    open: HashMap<Instrument, Open>,
+    /// Those of requests that are not awaited any more; their answers may come late.
+    is_given_up: bool,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Requests without an answer.
+    unanswered: usize,
+    is_refused: bool,
+}
+
+impl<K> Default for Ledger<K> {
+    fn default() -> Self {
+        Self {
+            requests: HashMap::new(),
+            open: HashMap::new(),
+            is_given_up: false,
+        }
+    }
+}
+
+impl<K: Eq + Hash> Ledger<K> {
+    /// A request leaves.
+    pub(super) fn ask(&mut self, key: K, instruments: impl IntoIterator<Item = Instrument>) {
+        let instruments: Vec<_> = instruments.into_iter().collect();
+        for instrument in &instruments {
+            self.open.entry(instrument.clone()).or_default().unanswered += 1;
+        }
+        if let Some(before) = self.requests.insert(key, instruments) {
+            // The same was asked for again before its answer came; one answer will do.
+            for instrument in before {
+                self.close(&instrument, false);
+            }
+        }
+        self.is_given_up = false;
+    }
+
+    /// These are wanted no more. Their requests stay: the answers come all the same.
+    pub(super) fn forget(&mut self, instruments: &[Instrument]) {
+        for request in self.requests.values_mut() {
+            request.retain(|asked| !instruments.contains(asked));
+        }
+        for instrument in instruments {
+            self.open.remove(instrument);
+        }
+    }
+
+    pub(super) fn is_awaiting(&self) -> bool {
+        !self.is_given_up && !self.open.is_empty()
+    }
+
+    /// No longer waits; what is unanswered.
+    pub(super) fn give_up(&mut self) -> Vec<Instrument> {
+        self.is_given_up = true;
+        self.open.keys().cloned().collect()
+    }
+
+    /// The request was granted. `None`: nothing is settled by it yet.
+    pub(super) fn accept(&mut self, key: &K) -> Option<Answer> {
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        for instrument in self.requests.remove(key)? {
+            match self.close(&instrument, false) {
+                Some(true) => accepted.push(instrument),
+                Some(false) => refused.push(instrument),
+                None => {}
+            }
+        }
+        let is_settled = !accepted.is_empty() || !refused.is_empty();
+        is_settled.then(|| {
+            Answer::Settled(Subscribed {
+                accepted,
+                refused,
+                ..Subscribed::default()
+            })
+        })
+    }
+
+    /// The request was refused, in these words of the venue.
+    pub(super) fn refuse(&mut self, key: &K, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        let instruments = self.requests.remove(key)?;
+        self.refuse_all(instruments, words)
+    }
+
+    /// Everything that is awaited was refused: the venue does not say what it means.
+    pub(super) fn refuse_rest(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        let instruments = self.requests.drain().flat_map(|(_, instruments)| instruments).collect();
+        self.refuse_all(instruments, words)
+    }
+
+    fn refuse_all(&mut self, instruments: Vec<Instrument>, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        let mut refused = Vec::new();
+        for instrument in instruments {
+            if self.close(&instrument, true).is_some() {
+                refused.push(instrument);
+            }
+        }
+        let failure = || Failure::new(Cause::SubscribeRejected).with_detail(words);
+        (!refused.is_empty()).then(|| Answer::Rejected(refused, failure()))
+    }
+
+    /// One of its requests is answered. Whether it is in effect, once all are.
+    fn close(&mut self, instrument: &Instrument, is_refused: bool) -> Option<bool> {
+        let open = self.open.get_mut(instrument)?;
+        open.unanswered = open.unanswered.saturating_sub(1);
+        open.is_refused |= is_refused;
+        let (is_over, in_effect) = (open.unanswered == 0, !open.is_refused);
+        if is_over {
+            self.open.remove(instrument);
+        }
+        is_over.then_some(in_effect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instruments(ids: &[&str]) -> Vec<Instrument> {
+        ids.iter().copied().map(Instrument::new).collect()
+    }
+
+    fn settled(accepted: &[&str], refused: &[&str]) -> Answer {
+        let (accepted, refused) = (instruments(accepted), instruments(refused));
+        Answer::Settled(Subscribed {
+            accepted,
+            refused,
+            unanswered: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn an_instrument_is_accepted_when_each_of_its_channels_is() {
+        let mut ledger = Ledger::default();
+        ledger.ask(1, instruments(&["a", "b"]));
+        ledger.ask(2, instruments(&["a"]));
+        assert_eq!(ledger.accept(&1), Some(settled(&["b"], &[])));
+        assert!(ledger.is_awaiting());
+        assert_eq!(ledger.accept(&2), Some(settled(&["a"], &[])));
+        assert!(!ledger.is_awaiting());
+        assert_eq!(ledger.accept(&2), None, "an answer counts once");
+    }
+
+    #[test]
+    fn one_refusal_refuses_the_instrument_and_the_words_are_kept() {
+        let mut ledger = Ledger::default();
+        ledger.ask("trade", instruments(&["a"]));
+        ledger.ask("book", instruments(&["a"]));
+        assert_eq!(
+            ledger.refuse(&"trade", "no such symbol"),
+            None,
+            "the other is not answered"
+        );
+        assert_eq!(ledger.accept(&"book"), Some(settled(&[], &["a"])));
+
+        ledger.ask("trade", instruments(&["a"]));
+        let Some(Answer::Rejected(refused, failure)) = ledger.refuse(&"trade", "no such symbol") else {
+            panic!("it says why")
+        };
+        assert_eq!(
+            (refused, failure.detail.as_ref()),
+            (instruments(&["a"]), "no such symbol")
+        );
+    }
+
+    #[test]
+    fn an_answer_after_giving_up_still_counts() {
+        let mut ledger = Ledger::default();
+        ledger.ask(1, instruments(&["a"]));
+        assert_eq!(ledger.give_up(), instruments(&["a"]));
+        assert!(!ledger.is_awaiting());
+        assert_eq!(ledger.accept(&1), Some(settled(&["a"], &[])));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_awaited_no_more_and_its_answer_says_nothing() {
+        let mut ledger = Ledger::default();
+        ledger.ask(1, instruments(&["a"]));
+        ledger.forget(&instruments(&["a"]));
+        assert!(!ledger.is_awaiting());
+        assert_eq!(ledger.accept(&1), None);
+    }
+
+    #[test]
+    fn the_same_request_twice_is_answered_once() {
+        let mut ledger = Ledger::default();
+        ledger.ask("a", instruments(&["a"]));
+        ledger.ask("a", instruments(&["a"]));
+        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
+        assert!(!ledger.is_awaiting());
+    }
+
+    #[test]
+    fn a_refusal_of_nobody_knows_what_refuses_all_that_is_awaited() {
+        let mut ledger = Ledger::default();
+        ledger.ask(1, instruments(&["a"]));
+        ledger.ask(2, instruments(&["b"]));
+        let Some(Answer::Rejected(mut refused, _)) = ledger.refuse_rest("down for maintenance") else {
+            panic!("all of them")
+        };
+        refused.sort();
+        assert_eq!(refused, instruments(&["a", "b"]));
+        assert!(!ledger.is_awaiting());
+    }
+}
