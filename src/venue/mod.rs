@@ -105,7 +105,7 @@ mod session;
 mod wire;
 
 pub use binance::Binance;
-pub use directory::{Directory, InvalidListing, Listed, Listing};
+pub use directory::{Directory, InvalidListing, Listed, Listing, matches};
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;

@@ -328,6 +328,30 @@ async fn a_stream_that_moves_takes_its_names_along_while_the_api_is_down() {
 }
 
 #[tokio::test]
+async fn patterns_are_held_against_one_list_of_the_venue_and_told_apart_from_those_that_fit_nothing() {
+    let list = r#"{"symbols": [
+        {"symbol": "AAABBB", "status": "TRADING", "baseAsset": "AAA", "quoteAsset": "BBB"},
+        {"symbol": "AAACCC", "status": "TRADING", "baseAsset": "AAA", "quoteAsset": "CCC"},
+        {"symbol": "DDDBBB", "status": "BREAK", "baseAsset": "DDD", "quoteAsset": "BBB"},
+        {"symbol": "EEEBBB", "status": "TRADING", "baseAsset": "EEE", "quoteAsset": "BBB"}
+    ]}"#;
+    let venue = venue(vec![Rule::always(status(200, list))]);
+    let watching = watching(&venue, &["AAA*", "*BBB", "DDD*"], &[], "").replace("polymarket", "binance");
+    let watching = watching.replace("names.refresh_interval_ms = 1000", "names.refresh_interval_ms = 600000");
+    let mut service = Service::run(&watching).await;
+    becomes(&service, [3.0, 3.0, 1.0]).await;
+    let warning = service
+        .logged("named", "name not resolved: what is subscribed stays")
+        .await;
+    assert_eq!(warning["name"], "DDD*");
+    assert!(
+        warning["error"].as_str().unwrap().ends_with("lists nothing that fits"),
+        "{warning}"
+    );
+    assert_eq!(asked(&venue), [("/api/v3/exchangeInfo".to_owned(), Some(200))]);
+}
+
+#[tokio::test]
 async fn what_is_beyond_the_bound_is_left_out_and_told() {
     let venue = venue(Vec::new());
     let bound = "names.max_instruments = 3";

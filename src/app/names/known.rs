@@ -18,6 +18,8 @@ pub(super) struct Known {
 #[derive(Debug)]
 struct Name {
     status: NameStatus,
+    /// Whether the last failure was the API's, and none of this name.
+    failed_with_all: bool,
     listed: Vec<Listed>,
 }
 
@@ -67,11 +69,12 @@ impl Known {
         news
     }
 
-    /// A look-up has failed: what was known stays. Returns whether that is news, and not the same failure as before.
-    pub(super) fn fail(&mut self, name: &str, told: &str) -> bool {
+    /// A look-up has failed, of this name or `with_all` others: what was known stays. Returns whether that is news of the name.
+    pub(super) fn fail(&mut self, name: &str, told: &str, with_all: bool) -> bool {
         let Some(known) = self.find(name) else { return false };
-        let before = known.status.error.replace(told.to_owned());
-        before.is_none()
+        let failed_before = known.status.error.replace(told.to_owned()).is_some();
+        let with_all_before = std::mem::replace(&mut known.failed_with_all, with_all);
+        !with_all && (!failed_before || with_all_before)
     }
 
     /// What all names stand for, each once, in their order; at most so many. And how many were left out.
@@ -105,6 +108,7 @@ impl Name {
                 resolved: None,
                 error: None,
             },
+            failed_with_all: false,
             listed: Vec::new(),
         }
     }
@@ -146,8 +150,11 @@ mod tests {
         let mut known = known(&["a"]);
         let news = known.learn("a", listed(&["1", "2"]), now);
         assert_eq!((news.came.len(), news.is_first), (2, true));
-        assert!(known.fail("a", "down"));
-        assert!(!known.fail("a", "still down"));
+        assert!(known.fail("a", "unknown", false));
+        assert!(!known.fail("a", "unknown", false));
+        assert!(!known.fail("a", "down", true), "of the API, and not of this name");
+        assert!(known.fail("a", "unknown", false), "now it is known whose fault it is");
+        assert!(!known.fail("a", "still down", true));
         assert_eq!(ids(&known, 9), (vec!["1".into(), "2".into()], 0));
         assert_eq!(known.statuses()[0].error.as_deref(), Some("still down"));
         let news = known.learn("a", listed(&["2", "3"]), now);

@@ -3,6 +3,7 @@
 
 mod fetch;
 mod known;
+mod lookup;
 mod task;
 mod turn;
 mod wishes;

@@ -1,15 +1,13 @@
 //! The task that looks a stream's names up: at the start, again and again, and when the configuration was read again.
 
 use super::Settings;
-use super::fetch::{Asker, Unanswered};
 use super::known::{Known, News};
-use super::turn::Turns;
+use super::lookup::LookUps;
 use crate::app::driven::Command;
 use crate::clock::Moment;
 use crate::market::{LookupOutcome, StreamName};
 use crate::metrics::OwnMetrics;
 use crate::supervise::Backoff;
-use crate::venue::{Directory, Listed, Venue};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -20,8 +18,6 @@ use tracing::{info, warn};
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// Of each wait, a random part of so much is left out.
 const JITTER: f64 = 0.2;
-/// No listing has more pages.
-const MOST_PAGES: usize = 100;
 /// So many titles are told of one change, so long at most.
 const TITLES: usize = 5;
 const TITLE_LENGTH: usize = 80;
@@ -67,11 +63,7 @@ impl Task {
 
     /// Asks for each name. Returns for how long nothing is to be asked.
     async fn look_all_up(&self, settings: &Settings, known: &mut Known, rounds: &mut Rounds) -> Duration {
-        let Some(directory) = settings.venue.directory() else {
-            // The configuration has no names for such a venue.
-            return settings.names.refresh_interval;
-        };
-        let asker = settings.asker();
+        let mut look_ups = LookUps::new(settings);
         let mut names: Vec<_> = settings.watch.names.iter().collect();
         // One name that ends every round, by an answer that takes too long, must not keep the others from theirs.
         let first = rounds.failures as usize % names.len().max(1);
@@ -79,20 +71,10 @@ impl Task {
         let mut failed: Option<String> = None;
         for name in names {
             let answered = match &failed {
-                None => {
-                    look_up(
-                        &*settings.venue,
-                        directory,
-                        &asker,
-                        &settings.turns,
-                        name,
-                        settings.names.max_instruments,
-                    )
-                    .await
-                }
+                None => look_ups.look_up(name).await,
                 // It would fare no better.
                 Some(told) => {
-                    known.fail(name, told);
+                    known.fail(name, told, true);
                     continue;
                 }
             };
@@ -107,11 +89,13 @@ impl Task {
                     self.tell(settings, known, rounds).await;
                 }
                 Err(unanswered) => {
-                    if known.fail(name, &unanswered.told) && !(unanswered.is_of_host() && rounds.failures > 0) {
+                    let with_all = unanswered.is_of_host();
+                    let is_news = known.fail(name, &unanswered.told, with_all);
+                    if is_news || with_all && rounds.failures == 0 {
                         let (stream, error) = (self.stream.as_str(), &unanswered.told);
                         warn!(stream, name, %error, "name not resolved: what is subscribed stays");
                     }
-                    if unanswered.is_of_host() {
+                    if with_all {
                         failed = Some(unanswered.told);
                     }
                 }
@@ -175,39 +159,6 @@ struct Rounds {
     failures: u32,
     /// Instruments that were left out.
     beyond: usize,
-}
-
-/// Every page of what a name stands for, or more than `most` of it.
-async fn look_up(
-    venue: &dyn Venue,
-    directory: &dyn Directory,
-    asker: &Asker,
-    turns: &Turns,
-    name: &str,
-    most: usize,
-) -> Result<Vec<Listed>, Unanswered> {
-    let mut all = Vec::new();
-    let mut page = None;
-    for _ in 0..MOST_PAGES {
-        let turn = turns.take().await;
-        let answered = asker.get(&directory.request(name, page.as_deref())).await;
-        turn.hold(answered.as_ref().err().and_then(|unanswered| unanswered.retry_after));
-        let no_listing =
-            |told: String| Unanswered::new(LookupOutcome::Answer, format!("the answer of {} {told}", asker.rest));
-        let listing = directory
-            .read(name, &answered?)
-            .map_err(|error| no_listing(error.to_string()))?;
-        let is_impossible = |listed: &Listed| venue.check_instrument(listed.instrument.as_str()).is_err();
-        if listing.instruments.iter().any(is_impossible) {
-            return Err(no_listing("holds an impossible instrument".to_owned()));
-        }
-        all.extend(listing.instruments);
-        page = listing.next;
-        if page.is_none() || all.len() > most {
-            return Ok(all);
-        }
-    }
-    Ok(all)
 }
 
 /// A few titles in one short line. They are anybody's text.

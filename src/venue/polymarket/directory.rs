@@ -4,9 +4,9 @@
 //! and its official clients. An event holds its markets; the token ids of a market are a JSON array that is written into a string.
 
 use crate::market::Instrument;
+use crate::venue::directory::read_json;
 use crate::venue::{Directory, InvalidListing, Listed, Listing, Polymarket, Venue};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
 /// The longest slug that is asked for; the venue's own have some dozens of characters.
@@ -130,12 +130,12 @@ impl Directory for Polymarket {
         let mut instruments = Vec::new();
         let (told, asked) = match Name::parse(name) {
             Some(Name::Market(slug)) => {
-                let market: Market = read(answer)?;
+                let market: Market = read_json(answer)?;
                 market.list(&mut instruments)?;
                 (market.slug.unwrap_or_default(), slug)
             }
             Some(Name::Event(slug)) => {
-                let event: Event = read(answer)?;
+                let event: Event = read_json(answer)?;
                 for market in &event.markets {
                     market.list(&mut instruments)?;
                 }
@@ -153,18 +153,6 @@ impl Directory for Polymarket {
             next: None,
         })
     }
-}
-
-fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, InvalidListing> {
-    serde_json::from_slice(answer).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let what = match error.classify() {
-            serde_json::error::Category::Data => "is not what the documentation describes",
-            serde_json::error::Category::Eof => "is cut off",
-            _ => "is not JSON",
-        };
-        InvalidListing::new(format!("{what} (line {line}, column {column})"))
-    })
 }
 
 #[cfg(test)]
