@@ -78,7 +78,7 @@ async fn a_client_is_served_and_the_log_is_json_on_stdout() {
 
     program.signal("HUP");
     let ended = program.end().await;
-    assert_eq!((ended.code, ended.err.len()), (Some(0), 1), "{ended:#?}");
+    assert_eq!((ended.code, ended.err.len()), (Some(0), 2), "{ended:#?}");
     let entries: Vec<_> = ended.out.iter().map(|line| json(line)).collect();
     assert!(
         entries
