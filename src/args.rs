@@ -123,7 +123,12 @@ A script of faults:
   [[rules]]
   first_connection = 1
   last_connection = 1
-  fault = { close = { code = 1001, after_ms = 5000 } }";
+  fault = { close = { code = 1001, after_ms = 5000 } }
+
+An event for streams that watch = [\"event:who-wins\"], in the same file:
+  [[events]]
+  slug = \"who-wins\"
+  markets = [{ slug = \"will-ayton-win\", tokens = [\"71\", \"72\"], until_ms = 60000 }]";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
@@ -234,6 +239,9 @@ pub(crate) struct Simulate {
     /// Where it listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9886")]
     pub(crate) listen: SocketAddr,
+    /// Where it serves the REST part, at which names are looked up; any free port where it is left out
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) rest_listen: Option<SocketAddr>,
     /// Serve wss, with certificates made at the start and signed by an authority of its own
     #[arg(long)]
     pub(crate) tls: bool,
@@ -255,7 +263,7 @@ pub(crate) struct Simulate {
     /// Generated events per second on each connection
     #[arg(long, default_value_t = 10.0, conflicts_with = "capture", value_parser = rate)]
     pub(crate) rate: f64,
-    /// Faults (TOML)
+    /// Faults, and events with their markets (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) script: Option<PathBuf>,
     /// A token that is not known, or whose market has ended; may be repeated

@@ -7,7 +7,7 @@ use clap::Parser;
 use feedwatch::app::{self, ConfigSource, DemoOptions, RecordLimits, RecordOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
-use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
+use feedwatch::sim::{Capture, ListedEvent, RestOptions, Script, SimOptions, Traffic};
 use feedwatch::telemetry::{self, TableMode};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -144,10 +144,14 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
             events_per_second: simulate.rate,
         },
     };
-    let script = match &simulate.script {
+    let (script, mut rest) = match &simulate.script {
         Some(path) => read_script(path)?,
-        None => Script::default(),
+        None => (Script::default(), RestOptions::default()),
     };
+    if rest.events.is_empty() {
+        rest.events = vec![ListedEvent::example()];
+    }
+    rest.listen = simulate.rest_listen.unwrap_or_else(|| (simulate.listen.ip(), 0).into());
     let unknown = simulate.unknown.into_iter().collect();
     let options = SimOptions {
         listen: simulate.listen,
@@ -157,17 +161,22 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
         script,
         seed: simulate.seed,
         unknown,
+        rest: Some(rest),
         ..SimOptions::default()
     };
-    // What is left to be wrong here, since the others were judged when they were read.
     if let Some(problem) = options.problem() {
-        return Err(Failure::Usage(format!("{problem}: add --tls").into()));
+        let hint = if problem.ends_with("must serve TLS") {
+            ": add --tls"
+        } else {
+            ""
+        };
+        return Err(Failure::Usage(format!("{problem}{hint}").into()));
     }
     block_on(app::simulate(options, simulate.tls_authority.as_deref()))??;
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_script(path: &Path) -> Result<Script, Failure> {
+fn read_script(path: &Path) -> Result<(Script, RestOptions), Failure> {
     let usage = |problem: String| Failure::Usage(format!("{}{problem}", path.display()).into());
     let mut text = String::new();
     let file = File::open(path).and_then(|file| file.take(MAX_SCRIPT_BYTES + 1).read_to_string(&mut text));
@@ -175,7 +184,8 @@ fn read_script(path: &Path) -> Result<Script, Failure> {
     if bytes as u64 > MAX_SCRIPT_BYTES {
         return Err(usage(format!(": is larger than {MAX_SCRIPT_BYTES} bytes")));
     }
-    Script::from_toml(&text).map_err(|error| usage(format!(":{error}")))
+    let script = Script::from_toml(&text).and_then(|script| Ok((script, RestOptions::from_toml(&text)?)));
+    script.map_err(|error| usage(format!(":{error}")))
 }
 
 fn run_demo(demo: &Demo) -> Result<ExitCode, Failure> {

@@ -1,8 +1,10 @@
 //! One stream that runs: how it is put together, and the task that drives it.
 
+use super::names::{Told, Wishes};
 use crate::clock::Moment;
 use crate::config::{Change, StreamConfig, TransportConfig};
-use crate::metrics::{StreamCells, StreamInfo, Streams};
+use crate::market::{Instrument, MarketEvent};
+use crate::metrics::{NameStatus, StreamCells, StreamInfo, Streams};
 use crate::observe::{ConnectionObserver, StreamObserver};
 use crate::stream::{
     Access, DialGate, ManyConnections, MarketDataStream, ReconnectingDataStream, Tap, TcpDialler, TransportOptions,
@@ -20,6 +22,7 @@ pub(super) struct Driven {
     cells: Arc<StreamCells>,
     options: watch::Sender<TransportOptions>,
     access: watch::Sender<Access>,
+    wishes: Wishes,
 }
 
 /// Makes a connection of the stream.
@@ -31,6 +34,8 @@ type Make = Box<dyn FnMut(u32) -> ReconnectingDataStream<WebSocketStream, Arc<Co
 pub(super) enum Command {
     /// The stream goes on, changed; with what it brings along, where that is among the changes.
     Change(Vec<Change>, Box<Access>),
+    /// The stream's names stand for these now, all of them together; and what is known of each name.
+    Named(Vec<Instrument>, Vec<NameStatus>),
     /// The stream ends, and then this one takes its place.
     Replace(Box<Driven>),
 }
@@ -103,6 +108,7 @@ pub(super) async fn assemble(
         cells,
         options,
         access,
+        wishes: Wishes::new(&config.instruments),
     }
 }
 
@@ -121,16 +127,24 @@ pub(super) async fn drive(mut driven: Driven, mut commands: mpsc::Receiver<Comma
                         driven.follow(change, &access).await;
                     }
                 }
+                Some(Command::Named(instruments, names)) => {
+                    driven.cells.set_names(names);
+                    let told = driven.wishes.name(instruments);
+                    driven.follow_names(told).await;
+                }
                 Some(Command::Replace(next)) => {
                     // One after the other: some venues take only so many connections from one address.
                     driven.stream.retire().await;
-                    driven = *next;
+                    let before = std::mem::replace(&mut driven, *next);
+                    driven.wishes.remember(before.wishes);
                 }
                 None => return driven.stream.retire().await,
             },
             event = driven.stream.next_event() => {
-                if event.is_none() {
-                    return;
+                match event {
+                    Some(MarketEvent::Ended { instruments }) => driven.wishes.end(&instruments),
+                    Some(_) => {}
+                    None => return,
                 }
             }
         }
@@ -155,12 +169,25 @@ impl Driven {
             }
             // Neither fails: both record the wish.
             Change::Subscribe(instruments) => {
+                self.wishes.list(&instruments);
                 let _ = self.stream.subscribe(&instruments).await;
             }
             Change::Unsubscribe(instruments) => {
-                let _ = self.stream.unsubscribe(&instruments).await;
+                let unwanted = self.wishes.unlist(&instruments);
+                let _ = self.stream.unsubscribe(&unwanted).await;
             }
             Change::PageOnStale(page_on_stale) => self.cells.set_page_on_stale(page_on_stale),
+        }
+    }
+
+    /// Does as the names of the stream tell.
+    async fn follow_names(&mut self, Told { subscribe, unsubscribe }: Told) {
+        // In this order: a stream that wants nothing, if only for a moment, hangs up. Neither fails.
+        if !subscribe.is_empty() {
+            let _ = self.stream.subscribe(&subscribe).await;
+        }
+        if !unsubscribe.is_empty() {
+            let _ = self.stream.unsubscribe(&unsubscribe).await;
         }
     }
 }

@@ -6,6 +6,7 @@ mod driven;
 mod healthcheck;
 mod http;
 mod manager;
+mod names;
 mod output;
 mod pager;
 pub mod probe;

@@ -1,10 +1,11 @@
 //! The streams that run: by their names, each a task of its own that takes commands.
 
 use super::driven::{self, Command, Driven};
+use super::names::Names;
 use super::trust::Trusts;
-use crate::config::{DialConfig, Difference, Fate, StreamConfig, TransportConfig};
+use crate::config::{DialConfig, Difference, Fate, NamesConfig, StreamConfig, TransportConfig};
 use crate::market::StreamName;
-use crate::metrics::Streams;
+use crate::metrics::{OwnMetrics, Streams};
 use crate::stream::{DialGate, Endpoint, Tap, TcpDialler, TcpOptions};
 use crate::supervise::DialLimit;
 use opentelemetry::global::BoxedTracer;
@@ -40,6 +41,7 @@ pub(super) struct RunningStreams {
     dial: DialConfig,
     /// Those that dial the same port of it share its gate; beside it what the venue allows.
     gates: HashMap<(String, u16), (DialGate, DialLimit)>,
+    names: Names,
 }
 
 impl RunningStreams {
@@ -50,6 +52,7 @@ impl RunningStreams {
         tracer: Option<Arc<BoxedTracer>>,
         limit: usize,
         dial: DialConfig,
+        own: Arc<OwnMetrics>,
     ) -> Self {
         Self {
             running: HashMap::new(),
@@ -65,6 +68,7 @@ impl RunningStreams {
             diallers: HashMap::new(),
             dial,
             gates: HashMap::new(),
+            names: Names::new(own),
         }
     }
 
@@ -105,24 +109,37 @@ impl RunningStreams {
         self.running.insert(config.name.clone(), commands);
     }
 
+    /// Looks up the names of a stream that was started or changed; all of them afresh, where they are the same as before.
+    pub(super) fn look_up(&mut self, config: &StreamConfig, names: &NamesConfig, transport: &TransportConfig) {
+        let rest = config.watch.as_ref().map(|watch| watch.rest.endpoint());
+        let dialler = self.dialler(rest.unwrap_or(&config.endpoint));
+        let way = (self.trusts.access(config), dialler);
+        if let Some(commands) = self.running.get(&config.name) {
+            let here = (&self.tasks, &self.stop);
+            self.names.follow(config, (names, transport), way, commands, here);
+        }
+    }
+
     /// Becomes what the difference leads to. Those that are not in it are not touched at all. What leads to the places that are
     /// `probed` is kept.
     pub(super) async fn follow(
         &mut self,
         difference: Difference<'_>,
+        names: &NamesConfig,
         transport: &TransportConfig,
         probed: &[(Endpoint, DialLimit)],
     ) {
         for name in difference.removed {
             self.running.remove(name);
         }
-        let endpoints = || difference.streams.iter().flat_map(|(config, _)| config.endpoints());
+        let places = || difference.streams.iter().flat_map(|(config, _)| config.places());
         let probed = probed.iter().map(|(endpoint, _)| endpoint);
-        let keys = || endpoints().chain(probed.clone()).map(key);
+        let keys = || places().chain(probed.clone()).map(key);
         let (hosts, ports): (HashSet<_>, HashSet<_>) = (keys().map(|(host, _)| host).collect(), keys().collect());
         self.diallers.retain(|host, _| hosts.contains(host));
         self.gates.retain(|port, _| ports.contains(port));
         let all: Vec<_> = difference.streams.iter().map(|(config, _)| *config).collect();
+        self.names.retain(&all);
         for (config, fate) in difference.streams {
             let command = match fate {
                 Fate::Added => {
@@ -137,6 +154,9 @@ impl RunningStreams {
                 // A task that is gone has panicked, which has been told.
                 let _ = commands.send(command).await;
             }
+        }
+        for config in &all {
+            self.look_up(config, names, transport);
         }
         self.warn_of_scarcity(all);
     }
@@ -243,6 +263,6 @@ impl Ways {
 }
 
 /// The host, in whatever case it was written, and its port.
-fn key(endpoint: &Endpoint) -> (String, u16) {
+pub(super) fn key(endpoint: &Endpoint) -> (String, u16) {
     (endpoint.host().to_ascii_lowercase(), endpoint.port())
 }

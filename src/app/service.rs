@@ -103,10 +103,11 @@ impl Service {
 
         let trusts = Trusts::new()?.for_streams(&config.streams)?;
         let places = descriptors::for_streams(config.exporter.max_connections);
-        let mut streams = RunningStreams::new(shown.clone(), trusts, tracer, places, config.dial.clone());
+        let mut streams = RunningStreams::new(shown.clone(), trusts, tracer, places, config.dial.clone(), own.clone());
         streams.set_tcp(config.transport.tcp.clone());
         for stream in &config.streams {
             streams.start(stream, &config.transport).await;
+            streams.look_up(stream, &config.names, &config.transport);
         }
         streams.warn_of_scarcity(&config.streams);
         let ways = streams.ways(&probed(&config.probe));
@@ -150,7 +151,9 @@ impl Service {
         self.streams.set_dial(next.dial.clone());
         self.streams.set_tcp(next.transport.tcp.clone());
         let probed = probed(&next.probe);
-        self.streams.follow(difference, &next.transport, &probed).await;
+        self.streams
+            .follow(difference, &next.names, &next.transport, &probed)
+            .await;
         let ways = self.streams.ways(&probed);
         self.probes.follow(&next, ways, self.streams.trusts().clone());
         self.own.config_in_force(next.hash, Moment::now());

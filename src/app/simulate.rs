@@ -8,11 +8,19 @@ use std::path::Path;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::spawn_blocking;
 
+/// So many events are told of.
+const EVENTS: usize = 10;
+
 /// Runs a simulated venue until a signal ends it; prints its log to stdout, one JSON object a line. The certificate of its
 /// authority, where it serves TLS, is written to `authority`.
 pub async fn simulate(options: SimOptions, authority: Option<&Path>) -> io::Result<()> {
     let mut signals = Signals::listen()?;
     let listen = options.listen;
+    let events = options.rest.iter().flat_map(|rest| &rest.events);
+    let events: Vec<_> = events
+        .take(EVENTS)
+        .map(|event| format!("event:{}", event.slug))
+        .collect();
     let venue = SimulatedVenue::start(options).map_err(|error| cannot_listen(listen, &error))?;
     if let (Some(path), Some(authority)) = (authority, venue.authority()) {
         std::fs::write(path, authority.pem()).map_err(|error| {
@@ -22,6 +30,9 @@ pub async fn simulate(options: SimOptions, authority: Option<&Path>) -> io::Resu
     }
     let news = venue.log().subscribe();
     writeln!(io::stderr(), "simulated venue at {}", venue.url())?;
+    if let Some(rest) = venue.rest_url() {
+        writeln!(io::stderr(), "names at {rest}: {}", events.join(", "))?;
+    }
     // On a thread of its own: a reader of stdout that stalls stops neither the venue nor its end.
     let mut printer = spawn_blocking(move || print(news));
     tokio::select! {

@@ -6,8 +6,8 @@
 mod access;
 
 use super::{
-    AccessConfig, Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, ProbeConfig, StreamConfig,
-    TracesConfig, TransportConfig,
+    AccessConfig, Config, DialConfig, ExporterConfig, LogConfig, MetricsConfig, NamesConfig, ProbeConfig, StreamConfig,
+    TracesConfig, TransportConfig, WatchConfig,
 };
 use crate::market::{Instrument, StreamName};
 use crate::stream::{TcpOptions, TransportOptions};
@@ -105,6 +105,7 @@ impl Config {
             exporter,
             transport,
             dial,
+            names,
             traces,
             log,
             metrics,
@@ -126,6 +127,11 @@ impl Config {
         }
         let mut keys = of_transport(transport, &next.transport);
         let DialConfig { per_second, burst } = dial;
+        let NamesConfig {
+            refresh_interval,
+            timeout,
+            max_instruments,
+        } = names;
         let ProbeConfig {
             max_concurrent,
             allow_urls,
@@ -134,6 +140,12 @@ impl Config {
         keys.extend(differing([
             ("dial.per_second", *per_second != next.dial.per_second),
             ("dial.burst", *burst != next.dial.burst),
+            (
+                "names.refresh_interval_ms",
+                *refresh_interval != next.names.refresh_interval,
+            ),
+            ("names.timeout_ms", *timeout != next.names.timeout),
+            ("names.max_instruments", *max_instruments != next.names.max_instruments),
             ("log.level", *level != next.log.level),
             ("metrics.max_streams", *max_streams != next.metrics.max_streams),
             ("probe.max_concurrent", *max_concurrent != next.probe.max_concurrent),
@@ -171,6 +183,7 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         endpoint,
         alternatives,
         instruments,
+        watch,
         feed,
         instruments_per_connection,
         policy,
@@ -196,6 +209,8 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
     let added = without(&next.instruments, instruments);
     let removed = without(instruments, &next.instruments);
     let mut keys = differing([("instruments", !(added.is_empty() && removed.is_empty()))]);
+    // Whoever looks names up follows these by himself: the stream is told what comes of it.
+    keys.extend(of_watch(watch.as_ref(), next.watch.as_ref()));
     keys.extend(of_policy(policy, &next.policy));
     keys.extend(differing([
         ("reconnection.ping_interval_ms", *ping_interval != next.ping_interval),
@@ -224,6 +239,16 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         keys,
         changes: changes.into_iter().flatten().collect(),
     }
+}
+
+fn of_watch(before: Option<&WatchConfig>, next: Option<&WatchConfig>) -> Vec<&'static str> {
+    let (before, next) = match (before, next) {
+        (Some(before), Some(next)) => (before, next),
+        (None, None) => return Vec::new(),
+        _ => return vec!["watch"],
+    };
+    let WatchConfig { names, rest } = before;
+    differing([("watch", *names != next.names), ("rest_url", *rest != next.rest)])
 }
 
 fn of_policy(before: &Policy, next: &Policy) -> Vec<&'static str> {

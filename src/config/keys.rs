@@ -177,6 +177,17 @@ pub const KEYS: &[KeyDoc] = &[
         "dial.burst",
         "so many of them at once after a quiet while: 1 to 1000; by default what the venue allows",
     ),
+    key(
+        "names.refresh_interval_ms",
+        "300000",
+        "how often the names that streams watch are looked up, less a random part of a fifth: at least 1000",
+    ),
+    key("names.timeout_ms", "10000", "the time limit of one request for a name"),
+    key(
+        "names.max_instruments",
+        "1000",
+        "the most instruments that a stream gets from its names, more are left out: 1 to 100000",
+    ),
     bare(
         "tls.ca_file",
         "a file of certificates, in PEM, of those who may sign a venue's: instead of the system's; \"\" = the system's",
@@ -307,6 +318,15 @@ pub const KEYS: &[KeyDoc] = &[
         "streams[].instruments",
         "[]",
         "what to subscribe to, in the venue's spelling; with none the stream idles",
+    ),
+    key(
+        "streams[].watch",
+        "[]",
+        "names of what to subscribe to besides, which are looked up now and again: at Polymarket event:SLUG, market:SLUG or the address of a page, at Binance a pattern, BTC*; at most 100",
+    ),
+    bare(
+        "streams[].rest_url",
+        "where its names are looked up, http:// or https://; by default the venue's own address",
     ),
     bare(
         "streams[].channels",

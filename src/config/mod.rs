@@ -31,6 +31,7 @@ mod endpoints;
 mod environment;
 mod error;
 mod keys;
+mod names;
 mod probe;
 mod reconnection;
 mod secrets;
@@ -44,6 +45,7 @@ pub use access::{AccessConfig, TlsConfig};
 pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc};
+pub use names::{NamesConfig, WatchConfig};
 pub use probe::{ProbeConfig, ProbeModule};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
@@ -80,6 +82,8 @@ pub struct Config {
     pub transport: TransportConfig,
     /// `[dial]`.
     pub dial: DialConfig,
+    /// `[names]`.
+    pub names: NamesConfig,
     /// `[telemetry]`; `None` = no traces.
     pub traces: Option<TracesConfig>,
     /// `[log]`.
@@ -156,6 +160,7 @@ impl Config {
             exporter: ExporterConfig::read(&mut root.section("exporter")),
             transport: TransportConfig::read(&mut root.section("transport")),
             dial: DialConfig::read(&mut root.section("dial")),
+            names: NamesConfig::read(&mut root.section("names")),
             traces: TracesConfig::read(&mut root.section("telemetry")),
             log: LogConfig::read(&mut root.section("log")),
             watch_interval: service::watch_interval(&mut root.section("reload")),

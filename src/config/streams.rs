@@ -3,12 +3,13 @@
 use super::access::{AccessConfig, AccessReader};
 use super::endpoints;
 use super::error::{Place, quoted};
+use super::names::{self, WatchConfig};
 use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
 use super::value::Raw;
 use crate::market::{Instrument, StreamName};
-use crate::stream::{Endpoint, TransportOptions};
+use crate::stream::{Endpoint, RestEndpoint, TransportOptions};
 use crate::supervise::Policy;
 use crate::venue::{self, Feed, VenueRef};
 use std::collections::HashMap;
@@ -28,6 +29,8 @@ pub struct StreamConfig {
     pub alternatives: Vec<Endpoint>,
     /// What it subscribes to, no two the same; with none it idles.
     pub instruments: Vec<Instrument>,
+    /// The names of what it subscribes to besides; `None` = it has none.
+    pub watch: Option<WatchConfig>,
     /// What of each instrument is asked for; the venue's own channels filled in.
     pub feed: Feed,
     /// The most instruments that one of its connections carries.
@@ -55,9 +58,15 @@ impl StreamConfig {
         std::iter::once(&self.endpoint).chain(&self.alternatives)
     }
 
-    /// Whether it is `wss` anywhere.
+    /// The same, and where its names are looked up.
+    pub fn places(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+        let rest = self.watch.as_ref().map(|watch| watch.rest.endpoint());
+        self.endpoints().chain(rest)
+    }
+
+    /// Whether it is `wss` anywhere, or looks names up over `https`.
     pub fn uses_tls(&self) -> bool {
-        self.endpoints().any(Endpoint::is_tls)
+        self.places().any(Endpoint::is_tls)
     }
 
     /// The figures of its connections.
@@ -138,6 +147,7 @@ fn read_one(
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
     let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue.as_ref());
     let instruments = read_instruments(section, venue.as_ref());
+    let watch = names::read_watch(section, venue.as_ref());
     let channels = read_channels(section, venue.as_ref());
     let checksums = section.take("checksums", Raw::flag).unwrap_or(false);
     let on_gap = [("resync", false), ("report", true)];
@@ -148,7 +158,9 @@ fn read_one(
     let reconnection = Reconnection::read(section.section("reconnection"), base);
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
     // Where the first is wrong, who knows.
-    let uses_tls = endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().any(Endpoint::is_tls);
+    let rest = watch.as_ref().map(|watch| &watch.rest).map(RestEndpoint::endpoint);
+    let uses_tls =
+        endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().chain(rest).any(Endpoint::is_tls);
     let access = access.of_stream(section, uses_tls);
     let venue = venue?;
     let mut feed = Feed::of(channels);
@@ -161,6 +173,7 @@ fn read_one(
         endpoint: endpoint?,
         alternatives,
         instruments,
+        watch,
         instruments_per_connection,
         feed,
         policy: reconnection.policy_for(&*venue),

@@ -9,7 +9,7 @@ pub(super) use events::{events, limit};
 use super::rfc3339::rfc3339;
 use super::routes::Refusal;
 use crate::clock::Moment;
-use crate::metrics::{SilentInstrument, StreamCells, StreamSnapshot, Streams};
+use crate::metrics::{NameStatus, SilentInstrument, StreamCells, StreamSnapshot, Streams};
 use events::Event;
 use hyper::StatusCode;
 use serde::Serialize;
@@ -27,10 +27,23 @@ struct Answer {
 struct OneStream {
     #[serde(flatten)]
     stream: Stream,
+    /// The names that it watches, in the order of the configuration.
+    names: Vec<Name>,
     /// The instruments in effect of which nothing has come for longest, the most silent first.
     most_silent: Vec<Silent>,
     /// The newest first.
     history: Vec<Event>,
+}
+
+#[derive(Serialize)]
+#[allow(clippy::struct_field_names, reason = "the field of the answer")]
+struct Name {
+    name: String,
+    instruments: usize,
+    resolved: Option<String>,
+    resolved_unix: Option<f64>,
+    /// Why the last look-up failed.
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -111,6 +124,7 @@ pub(super) fn stream(streams: &Streams, name: &str, at: Moment) -> Result<Vec<u8
     })?;
     json(&OneStream {
         stream: describe(cells, &cells.snapshot(at)),
+        names: cells.names().into_iter().map(|name| watched(name, at)).collect(),
         most_silent: cells.most_silent(MOST_SILENT, at).iter().map(silent).collect(),
         history: events::of_stream(cells),
     })
@@ -159,6 +173,17 @@ fn describe(cells: &StreamCells, snapshot: &StreamSnapshot) -> Stream {
         last_data: snapshot.last_data().map(rfc3339),
         last_data_unix: snapshot.last_data(),
         data_age_seconds: snapshot.data_age().map(|age| age.as_secs_f64()),
+    }
+}
+
+fn watched(known: NameStatus, at: Moment) -> Name {
+    let resolved_unix = known.resolved_unix(at);
+    Name {
+        name: known.name,
+        instruments: known.instruments,
+        resolved: resolved_unix.map(rfc3339),
+        resolved_unix,
+        error: known.error,
     }
 }
 

@@ -30,7 +30,7 @@ mod value;
 pub use cause::{Cause, Failure};
 pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
 pub use name::{Instrument, InvalidName, StreamName};
-pub use reason::{DecodeError, DialPhase, ExportError, SubscriptionFailure};
+pub use reason::{DecodeError, DialPhase, ExportError, LookupOutcome, SubscriptionFailure};
 pub use sequence::{Place, Sequence, Series};
 pub use trace_id::TraceId;
 pub use value::{

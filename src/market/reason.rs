@@ -83,3 +83,23 @@ closed_set! {
         Internal => "internal",
     }
 }
+
+closed_set! {
+    /// What came of looking up a name.
+    pub enum LookupOutcome {
+        /// The venue said what it stands for.
+        Resolved => "resolved",
+        /// The venue knows no such name.
+        Unknown => "unknown",
+        /// The venue's REST API cannot be reached.
+        Connect => "connect",
+        /// It did not answer in time.
+        Timeout => "timeout",
+        /// It answered that it was asked too often.
+        RateLimited => "rate_limited",
+        /// It answered with another HTTP status that is no success.
+        HttpStatus => "http_status",
+        /// It broke off, or answered with what is no listing.
+        Answer => "answer",
+    }
+}

@@ -47,6 +47,7 @@ mod figures;
 mod histogram;
 mod instruments;
 mod labels;
+mod names;
 #[cfg(feature = "service")]
 mod own;
 #[cfg(all(feature = "service", target_os = "linux"))]
@@ -69,6 +70,7 @@ pub use exposition::{Exposition, Format, openmetrics, text};
 pub use histogram::Histogram;
 pub use instruments::InstrumentClocks;
 pub(crate) use instruments::SocketInstruments;
+pub use names::NameStatus;
 #[cfg(feature = "service")]
 #[doc(hidden)] // what the HTTP server tells of its own
 pub use own::Handler;

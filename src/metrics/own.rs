@@ -4,7 +4,7 @@ use super::catalogue::{self, CODES, HANDLERS, Kind, LEVELS, Metric};
 use super::runtime::{RuntimeCollector, RuntimeFigures};
 use super::snapshot::unix;
 use crate::clock::Moment;
-use crate::market::ExportError;
+use crate::market::{ExportError, LookupOutcome};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
@@ -67,6 +67,8 @@ pub struct OwnMetrics {
     /// In the order of [`ExportError`].
     span_export_failures: Vec<IntCounter>,
     spans_dropped: IntCounter,
+    /// In the order of [`LookupOutcome`].
+    name_lookups: Vec<IntCounter>,
     http: Vec<HandlerCells>,
     scrapes_in_flight: IntGauge,
     runtime: RuntimeCollector,
@@ -133,6 +135,13 @@ impl OwnMetrics {
                 &ExportError::ALL.iter().map(|error| error.as_str()).collect::<Vec<_>>(),
             )?,
             spans_dropped: counter("feedwatch_otel_spans_dropped_total")?,
+            name_lookups: counters(
+                "feedwatch_name_lookups_total",
+                &LookupOutcome::ALL
+                    .iter()
+                    .map(|outcome| outcome.as_str())
+                    .collect::<Vec<_>>(),
+            )?,
             dropped_lines: DroppedLines::default(),
             http: http(&registry)?,
             scrapes_in_flight: register(
@@ -237,6 +246,13 @@ impl OwnMetrics {
     /// An export of spans failed.
     pub fn span_export_failed(&self, error: ExportError) {
         if let Some(counter) = self.span_export_failures.get(error.index()) {
+            counter.inc();
+        }
+    }
+
+    /// A name was looked up.
+    pub fn name_lookup(&self, outcome: LookupOutcome) {
+        if let Some(counter) = self.name_lookups.get(outcome.index()) {
             counter.inc();
         }
     }

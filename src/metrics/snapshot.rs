@@ -2,6 +2,7 @@
 
 use super::figures::{Figures, breaker_name};
 use super::instruments::{Silence, Silent};
+use super::names::NameFigures;
 use super::queue::QueueSnapshot;
 use super::stream::Traffic;
 use crate::clock::Moment;
@@ -22,6 +23,7 @@ pub struct StreamSnapshot {
     pub(super) silence: Silence,
     /// `None` where no consumer is attached.
     pub(super) queue: Option<QueueSnapshot>,
+    pub(super) names: NameFigures,
 }
 
 /// An instrument in effect, and for how long nothing has come of it.
@@ -122,6 +124,16 @@ impl StreamSnapshot {
     /// When data of the most silent instrument in effect came: Unix time. `None` = never, or none is in effect.
     pub(super) fn oldest_data(&self) -> Option<f64> {
         self.unix_if_any(self.silence.oldest)
+    }
+
+    /// The names that it watches, and those of them whose last look-up failed, or that were never looked up.
+    pub const fn names(&self) -> (u64, u64) {
+        (self.names.watched, self.names.unresolved)
+    }
+
+    /// When all names that it watches were known: Unix time. `None` = never, or it watches none.
+    pub fn names_resolved(&self) -> Option<f64> {
+        self.unix_if_any(self.names.success)
     }
 
     /// When the last market data came: Unix time.

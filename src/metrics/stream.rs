@@ -8,6 +8,7 @@ use super::endpoints::ConnectionEndpoints;
 use super::figures::Figures;
 use super::instruments::{InstrumentClocks, StreamInstruments};
 use super::labels::LabelSet;
+use super::names::{NameCells, NameStatus};
 use super::queue::{AttachedQueues, QueueCells};
 use super::seqlock::{Plain, SeqLock, cells};
 use super::snapshot::{SilentInstrument, StreamSnapshot};
@@ -139,6 +140,7 @@ pub struct StreamCells {
     endpoints: ConnectionEndpoints,
     history: History,
     queues: AttachedQueues,
+    names: NameCells,
 }
 
 impl StreamCells {
@@ -157,6 +159,7 @@ impl StreamCells {
             endpoints: ConnectionEndpoints::default(),
             history: History::default(),
             queues: AttachedQueues::default(),
+            names: NameCells::default(),
         }
     }
 
@@ -209,6 +212,16 @@ impl StreamCells {
         self.queues.attach(capacity)
     }
 
+    /// What came of looking up the names that it watches, every one of them.
+    pub fn set_names(&self, names: Vec<NameStatus>) {
+        self.names.set(names, |at| stamp(self.origin, at));
+    }
+
+    /// The names that it watches, in the order of the configuration.
+    pub fn names(&self) -> Vec<NameStatus> {
+        self.names.all()
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> State {
         Figures::unpack_state(self.figures.twin().phase.load(Relaxed))
@@ -246,6 +259,7 @@ impl StreamCells {
             figures,
             traffic: Traffic::load(&self.traffic),
             queue: self.queues.snapshot(),
+            names: self.names.figures(),
         }
     }
 

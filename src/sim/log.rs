@@ -58,6 +58,13 @@ pub enum What {
         /// Tokens left out.
         refused: usize,
     },
+    /// The REST part was asked for something.
+    Asked {
+        /// The path, the first 200 characters of it.
+        path: String,
+        /// The HTTP status of the answer; `None` where there was no whole one.
+        status: Option<u16>,
+    },
     /// Traffic has begun: what is sent from now on is more than the answer.
     Fed,
     /// The first subscription was refused.

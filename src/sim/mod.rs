@@ -80,6 +80,30 @@
 //! `tls_expired`. What no client can read, a bad frame for instance, is not counted, and neither is an answer to the client's
 //! farewell after it. The faults of `tls` need a venue that serves it: [`SimOptions::tls`].
 //!
+//! # Names
+//!
+//! With [`SimOptions::rest`] it has a REST part, on a port of its own, that answers like Polymarket's Gamma API: `/events/slug/SLUG`
+//! and `/markets/slug/SLUG`. A script says what it knows. A market is listed from `from_ms` on, and is resolved at `until_ms`: it
+//! is closed then, and `market_resolved` is sent to whoever is subscribed to it. `[[rest]]` has rules like the others, which count
+//! requests in place of connections; a request can meet `none`, `hang`, `status`, `retry_after`, and `cut`, a half of an answer.
+//!
+//! ```
+//! # let rest = feedwatch::sim::RestOptions::from_toml(r#"
+//! [[events]]                     # for streams that watch event:who-wins
+//! slug = "who-wins"
+//! markets = [
+//!     { slug = "will-ayton-win", tokens = ["71", "72"], until_ms = 60000 },
+//!     { slug = "will-beeham-win", tokens = ["81", "82"], from_ms = 30000 },
+//! ]
+//!
+//! [[rest]]                       # the second and the third request are answered with a page that is no JSON
+//! first_connection = 2
+//! last_connection = 3
+//! fault.status = { code = 200, body = "<html>" }
+//! # "#).unwrap();
+//! # assert_eq!((rest.events[0].markets.len(), rest.script.rules.len()), (2, 1));
+//! ```
+//!
 //! # Use
 //!
 //! It is a venue like any other, on a port of its own. A test scripts what is to happen, and looks at both sides afterwards:
@@ -142,6 +166,7 @@ mod frame;
 mod listener;
 mod log;
 mod market;
+mod rest;
 mod script;
 mod session;
 mod tls;
@@ -153,12 +178,14 @@ pub(crate) use capture::{compress, write_line};
 pub use expectation::Expectation;
 pub use fault::{BadFrame, Fault, Flood, OddText, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
+pub use rest::{ListedEvent, ListedMarket, RestOptions};
 pub use script::{Rule, Script, ScriptError};
 pub use tls::{Authority, Client};
 pub use traffic::{Speed, Traffic};
 
 use crate::clock::Moment;
 use listener::Port;
+use rest::Rest;
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -166,6 +193,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tls::Tls;
 use tokio::sync::{broadcast, watch};
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -196,6 +224,8 @@ pub struct SimOptions {
     pub seed: u64,
     /// Tokens that it leaves out: never known, or ended. All others that can be token ids are known.
     pub unknown: HashSet<String>,
+    /// Its REST part, at which names are looked up; `None` = it has none.
+    pub rest: Option<RestOptions>,
 }
 
 impl Default for SimOptions {
@@ -213,6 +243,7 @@ impl Default for SimOptions {
             script: Script::default(),
             seed: 0,
             unknown: HashSet::new(),
+            rest: None,
         }
     }
 }
@@ -232,9 +263,11 @@ impl SimOptions {
             let is_recorded = matches!(self.traffic, Traffic::Replay { .. });
             (self.as_recorded && !is_recorded).then(|| "as recorded: there is no recording".to_owned())
         };
+        let of_rest = || self.rest.as_ref().and_then(RestOptions::problem);
         self.script
             .problem()
             .or_else(recorded)
+            .or_else(of_rest)
             .or_else(|| self.traffic.problem())
             .or_else(needs_tls)
             .or_else(plain)
@@ -252,6 +285,7 @@ struct Venue {
     seed: u64,
     log: Arc<SimLog>,
     unknown: Mutex<HashSet<String>>,
+    rest: Option<Rest>,
     resolved: broadcast::Sender<Arc<[String]>>,
     paused: watch::Sender<bool>,
     tasks: TaskTracker,
@@ -262,6 +296,29 @@ impl Venue {
     fn is_unknown(&self, token: &str) -> bool {
         let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         unknown.contains(token)
+    }
+
+    fn resolve(&self, tokens: Arc<[String]>) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.extend(tokens.iter().cloned());
+        drop(unknown);
+        if let Some(rest) = &self.rest {
+            rest.end(&tokens, self.log.elapsed());
+        }
+        let _ = self.resolved.send(tokens); // an error only says that nobody is connected
+    }
+
+    /// Ends the markets that have a time for it, each at its own.
+    fn end_markets(self: &Arc<Self>) {
+        for (at, tokens) in self.rest.iter().flat_map(Rest::ends) {
+            let venue = Arc::clone(self);
+            self.tasks.spawn(async move {
+                let due = sleep(at.saturating_sub(venue.log.elapsed()));
+                if venue.stop.run_until_cancelled(due).await.is_some() {
+                    venue.resolve(tokens.into());
+                }
+            });
+        }
     }
 }
 
@@ -297,6 +354,7 @@ impl SimulatedVenue {
         } else {
             log.note(0, What::PortClosed);
         }
+        let (rest, rest_port) = options.rest.map(Rest::bind).transpose()?.unzip();
         let stop = CancellationToken::new();
         let venue = Arc::new(Venue {
             tls,
@@ -307,12 +365,17 @@ impl SimulatedVenue {
             seed: options.seed,
             log,
             unknown: Mutex::new(options.unknown),
+            rest,
             resolved: broadcast::Sender::new(RESOLUTIONS),
             paused: watch::Sender::new(false),
             tasks: TaskTracker::new(),
             stop: stop.clone(),
         });
         venue.tasks.spawn(listener::accept(Arc::clone(&venue), port, address));
+        if let Some(port) = rest_port {
+            venue.tasks.spawn(rest::serve(Arc::clone(&venue), port));
+        }
+        venue.end_markets();
         Ok(Self {
             address,
             venue,
@@ -329,6 +392,20 @@ impl SimulatedVenue {
     pub fn url(&self) -> String {
         let scheme = if self.venue.tls.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}{PATH}", self.address)
+    }
+
+    /// Where its REST part is: what a stream has as its `rest_url`. `None` where it has none.
+    pub fn rest_url(&self) -> Option<String> {
+        let scheme = if self.venue.tls.is_some() { "https" } else { "http" };
+        let rest = self.venue.rest.as_ref()?;
+        Some(format!("{scheme}://{}", rest.address()))
+    }
+
+    /// From now on the REST part lists one more market of an event, which it makes where there is none of that slug.
+    pub fn list_market(&self, event: &str, market: ListedMarket) {
+        if let Some(rest) = &self.venue.rest {
+            rest.list(event, market);
+        }
     }
 
     /// Whom its clients must trust; `None` without TLS. Its certificates are good for `localhost`, for the loopback
@@ -359,13 +436,10 @@ impl SimulatedVenue {
     }
 
     /// Ends the market of `tokens`, the first of which has won: who is subscribed to one of them is sent `market_resolved`,
-    /// and from now on they are unknown.
+    /// and from now on they are unknown, and closed in the REST part.
     pub fn resolve(&self, tokens: &[&str]) {
-        let tokens: Arc<[String]> = tokens.iter().map(|token| (*token).to_owned()).collect();
-        let mut unknown = self.venue.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        unknown.extend(tokens.iter().cloned());
-        drop(unknown);
-        let _ = self.venue.resolved.send(tokens); // an error only says that nobody is connected
+        self.venue
+            .resolve(tokens.iter().map(|token| (*token).to_owned()).collect());
     }
 
     /// Closes all connections with code 1001 and the port, and returns when nothing of the venue is left, in about a second

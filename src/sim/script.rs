@@ -1,6 +1,7 @@
 //! Which connection meets which fault.
 
 use super::fault::{Fault, millis};
+use super::rest::ListedEvent;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
@@ -48,28 +49,39 @@ pub struct ScriptError {
     pub problem: String,
 }
 
+/// A whole script, the REST part's own included.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+pub(super) struct Document {
     #[serde(default)]
     rules: Vec<toml::Spanned<Rule>>,
+    #[serde(default)]
+    pub(super) rest: Vec<toml::Spanned<Rule>>,
+    #[serde(default)]
+    pub(super) events: Vec<ListedEvent>,
+}
+
+/// Reads a script, and judges its rules each for itself.
+pub(super) fn parse(text: &str) -> Result<Document, ScriptError> {
+    let document: Document = toml::from_str(text).map_err(|error| {
+        error_at(
+            text,
+            error.span().map_or(0, |span| span.start),
+            error.message().to_owned(),
+        )
+    })?;
+    for rule in document.rules.iter().chain(&document.rest) {
+        if let Some(problem) = rule.get_ref().problem() {
+            return Err(error_at(text, rule.span().start, problem));
+        }
+    }
+    Ok(document)
 }
 
 impl Script {
     /// Reads a script. The format is on the page of [`crate::sim`].
     pub fn from_toml(text: &str) -> Result<Self, ScriptError> {
-        let document: Document = toml::from_str(text).map_err(|error| {
-            error_at(
-                text,
-                error.span().map_or(0, |span| span.start),
-                error.message().to_owned(),
-            )
-        })?;
-        for rule in &document.rules {
-            if let Some(problem) = rule.get_ref().problem() {
-                return Err(error_at(text, rule.span().start, problem));
-            }
-        }
+        let document = parse(text)?;
         Ok(Self {
             rules: document.rules.into_iter().map(toml::Spanned::into_inner).collect(),
         })
@@ -236,7 +248,7 @@ const fn one() -> u64 {
     1
 }
 
-fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     millis(deserializer).map(Some)
 }
 

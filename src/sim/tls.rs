@@ -120,6 +120,13 @@ impl Tls {
         &self.client
     }
 
+    /// Shakes hands as it should be; `None` where the client does not.
+    pub(super) async fn secure_well(&self, stream: TcpStream) -> Option<Io> {
+        let handshake = TlsAcceptor::from(self.good.clone()).accept(stream);
+        let secured = timeout(REQUEST_LIMIT, handshake).await.ok()?.ok()?;
+        Some(MaybeTls::secured(secured))
+    }
+
     /// Shakes hands, or does what the fault says instead.
     pub(super) async fn secure(&self, log: &ConnectionLog, mut stream: TcpStream, fault: &Fault) -> Option<Io> {
         let Fault::Tls(kind) = fault else {

@@ -164,7 +164,7 @@ async fn refuse(
 }
 
 /// `Retry-After` in one of its forms (RFC 9110, section 10.2.3). A date is of use only beside the venue's own.
-fn retry_after(seconds: u64, form: RetryForm) -> BTreeMap<String, String> {
+pub(super) fn retry_after(seconds: u64, form: RetryForm) -> BTreeMap<String, String> {
     let now = Moment::now().wall;
     let headers: &[_] = match form {
         RetryForm::Seconds => &[("Retry-After", seconds.to_string())],

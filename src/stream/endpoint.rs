@@ -29,6 +29,12 @@ pub enum InvalidEndpoint {
     /// Another scheme, or none.
     #[error("does not begin with ws:// or wss://")]
     Scheme,
+    /// Another scheme than that of HTTP, or none.
+    #[error("does not begin with http:// or https://")]
+    HttpScheme,
+    /// A REST API is asked with queries of its own.
+    #[error("has a query (?...), which each question brings along")]
+    Query,
     /// Characters that no URL has.
     #[error("holds blanks or characters that must be percent-encoded")]
     Characters,

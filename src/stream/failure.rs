@@ -160,7 +160,7 @@ fn of_status(response: &Response<Option<Vec<u8>>>, now: SystemTime) -> Failure {
 }
 
 /// `Retry-After` in either form: seconds, or a date (RFC 9110, section 10.2.3). A date is judged by the venue's own clock.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let value = text(header::RETRY_AFTER)?;
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

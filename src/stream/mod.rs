@@ -57,6 +57,7 @@ mod pace;
 mod polled;
 mod proxy;
 mod reconnecting;
+mod rest;
 mod sequences;
 mod slot;
 mod spawn;
@@ -72,6 +73,8 @@ pub use access::Access;
 pub use dial::{Dialler, TcpDialler, TcpIo};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
+#[cfg(feature = "service")]
+pub(crate) use failure::retry_after;
 pub use gate::DialGate;
 pub use handoff::{HandOff, WhenFull};
 pub use headers::{InvalidHeader, UpgradeHeaders};
@@ -80,6 +83,9 @@ pub use options::TransportOptions;
 pub use polled::PolledAfresh;
 pub use proxy::{InvalidCredentials, InvalidProxy, Proxy, ProxyProtocol};
 pub use reconnecting::ReconnectingDataStream;
+pub use rest::RestEndpoint;
+#[cfg(feature = "service")]
+pub(crate) use rest::open;
 pub use spawn::{StreamControl, StreamHandle};
 pub use tap::{Tap, TapDirection, TapReader, TappedConnection, TappedFrame};
 pub use tcp::TcpOptions;

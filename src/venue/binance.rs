@@ -6,10 +6,11 @@
 //! instrument a partial book is, and that it is one.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -104,6 +105,10 @@ impl Venue for Binance {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(BinanceDecoder)
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

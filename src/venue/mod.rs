@@ -93,6 +93,7 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod directory;
 mod feed;
 mod json;
 mod ledger;
@@ -104,6 +105,7 @@ mod session;
 mod wire;
 
 pub use binance::Binance;
+pub use directory::{Directory, InvalidListing, Listed, Listing, matches};
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
@@ -184,6 +186,11 @@ pub trait Venue: Send + Sync + fmt::Debug {
 
     /// Compares the books of one connection with the checksums that come along; `None` = the venue sends none.
     fn checksums(&self) -> Option<Box<dyn Checksums>> {
+        None
+    }
+
+    /// How names that people know are looked up; `None` where the venue is asked for ids alone.
+    fn directory(&self) -> Option<&dyn Directory> {
         None
     }
 }

@@ -5,11 +5,12 @@
 //! holds a `book` for each token that is active. Nothing is numbered, and nothing is replayed after a reconnect.
 
 mod decode;
+mod directory;
 mod quick;
 mod session;
 mod values;
 
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -67,6 +68,10 @@ impl Venue for Polymarket {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(PolymarketDecoder)
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

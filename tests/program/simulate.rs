@@ -78,7 +78,7 @@ async fn a_client_is_served_and_the_log_is_json_on_stdout() {
 
     program.signal("HUP");
     let ended = program.end().await;
-    assert_eq!((ended.code, ended.err.len()), (Some(0), 1), "{ended:#?}");
+    assert_eq!((ended.code, ended.err.len()), (Some(0), 2), "{ended:#?}");
     let entries: Vec<_> = ended.out.iter().map(|line| json(line)).collect();
     assert!(
         entries
@@ -220,5 +220,52 @@ async fn bad_files_are_refused_with_the_place() {
             ended.stderr().starts_with(&format!("{}{place}", file.name())),
             "{ended:#?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_stream_finds_a_scripted_event_by_its_slug() {
+    let script = TempFile::new(
+        "toml",
+        "[[events]]\nslug = \"cup\"\nmarkets = [{ slug = \"will-ayton-win\", tokens = [\"71\", \"72\"] }]\n",
+    );
+    let mut program = simulate(&["--script", script.name()]);
+    let url = url(&mut program).await;
+    let rest = |line: &str| Some(line.strip_prefix("names at ")?.strip_suffix(": event:cup")?.to_owned());
+    let rest = program.err.find("where names are", rest).await;
+    let config = config("", &[("cup", &url, "")]);
+    let watching = config.replace(
+        "instruments = [\"11\", \"22\"]",
+        &format!("watch = [\"event:cup\"]\nrest_url = \"{rest}\""),
+    );
+    let mut service = Service::run(&watching).await;
+    let resolved = service.logged("cup", "name resolved").await;
+    assert_eq!(resolved["titles"], "Will ayton win?: Yes; Will ayton win?: No");
+    service.logged("cup", "live").await;
+    service.stop("TERM").await.assert_orderly();
+    program.signal("TERM");
+    assert_eq!(program.end().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn what_the_rest_part_cannot_serve_is_refused() {
+    for (text, told) in [
+        (
+            "[[events]]\nslug = \"a b\"\n",
+            "\"event:a b\": a name at Polymarket is event:SLUG, market:SLUG, or the address of an event or a market, as in \
+             https://polymarket.com/event/SLUG; a slug has the characters A-Z a-z 0-9 _ - .",
+        ),
+        (
+            "[[events]]\nslug = \"a\"\nmarkets = [{ slug = \"b\", tokens = [\"x\"] }]\n",
+            "market \"b\": a Polymarket token id is a decimal number of at most 78 digits",
+        ),
+        (
+            "[[rest]]\nfault = \"flap\"\n",
+            "rest: rule 1: of a request only none, hang, status, retry_after and cut make sense",
+        ),
+    ] {
+        let script = TempFile::new("toml", text);
+        let ended = run_to_end(&["simulate", "--listen", "127.0.0.1:0", "--script", script.name()]).await;
+        assert_eq!((ended.code, ended.stderr().as_str()), (Some(2), told));
     }
 }

@@ -8,6 +8,7 @@ mod files;
 mod http;
 
 pub(crate) use files::TempFile;
+#[allow(unused_imports, reason = "not every test asks for itself")]
 pub(crate) use http::read as read_answer;
 
 use super::exposition::Exposition;

@@ -109,7 +109,7 @@ pub enum RecordError {
         /// Those that there are.
         known: Vec<String>,
     },
-    /// The stream has no instruments, and so never connects.
+    /// The stream has neither instruments nor names, and so never connects.
     #[error("the stream {0:?} has no instruments: there is nothing to record")]
     Idle(String),
     /// The name is none for a recording.
@@ -176,16 +176,17 @@ pub async fn record(options: RecordOptions, config: Config, build: BuildInfo) ->
     let recorder = open(&options)?;
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let own = Arc::new(OwnMetrics::new(&build).map_err(StartError::Metrics)?);
-    let _level = telemetry::init(&config.log, own, None).map_err(StartError::Log)?;
+    let _level = telemetry::init(&config.log, own.clone(), None).map_err(StartError::Log)?;
 
     let (tap, reader) = Tap::new(MAX_WAITING_BYTES);
     let trusts = Trusts::new().and_then(|trusts| trusts.for_streams(slice::from_ref(stream)));
     let trusts = trusts.map_err(StartError::Tls)?;
     let places = descriptors::for_streams(0);
     let shown = Arc::new(Streams::new());
-    let mut streams = RunningStreams::new(shown, trusts, None, places, config.dial.clone()).with_tap(tap);
+    let mut streams = RunningStreams::new(shown, trusts, None, places, config.dial.clone(), own).with_tap(tap);
     streams.set_tcp(config.transport.tcp.clone());
     streams.start(stream, &config.transport).await;
+    streams.look_up(stream, &config.names, &config.transport);
     streams.warn_of_scarcity([stream]);
     info!(stream = stream.name.as_str(), file = %options.output.display(), "recording");
 
@@ -224,7 +225,7 @@ fn find<'c>(name: &str, config: &'c Config) -> Result<&'c StreamConfig, RecordEr
         name: name.into(),
         known: config.streams.iter().map(|stream| stream.name.to_string()).collect(),
     })?;
-    if stream.instruments.is_empty() {
+    if stream.instruments.is_empty() && stream.watch.is_none() {
         return Err(RecordError::Idle(name.into()));
     }
     Ok(stream)

@@ -392,6 +392,6 @@ mod tests {
             .filter(|metric| metric.scope() == Scope::Stream)
             .map(|metric| metric.labels.series().len())
             .sum();
-        assert!((80..=130).contains(&series), "{series}");
+        assert!((80..=135).contains(&series), "{series}");
     }
 }

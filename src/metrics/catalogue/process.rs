@@ -2,7 +2,7 @@
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Exemplars, Kind, Labels, Metric, Source, buckets, one};
-use crate::market::ExportError;
+use crate::market::{ExportError, LookupOutcome};
 
 /// The levels of log lines.
 pub(in crate::metrics) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -88,6 +88,15 @@ pub(super) const METRICS: &[Metric] = &[
         Counter,
         "Spans lost: the queue was full, or their export failed",
         Labels::None,
+    ),
+    metric(
+        "feedwatch_name_lookups_total",
+        Counter,
+        "Look-ups of a name that a stream watches, at its venue's REST API",
+        Labels::Closed {
+            names: &["result"],
+            series: || one(LookupOutcome::ALL.iter().map(|outcome| outcome.as_str())),
+        },
     ),
     metric(
         "feedwatch_http_requests_total",

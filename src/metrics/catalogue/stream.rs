@@ -341,6 +341,27 @@ pub(super) const METRICS: &[Metric] = &[
         |stream, i| at(&stream.figures.subscription_failures, i),
     ),
     metric(
+        "feedwatch_names_watched",
+        Gauge,
+        "Names that the stream watches, and that are looked up; 0 where it has instruments alone",
+        Labels::None,
+        |stream, _| Int(stream.names().0),
+    ),
+    metric(
+        "feedwatch_names_unresolved",
+        Gauge,
+        "Names of which the last look-up failed, or that were never looked up",
+        Labels::None,
+        |stream, _| Int(stream.names().1),
+    ),
+    metric(
+        "feedwatch_name_lookup_last_success_timestamp_seconds",
+        Gauge,
+        "When all of the stream's names were last looked up without a failure; 0 = never, or it watches none",
+        Labels::None,
+        |stream, _| time(stream.names_resolved()),
+    ),
+    metric(
         "feedwatch_stream_lag_seconds",
         Gauge,
         "From the venue's event time to receipt, smoothed over about ten seconds; 0 = never seen",

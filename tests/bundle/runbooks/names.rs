@@ -3,12 +3,13 @@
 use super::{Page, pages};
 
 /// Where names come from. Metrics and causes are held against their own tables.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 19] = [
     include_str!("../../../config/feedwatch.toml"),
     include_str!("../../../deploy/rules/alerts.yml"),
     include_str!("../../../deploy/alertmanager.yml"),
     include_str!("../../../src/app/mod.rs"),
     include_str!("../../../src/app/service.rs"),
+    include_str!("../../../src/app/names/task.rs"),
     include_str!("../../../src/config/telemetry.rs"),
     include_str!("../../../src/exporter/api.rs"),
     include_str!("../../../src/exporter/routes.rs"),

@@ -1,0 +1,192 @@
+//! What is known of the names of a stream. Pure.
+
+use crate::market::Instrument;
+use crate::metrics::NameStatus;
+use crate::venue::Listed;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// The names of a stream, and what each of them stands for.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Another venue means something else by them.
+    venue: String,
+    /// In the order of the configuration.
+    names: Vec<Name>,
+}
+
+#[derive(Debug)]
+struct Name {
+    status: NameStatus,
+    /// Whether the last failure was the API's, and none of this name.
+    failed_with_all: bool,
+    listed: Vec<Listed>,
+}
+
+/// What a look-up has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// The titles of what came in.
+    pub(super) came: Vec<String>,
+    /// The titles of what left.
+    pub(super) left: Vec<String>,
+    /// Whether it is the first answer, or the first after a failure.
+    pub(super) is_first: bool,
+}
+
+impl Known {
+    /// From now on these are the names. What is known of those that stay is kept.
+    pub(super) fn keep(&mut self, venue: &str, names: &[String]) {
+        let mut before = std::mem::take(&mut self.names);
+        if self.venue != venue {
+            venue.clone_into(&mut self.venue);
+            before.clear();
+        }
+        let mut kept = |name: &String| {
+            let found = before.iter().position(|known| known.status.name == *name);
+            found.map(|index| before.swap_remove(index))
+        };
+        self.names = names
+            .iter()
+            .map(|name| kept(name).unwrap_or_else(|| Name::new(name)))
+            .collect();
+    }
+
+    /// The venue has said what a name stands for.
+    pub(super) fn learn(&mut self, name: &str, listed: Vec<Listed>, now: Instant) -> News {
+        let Some(known) = self.find(name) else {
+            return News::default();
+        };
+        let before = std::mem::replace(&mut known.listed, listed);
+        let news = News {
+            came: titles_without(&known.listed, &before),
+            left: titles_without(&before, &known.listed),
+            is_first: !known.status.is_resolved(),
+        };
+        known.status.instruments = known.listed.len();
+        known.status.resolved = Some(now);
+        known.status.error = None;
+        news
+    }
+
+    /// A look-up has failed, of this name or `with_all` others: what was known stays. Returns whether that is news of the name.
+    pub(super) fn fail(&mut self, name: &str, told: &str, with_all: bool) -> bool {
+        let Some(known) = self.find(name) else { return false };
+        let failed_before = known.status.error.replace(told.to_owned()).is_some();
+        let with_all_before = std::mem::replace(&mut known.failed_with_all, with_all);
+        !with_all && (!failed_before || with_all_before)
+    }
+
+    /// What all names stand for, each once, in their order; at most so many. And how many were left out.
+    pub(super) fn instruments(&self, most: usize) -> (Vec<Instrument>, usize) {
+        let mut seen = BTreeSet::new();
+        let listed = self.names.iter().flat_map(|name| &name.listed);
+        let mut all: Vec<_> = listed
+            .map(|listed| listed.instrument.clone())
+            .filter(|instrument| seen.insert(instrument.clone()))
+            .collect();
+        let beyond = all.len().saturating_sub(most);
+        all.truncate(most);
+        (all, beyond)
+    }
+
+    pub(super) fn statuses(&self) -> Vec<NameStatus> {
+        self.names.iter().map(|name| name.status.clone()).collect()
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut Name> {
+        self.names.iter_mut().find(|known| known.status.name == name)
+    }
+}
+
+impl Name {
+    fn new(name: &str) -> Self {
+        Self {
+            status: NameStatus {
+                name: name.to_owned(),
+                instruments: 0,
+                resolved: None,
+                error: None,
+            },
+            failed_with_all: false,
+            listed: Vec::new(),
+        }
+    }
+}
+
+fn titles_without(these: &[Listed], others: &[Listed]) -> Vec<String> {
+    let others: BTreeSet<_> = others.iter().map(|listed| &listed.instrument).collect();
+    let without = these.iter().filter(|listed| !others.contains(&listed.instrument));
+    without.map(|listed| listed.title.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+
+    fn listed(ids: &[&str]) -> Vec<Listed> {
+        let one = |id: &&str| Listed {
+            instrument: Instrument::new(id),
+            title: format!("title of {id}"),
+        };
+        ids.iter().map(one).collect()
+    }
+
+    fn known(names: &[&str]) -> Known {
+        let mut known = Known::default();
+        known.keep("v", &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        known
+    }
+
+    fn ids(known: &Known, most: usize) -> (Vec<String>, usize) {
+        let (all, beyond) = known.instruments(most);
+        (all.iter().map(ToString::to_string).collect(), beyond)
+    }
+
+    #[test]
+    fn a_failure_takes_nothing_away_and_is_news_once() {
+        let now = Moment::now().mono;
+        let mut known = known(&["a"]);
+        let news = known.learn("a", listed(&["1", "2"]), now);
+        assert_eq!((news.came.len(), news.is_first), (2, true));
+        assert!(known.fail("a", "unknown", false));
+        assert!(!known.fail("a", "unknown", false));
+        assert!(!known.fail("a", "down", true), "of the API, and not of this name");
+        assert!(known.fail("a", "unknown", false), "now it is known whose fault it is");
+        assert!(!known.fail("a", "still down", true));
+        assert_eq!(ids(&known, 9), (vec!["1".into(), "2".into()], 0));
+        assert_eq!(known.statuses()[0].error.as_deref(), Some("still down"));
+        let news = known.learn("a", listed(&["2", "3"]), now);
+        assert_eq!(
+            (news.came, news.left),
+            (vec!["title of 3".into()], vec!["title of 1".into()])
+        );
+        assert!(news.is_first, "it was down in between");
+        assert!(known.statuses()[0].is_resolved());
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_is_left_out_from_the_end() {
+        let now = Moment::now().mono;
+        let mut known = known(&["a", "b"]);
+        known.learn("b", listed(&["3", "1", "4"]), now);
+        known.learn("a", listed(&["1", "2"]), now);
+        assert_eq!(ids(&known, 3), (vec!["1".into(), "2".into(), "3".into()], 1));
+        assert_eq!(ids(&known, 4).1, 0);
+    }
+
+    #[test]
+    fn names_that_stay_keep_what_they_stand_for_and_another_venue_begins_anew() {
+        let now = Moment::now().mono;
+        let mut known = known(&["a", "b"]);
+        known.learn("a", listed(&["1"]), now);
+        known.learn("b", listed(&["2"]), now);
+        known.keep("v", &["c".into(), "b".into()]);
+        assert_eq!(ids(&known, 9), (vec!["2".into()], 0));
+        let names: Vec<_> = known.statuses().into_iter().map(|status| status.name).collect();
+        assert_eq!(names, ["c", "b"]);
+        known.keep("w", &["b".into()]);
+        assert_eq!(ids(&known, 9), (Vec::new(), 0));
+    }
+}

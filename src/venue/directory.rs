@@ -1,0 +1,171 @@
+//! How names that people know become instruments: what to ask a venue's REST API, and how to read its answer. No I/O.
+
+use crate::market::Instrument;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a venue lists over REST, and under which names.
+///
+/// Whoever asks does the rest: dials, follows the pages, repeats what has failed. A name that the venue does not know is answered
+/// with 404, or with an answer in which nothing is found: neither is a listing.
+///
+/// ```
+/// use feedwatch::venue::{Directory, Polymarket, Venue};
+///
+/// let directory = Polymarket.directory().unwrap();
+/// let name = "https://polymarket.com/event/who-wins";
+/// directory.check_name(name).unwrap();
+/// assert_eq!(directory.request(name, None), "/events/slug/who-wins");
+///
+/// let answer = br#"{"slug": "who-wins", "markets": [
+///     {"question": "Will A win?", "closed": false, "clobTokenIds": "[\"71\", \"72\"]"},
+///     {"question": "Will B win?", "closed": true, "clobTokenIds": "[\"81\", \"82\"]"}
+/// ]}"#;
+/// let listing = directory.read(name, answer).unwrap();
+/// let open: Vec<_> = listing.instruments.iter().map(|listed| listed.instrument.as_str()).collect();
+/// assert_eq!(open, ["71", "72"], "what has ended is left out");
+/// assert!(directory.read(name, b"<html>").is_err());
+/// ```
+pub trait Directory: Send + Sync + fmt::Debug {
+    /// Where it is served: `https://gamma-api.polymarket.com`.
+    fn default_url(&self) -> &str;
+
+    /// Whether a name is possible; the error says what one looks like.
+    fn check_name(&self, name: &str) -> Result<(), Cow<'static, str>>;
+
+    /// The path and the query to GET for a name; `page` is what the answer before has given as its [`Listing::next`].
+    fn request(&self, name: &str, page: Option<&str>) -> String;
+
+    /// Reads the answer to that.
+    fn read(&self, name: &str, answer: &[u8]) -> Result<Listing, InvalidListing>;
+}
+
+/// What a name stands for at this moment, or a page of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// What can be subscribed to, in the venue's order. A name whose markets have all ended has none.
+    pub instruments: Vec<Listed>,
+    /// There is another page, asked for with this.
+    pub next: Option<String>,
+}
+
+/// An instrument, and what people call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub instrument: Instrument,
+    /// For logs: the venue's own words.
+    pub title: String,
+}
+
+/// An answer that is no listing. The message never repeats what the answer holds, which is anybody's text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidListing(Cow<'static, str>);
+
+impl InvalidListing {
+    /// With a sentence that goes on after "the answer".
+    pub fn new(told: impl Into<Cow<'static, str>>) -> Self {
+        Self(told.into())
+    }
+}
+
+/// Whether an id is one of those that a pattern stands for: `*` is any number of characters, `?` is one.
+///
+/// ```
+/// use feedwatch::venue::matches;
+///
+/// assert!(matches("BTC*", "BTCUSDT") && matches("???USDT", "BTCUSDT"));
+/// assert!(!matches("BTC*", "WBTCUSDT") && !matches("??USDT", "BTCUSDT"));
+/// ```
+pub fn matches(pattern: &str, id: &str) -> bool {
+    let (mut pattern, mut id) = (pattern.chars(), id.chars());
+    // Where to go on when what follows the last star does not fit: one character further.
+    let mut retry = None;
+    loop {
+        let before = (pattern.clone(), id.clone());
+        match (pattern.next(), id.next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                id = before.1.clone();
+                retry = Some((pattern.clone(), before.1));
+            }
+            (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {}
+            _ => {
+                let Some((behind, mut from)) = retry.take() else {
+                    return false;
+                };
+                if from.next().is_none() {
+                    return false;
+                }
+                (pattern, id) = (behind.clone(), from.clone());
+                retry = Some((behind, from));
+            }
+        }
+    }
+}
+
+/// Of all that a venue lists what a pattern stands for. Nothing is no listing: the pattern is wrong, or the answer is.
+pub(super) fn matching(pattern: &str, all: impl Iterator<Item = Listed>) -> Result<Listing, InvalidListing> {
+    let instruments: Vec<_> = all
+        .filter(|listed| matches(pattern, listed.instrument.as_str()))
+        .collect();
+    if instruments.is_empty() {
+        return Err(InvalidListing::new("lists nothing that fits"));
+    }
+    Ok(Listing {
+        instruments,
+        next: None,
+    })
+}
+
+/// Whether a name stands for more than one id.
+pub(super) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
+/// Reads JSON; the error says how far it could be read.
+pub(super) fn read_json<T: DeserializeOwned>(answer: &[u8]) -> Result<T, InvalidListing> {
+    serde_json::from_slice(answer).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "is not what the documentation describes",
+            serde_json::error::Category::Eof => "is cut off",
+            _ => "is not JSON",
+        };
+        InvalidListing::new(format!("{what} (line {line}, column {column})"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same by trying everything.
+    fn slowly(pattern: &[char], id: &[char]) -> bool {
+        match (pattern.split_first(), id.split_first()) {
+            (None, None) => true,
+            (Some(('*', rest)), _) => (0..=id.len()).any(|taken| slowly(rest, &id[taken..])),
+            (Some((wanted, rest)), Some((found, others))) => {
+                (*wanted == '?' || wanted == found) && slowly(rest, others)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_fits_what_it_fits_when_everything_is_tried(pattern in "[ab*?]{0,6}", id in "[ab*]{0,8}") {
+            let (chars, of_id): (Vec<_>, Vec<_>) = (pattern.chars().collect(), id.chars().collect());
+            prop_assert_eq!(matches(&pattern, &id), slowly(&chars, &of_id), "{} {}", pattern, id);
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_takes_no_longer() {
+        let pattern = format!("{}b", "a*".repeat(2000));
+        assert!(!matches(&pattern, &"a".repeat(20_000)));
+    }
+}
