@@ -95,16 +95,19 @@
 mod binance;
 mod feed;
 mod json;
+mod kraken;
 mod ledger;
 mod limits;
 mod object;
 mod polymarket;
 mod reference;
 mod session;
+mod time;
 mod wire;
 
 pub use binance::Binance;
 pub use feed::Feed;
+pub use kraken::Kraken;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
 pub use reference::VenueRef;
@@ -116,7 +119,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM];
+pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM, &Kraken];
 
 /// The venue of that name.
 ///

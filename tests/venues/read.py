@@ -39,10 +39,41 @@ def binance_event(stream, event):
     return "!unknown_channel"
 
 
+def seconds(text):
+    whole, _, fraction = text.partition(".")
+    return int(whole) * 1000 + int((fraction + "000")[:3])
+
+
+def kraken(frame):
+    message = json.loads(frame)
+    if isinstance(message, dict):
+        yield {
+            "systemStatus": line("status"),
+            "heartbeat": line("heartbeat"),
+            "subscriptionStatus": line("ack"),
+        }.get(message.get("event"), "!schema")
+        return
+    *parts, channel, pair = message[1:]
+    name = channel.split("-")[0]
+    if name == "book":
+        sides = [side for part in parts for key, side in part.items() if key != "c"]
+        is_whole = any("as" in part for part in parts)
+        times = [seconds(level[2]) for side in sides for level in side]
+        yield line("book_snapshot" if is_whole else "book_delta", pair, max(times, default=None))
+    elif name == "trade":
+        for trade in parts[0]:
+            yield line("trade", pair, seconds(trade[2]))
+    elif name == "spread":
+        yield line("ticker", pair, seconds(parts[0][2]))
+    else:
+        yield line({"ticker": "ticker", "ohlc": "candle"}[name], pair)
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
+    "kraken": kraken,
 }
 
 for recorded in sys.stdin:
