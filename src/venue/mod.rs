@@ -93,6 +93,7 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod coinbase;
 mod feed;
 mod json;
 mod kraken;
@@ -106,6 +107,7 @@ mod time;
 mod wire;
 
 pub use binance::Binance;
+pub use coinbase::Coinbase;
 pub use feed::Feed;
 pub use kraken::Kraken;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
@@ -119,7 +121,15 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM, &Kraken];
+pub const ALL: &[&dyn Venue] = &[
+    &Polymarket,
+    &Binance::Spot,
+    &Binance::UsdM,
+    &Binance::CoinM,
+    &Kraken,
+    &Coinbase::Advanced,
+    &Coinbase::Exchange,
+];
 
 /// The venue of that name.
 ///

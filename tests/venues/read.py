@@ -1,6 +1,8 @@
 """Reads recorded frames without feedwatch: a line an event, `kind instrument time sequence`, `-` for what there is none of, and
 `!reason` for a frame that is not understood. Usage: read.py <venue> < frames, a JSON string a line."""
 
+import calendar
+import datetime
 import json
 import sys
 
@@ -69,11 +71,44 @@ def kraken(frame):
         yield line({"ticker": "ticker", "ohlc": "candle"}[name], pair)
 
 
+def utc(text):
+    moment = datetime.datetime.strptime(text.split(".")[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S")
+    fraction = text.partition(".")[2].rstrip("Z")
+    return calendar.timegm(moment.timetuple()) * 1000 + int((fraction + "000")[:3])
+
+
+def coinbase(frame):
+    message = json.loads(frame)
+    known = {"subscriptions": "ack", "heartbeats": "heartbeat"}
+    yield line(known[message["channel"]], sequence="connection:next=%d" % message["sequence_num"])
+
+
+def coinbase_exchange(frame):
+    event = json.loads(frame)
+    name, product = event["type"], event.get("product_id")
+    time = utc(event["time"]) if "time" in event else None
+    if name == "match":
+        yield line("trade", product, time, "0:next=%d" % event["trade_id"])
+    elif name == "last_match":
+        yield line("trade", product, None, "0:start=%d" % event["trade_id"])
+    else:
+        kinds = {
+            "subscriptions": "ack",
+            "snapshot": "book_snapshot",
+            "l2update": "book_delta",
+            "open": "book_delta",
+            "ticker": "ticker",
+        }
+        yield line(kinds[name], product, time)
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
     "kraken": kraken,
+    "coinbase": coinbase,
+    "coinbase_exchange": coinbase_exchange,
 }
 
 for recorded in sys.stdin:
