@@ -97,6 +97,7 @@ mod coinbase;
 mod feed;
 mod json;
 mod kraken;
+mod kraken_futures;
 mod ledger;
 mod limits;
 mod object;
@@ -110,6 +111,7 @@ pub use binance::Binance;
 pub use coinbase::Coinbase;
 pub use feed::Feed;
 pub use kraken::Kraken;
+pub use kraken_futures::KrakenFutures;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
 pub use reference::VenueRef;
@@ -127,6 +129,7 @@ pub const ALL: &[&dyn Venue] = &[
     &Binance::UsdM,
     &Binance::CoinM,
     &Kraken,
+    &KrakenFutures,
     &Coinbase::Advanced,
     &Coinbase::Exchange,
 ];

@@ -102,11 +102,35 @@ def coinbase_exchange(frame):
         yield line(kinds[name], product, time)
 
 
+def kraken_futures(frame):
+    message = json.loads(frame)
+    if "event" in message:
+        yield {"subscribed": line("ack"), "info": line("status")}.get(message["event"], "!unknown_channel")
+        return
+    if "feed" not in message:
+        yield "!schema"
+        return
+    feed, product = message["feed"], message["product_id"]
+    time = message.get("time", message.get("timestamp"))
+    if feed == "trade_snapshot":
+        for index, trade in enumerate(message["trades"]):
+            yield line("trade", product, None, None if index else "1:start=%d" % trade["seq"])
+    elif feed == "trade":
+        yield line("trade", product, time, "1:next=%d" % message["seq"])
+    elif feed == "book_snapshot":
+        yield line("book_snapshot", product, time, "0:start=%d" % message["seq"])
+    elif feed == "book":
+        yield line("book_delta", product, time, "0:next=%d" % message["seq"])
+    else:
+        yield line("ticker", product, time)
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
     "kraken": kraken,
+    "kraken_futures": kraken_futures,
     "coinbase": coinbase,
     "coinbase_exchange": coinbase_exchange,
 }
