@@ -93,20 +93,27 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod coinbase;
 mod directory;
 mod feed;
 mod json;
+mod kraken;
+mod kraken_futures;
 mod ledger;
 mod limits;
 mod object;
 mod polymarket;
 mod reference;
 mod session;
+mod time;
 mod wire;
 
 pub use binance::Binance;
+pub use coinbase::Coinbase;
 pub use directory::{Directory, InvalidListing, Listed, Listing, matches};
 pub use feed::Feed;
+pub use kraken::Kraken;
+pub use kraken_futures::KrakenFutures;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
 pub use reference::VenueRef;
@@ -118,7 +125,16 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM];
+pub const ALL: &[&dyn Venue] = &[
+    &Polymarket,
+    &Binance::Spot,
+    &Binance::UsdM,
+    &Binance::CoinM,
+    &Kraken,
+    &KrakenFutures,
+    &Coinbase::Advanced,
+    &Coinbase::Exchange,
+];
 
 /// The venue of that name.
 ///

@@ -1,0 +1,241 @@
+//! Reads the values of events, at leisure and strictly.
+//!
+//! From the venue's documentation: sizes of a book's levels are absolute, and 0 says that the level is gone; the side of a trade
+//! is the taker's. In version 1 levels and trades are lists: price, size, time, and of a trade `b` or `s`.
+
+use super::v1::{BookPart, Message, seconds};
+use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::venue::object::{AMOUNT, Object, Place, amount, pair, plain};
+use crate::venue::time;
+use serde_json::value::RawValue;
+
+/// The field that names the instrument.
+const INSTRUMENT: &str = "symbol";
+
+type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
+
+pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
+    let raw: &RawValue = match serde_json::from_str(frame) {
+        Ok(raw) => raw,
+        Err(error) => return visit(Err(Place::new(0).error("", error.to_string(), "JSON to the end"))),
+    };
+    if raw.get().starts_with('[') {
+        if let Err(error) = of_v1(raw, visit) {
+            visit(Err(error));
+        }
+        return;
+    }
+    let frame = match Place::new(0).object(raw, INSTRUMENT) {
+        Ok(frame) => frame,
+        Err(error) => return visit(Err(error)),
+    };
+    let channel = plain(frame.get("channel"));
+    if !matches!(channel, Some("book" | "trade" | "ticker")) {
+        return;
+    }
+    let is_snapshot = plain(frame.get("type")) == Some("snapshot");
+    let mut index = 0;
+    let list = frame.items("data", |_, raw| {
+        let event = Place::new(index).object(raw, INSTRUMENT);
+        index += 1;
+        match (event, channel) {
+            (Err(error), _) => visit(Err(error)),
+            (Ok(event), Some("trade")) => visit(trade(&event).map(Value::Trade)),
+            (Ok(event), Some("ticker")) => visit(best_prices(&event).map(Value::BestPrices)),
+            (Ok(event), _) if is_snapshot => visit(book(&event).map(Value::Book)),
+            (Ok(event), _) => {
+                changes(&event, "bids", Side::Buy, visit);
+                changes(&event, "asks", Side::Sell, visit);
+            }
+        }
+    });
+    if let Err(error) = list {
+        visit(Err(error));
+    }
+}
+
+fn at(event: &Object<'_>) -> Option<i64> {
+    plain(event.get("timestamp")).and_then(time::rfc3339)
+}
+
+fn side(text: Option<&str>) -> Option<Side> {
+    match text {
+        Some("buy" | "b") => Some(Side::Buy),
+        Some("sell" | "s") => Some(Side::Sell),
+        _ => None,
+    }
+}
+
+fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
+    Ok(Trade {
+        instrument: event.text(INSTRUMENT)?,
+        price: event.amount("price")?,
+        size: Some(event.amount("qty")?),
+        side: side(plain(event.get("side"))),
+        id: event.id("trade_id"),
+        venue_time_ms: at(event),
+    })
+}
+
+fn best_prices<'f>(event: &Object<'f>) -> Result<BestPrices<'f>, ValueError> {
+    Ok(BestPrices {
+        instrument: event.text(INSTRUMENT)?,
+        bid: event.optional("bid", Object::amount)?,
+        ask: event.optional("ask", Object::amount)?,
+        venue_time_ms: at(event),
+    })
+}
+
+fn book<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
+    Ok(Book {
+        instrument: event.text(INSTRUMENT)?,
+        bids: levels(event, "bids")?,
+        asks: levels(event, "asks")?,
+        tick_size: None,
+        last_trade_price: None,
+        venue_time_ms: at(event),
+    })
+}
+
+/// Objects with a price and a size.
+fn levels(event: &Object<'_>, name: &'static str) -> Result<Vec<Level>, ValueError> {
+    let mut levels = Ok(Vec::new());
+    event.items(name, |place, raw| {
+        if let Ok(read) = &mut levels {
+            let level = place.object(raw, INSTRUMENT).and_then(|level| {
+                Ok(Level {
+                    price: level.amount("price")?,
+                    size: level.amount("qty")?,
+                })
+            });
+            match level {
+                Ok(level) => read.push(level),
+                Err(error) => levels = Err(error),
+            }
+        }
+    })?;
+    levels
+}
+
+fn changes<'f>(event: &Object<'f>, name: &'static str, side: Side, visit: Visit<'_, 'f>) {
+    let read = event.text(INSTRUMENT).and_then(|instrument| {
+        let levels = event.get(name).map_or(Ok(Vec::new()), |_| levels(event, name))?;
+        Ok((instrument, levels))
+    });
+    match read {
+        Ok((instrument, levels)) => visit_changes(instrument, side, &levels, at(event), visit),
+        Err(error) => visit(Err(error)),
+    }
+}
+
+fn visit_changes<'f>(
+    instrument: &'f str,
+    side: Side,
+    levels: &[Level],
+    venue_time_ms: Option<i64>,
+    visit: Visit<'_, 'f>,
+) {
+    for Level { price, size } in levels.iter().copied() {
+        visit(Ok(Value::PriceChange(PriceChange {
+            instrument,
+            side,
+            price,
+            size: Some(size),
+            best_bid: None,
+            best_ask: None,
+            venue_time_ms,
+        })));
+    }
+}
+
+fn of_v1<'f>(raw: &'f RawValue, visit: Visit<'_, 'f>) -> Result<(), ValueError> {
+    let place = Place::new(0);
+    let wrong = |_| {
+        place.wrong(
+            "",
+            Some(raw),
+            r#"a list such as [320, {"b": [], "c": "1"}, "book-10", "XBT/USD"]"#,
+        )
+    };
+    let message = Message::read(raw.get()).map_err(wrong)?;
+    if message.channel.starts_with("book") {
+        let parts = message.book().map_err(wrong)?;
+        return book_of_v1(place, message.pair, &parts, visit);
+    }
+    for part in &message.parts {
+        match message.channel {
+            "trade" => {
+                for row in place.list(part)? {
+                    visit(Ok(Value::Trade(trade_of_v1(place, message.pair, row)?)));
+                }
+            }
+            "spread" => {
+                let row = place.list(part)?;
+                visit(Ok(Value::BestPrices(BestPrices {
+                    instrument: message.pair,
+                    bid: amount(row.first().copied()),
+                    ask: amount(row.get(1).copied()),
+                    venue_time_ms: row.get(2).and_then(|time| seconds(time)),
+                })));
+            }
+            "ticker" => {
+                let event = place.object(part, INSTRUMENT)?;
+                let price = |side| -> Result<_, ValueError> {
+                    let list = event.get(side).map_or(Ok(Vec::new()), |list| place.list(list))?;
+                    let price = amount(list.first().copied());
+                    price
+                        .map(Some)
+                        .ok_or_else(|| place.wrong(side, event.get(side), AMOUNT))
+                };
+                visit(Ok(Value::BestPrices(BestPrices {
+                    instrument: message.pair,
+                    bid: price("b")?,
+                    ask: price("a")?,
+                    venue_time_ms: None,
+                })));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn trade_of_v1<'f>(place: Place<'f>, instrument: &'f str, row: &'f RawValue) -> Result<Trade<'f>, ValueError> {
+    let Level { price, size } = pair(place, row)?;
+    let row = place.list(row)?;
+    Ok(Trade {
+        instrument,
+        price,
+        size: Some(size),
+        side: side(plain(row.get(3).copied())),
+        id: None,
+        venue_time_ms: row.get(2).and_then(|time| seconds(time)),
+    })
+}
+
+fn book_of_v1<'f>(
+    place: Place<'f>,
+    instrument: &'f str,
+    parts: &[BookPart<'f>],
+    visit: Visit<'_, 'f>,
+) -> Result<(), ValueError> {
+    let levels = |side: Option<&'f RawValue>| -> Result<Vec<Level>, ValueError> {
+        let rows = side.map_or(Ok(Vec::new()), |side| place.list(side))?;
+        rows.into_iter().map(|row| pair(place, row)).collect()
+    };
+    for part in parts {
+        if part.all_asks.is_some() || part.all_bids.is_some() {
+            visit(Ok(Value::Book(Book {
+                instrument,
+                bids: levels(part.all_bids)?,
+                asks: levels(part.all_asks)?,
+                tick_size: None,
+                last_trade_price: None,
+                venue_time_ms: None,
+            })));
+        }
+        visit_changes(instrument, Side::Buy, &levels(part.bids)?, None, visit);
+        visit_changes(instrument, Side::Sell, &levels(part.asks)?, None, visit);
+    }
+    Ok(())
+}
