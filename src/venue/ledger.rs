@@ -97,6 +97,20 @@ impl<K: Eq + Hash> Ledger<K> {
         self.refuse_all(instruments, words)
     }
 
+    /// These requests were refused together, as far as they are not answered.
+    pub(super) fn refuse_each<'k>(
+        &mut self,
+        keys: impl IntoIterator<Item = &'k K>,
+        words: impl Into<Cow<'static, str>>,
+    ) -> Option<Answer>
+    where
+        K: 'k,
+    {
+        let requests = keys.into_iter().filter_map(|key| self.requests.remove(key));
+        let instruments = requests.flatten().collect();
+        self.refuse_all(instruments, words)
+    }
+
     /// Everything that is awaited was refused: the venue does not say what it means.
     pub(super) fn refuse_rest(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let instruments = self.requests.drain().flat_map(|(_, instruments)| instruments).collect();
@@ -203,6 +217,23 @@ mod tests {
         ledger.ask("a", instruments(&["a"]));
         assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
         assert!(!ledger.is_awaiting());
+    }
+
+    #[test]
+    fn a_refusal_of_several_requests_refuses_what_is_not_answered() {
+        let mut ledger = Ledger::default();
+        ledger.ask("book of a", instruments(&["a"]));
+        ledger.ask("trades of a", instruments(&["a"]));
+        ledger.ask("book of b", instruments(&["b"]));
+        ledger.ask("book of c", instruments(&["c"]));
+        assert_eq!(ledger.accept(&"book of b"), Some(settled(&["b"], &[])));
+        let Some(Answer::Rejected(refused, _)) =
+            ledger.refuse_each(&["book of a", "trades of a", "book of b"], "too many")
+        else {
+            panic!("they were refused")
+        };
+        assert_eq!(refused, instruments(&["a"]));
+        assert!(ledger.is_awaiting(), "c is");
     }
 
     #[test]

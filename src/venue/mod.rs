@@ -98,6 +98,7 @@ mod json;
 mod ledger;
 mod limits;
 mod object;
+mod okx;
 mod polymarket;
 mod reference;
 mod session;
@@ -106,6 +107,7 @@ mod wire;
 pub use binance::Binance;
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
+pub use okx::Okx;
 pub use polymarket::Polymarket;
 pub use reference::VenueRef;
 pub use session::{Answer, Heard, Session};
@@ -116,7 +118,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM];
+pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM, &Okx];
 
 /// The venue of that name.
 ///

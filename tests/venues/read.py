@@ -39,10 +39,42 @@ def binance_event(stream, event):
     return "!unknown_channel"
 
 
+OKX_KINDS = {"trades": "trade", "books5": "book_snapshot", "bbo-tbt": "ticker", "tickers": "ticker", "mark-price": "ticker", "funding-rate": "other"}
+
+
+def okx(frame):
+    if frame == "pong":
+        yield line("heartbeat")
+        return
+    whole = json.loads(frame)
+    arg = whole.get("arg", {})
+    if "event" in whole:
+        yield line({"error": "error", "notice": "status"}.get(whole["event"], "ack"), arg.get("instId"))
+        return
+    if "arg" not in whole:
+        # Frames of version 3.
+        yield "!schema"
+        return
+    channel = arg["channel"]
+    for event in whole["data"]:
+        if "candle" in channel:
+            yield line("candle", arg["instId"])
+            continue
+        kind, place = OKX_KINDS.get(channel), None
+        if kind is None:
+            kind = {"snapshot": "book_snapshot", "update": "book_delta"}[whole["action"]]
+            if "seqId" in event:
+                series = ["books", "books-l2-tbt", "books50-l2-tbt"].index(channel)
+                place = "start=%d" % event["seqId"] if kind == "book_snapshot" else "after=%d>%d" % (event["prevSeqId"], event["seqId"])
+                place = "%d:%s" % (series, place)
+        yield line(kind, event.get("instId", arg["instId"]), event.get("ts"), place)
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
+    "okx": okx,
 }
 
 for recorded in sys.stdin:

@@ -38,6 +38,9 @@ struct Recording {
     channels: Vec<String>,
     /// `None` = its frames do not belong together, and are not replayed.
     gaps: Option<u64>,
+    /// Whether its books have checksums.
+    #[serde(default)]
+    has_checksums: bool,
 }
 
 fn here() -> PathBuf {
@@ -119,6 +122,31 @@ fn recordings_are_read_as_another_reader_does() {
             "{:?}: hardly anything was read",
             recording.file
         );
+    }
+}
+
+/// How many times a book was another than the venue's.
+fn differing<'f>(venue: &dyn Venue, frames: impl Iterator<Item = &'f String>) -> usize {
+    let mut checksums = venue.checksums().expect("it has checksums");
+    let mut differing = 0;
+    for frame in frames {
+        checksums.check(frame, &mut |_| differing += 1);
+    }
+    differing
+}
+
+#[test]
+#[ignore = "needs the captures"]
+fn books_of_recordings_are_the_venues_until_a_frame_is_missing() {
+    for recording in recordings().into_iter().filter(|recording| recording.has_checksums) {
+        let (venue, frames) = (fixture::venue(&recording.venue), read(&recording));
+        assert_eq!(differing(&*venue, frames.iter()), 0, "{:?}", recording.file);
+        let with_holes = frames
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 50 != 49)
+            .map(|(_, frame)| frame);
+        assert_ne!(differing(&*venue, with_holes), 0, "{:?}", recording.file);
     }
 }
 
