@@ -93,6 +93,7 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod bybit;
 mod feed;
 mod json;
 mod ledger;
@@ -105,6 +106,7 @@ mod session;
 mod wire;
 
 pub use binance::Binance;
+pub use bybit::Bybit;
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use okx::Okx;
@@ -118,7 +120,17 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM, &Okx];
+pub const ALL: &[&dyn Venue] = &[
+    &Polymarket,
+    &Binance::Spot,
+    &Binance::UsdM,
+    &Binance::CoinM,
+    &Okx,
+    &Bybit::Spot,
+    &Bybit::Linear,
+    &Bybit::Inverse,
+    &Bybit::Option,
+];
 
 /// The venue of that name.
 ///

@@ -70,11 +70,46 @@ def okx(frame):
         yield line(kind, event.get("instId", arg["instId"]), event.get("ts"), place)
 
 
+BYBIT_DEPTHS = ["1", "25", "50", "100", "200", "500", "1000"]
+
+
+def bybit(frame):
+    whole = json.loads(frame)
+    if "topic" not in whole:
+        pong = whole.get("op") == "pong" or whole.get("ret_msg") == "pong"
+        yield line("heartbeat" if pong else "ack" if whole["success"] else "error")
+        return
+    channel, symbol = whole["topic"].rsplit(".", 1)
+    micros = whole.get("timestamp_e6")
+    time = whole.get("cts", whole.get("ts", int(micros) // 1000 if micros else None))
+    if channel in ("trade", "publicTrade"):
+        for trade in whole["data"]:
+            yield line("trade", symbol, trade.get("T", trade.get("trade_time_ms")))
+    elif channel.startswith("orderbook."):
+        update, series = whole["data"]["u"], BYBIT_DEPTHS.index(channel.split(".")[1])
+        is_whole = whole["type"] == "snapshot" or update == 1
+        place = "%d:%s=%d" % (series, "start" if is_whole else "next", update)
+        yield line("book_snapshot" if is_whole else "book_delta", symbol, time, place)
+    elif channel.startswith("orderBook"):
+        # Before version 5, of which only the envelopes are understood.
+        yield line({"snapshot": "book_snapshot", "delta": "book_delta"}[whole["type"]], symbol, time)
+    elif channel.startswith(("kline", "candle")):
+        yield line("candle", symbol, time)
+    elif channel.startswith(("tickers", "instrument_info")):
+        yield line("ticker", symbol, time)
+    else:
+        yield "!unknown_channel"
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
     "okx": okx,
+    "bybit_spot": bybit,
+    "bybit_linear": bybit,
+    "bybit_inverse": bybit,
+    "bybit_option": bybit,
 }
 
 for recorded in sys.stdin:
