@@ -95,6 +95,7 @@
 mod binance;
 mod bybit;
 mod feed;
+mod hyperliquid;
 mod json;
 mod ledger;
 mod limits;
@@ -108,6 +109,7 @@ mod wire;
 pub use binance::Binance;
 pub use bybit::Bybit;
 pub use feed::Feed;
+pub use hyperliquid::Hyperliquid;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use okx::Okx;
 pub use polymarket::Polymarket;
@@ -130,6 +132,7 @@ pub const ALL: &[&dyn Venue] = &[
     &Bybit::Linear,
     &Bybit::Inverse,
     &Bybit::Option,
+    &Hyperliquid,
 ];
 
 /// The venue of that name.

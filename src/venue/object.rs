@@ -207,6 +207,23 @@ pub(super) fn pair<'f>(place: Place<'f>, raw: &'f RawValue) -> Result<Level, Val
     }
 }
 
+/// A level that is an object, with these names for its price and its size.
+pub(super) fn level<'f>(
+    place: Place<'f>,
+    raw: &'f RawValue,
+    price: &'static str,
+    size: &'static str,
+) -> Result<Level, ValueError> {
+    let Ok(Fields(fields)) = serde_json::from_str(raw.get()) else {
+        return Err(place.wrong("", Some(raw), OBJECT));
+    };
+    let level = Object { place, fields };
+    Ok(Level {
+        price: level.amount(price)?,
+        size: level.amount(size)?,
+    })
+}
+
 /// A decimal of 0 or more, in quotes or not; a number may have an exponent.
 pub(super) fn amount(raw: Raw<'_>) -> Option<Decimal> {
     signed(raw).filter(|amount| !amount.is_sign_negative() || amount.is_zero())

@@ -101,6 +101,18 @@ def bybit(frame):
         yield "!unknown_channel"
 
 
+def hyperliquid(frame):
+    whole = json.loads(frame)
+    control = {"subscriptionResponse": "ack", "error": "error", "pong": "heartbeat", "allMids": "other"}
+    kinds = {"l2Book": "book_snapshot", "trades": "trade", "bbo": "ticker"}
+    if whole["channel"] in control:
+        yield line(control[whole["channel"]])
+        return
+    data = whole["data"]
+    for event in data if isinstance(data, list) else [data]:
+        yield line(kinds[whole["channel"]], event["coin"], event["time"])
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
@@ -110,6 +122,7 @@ VENUES = {
     "bybit_linear": bybit,
     "bybit_inverse": bybit,
     "bybit_option": bybit,
+    "hyperliquid": hyperliquid,
 }
 
 for recorded in sys.stdin:
