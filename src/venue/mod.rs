@@ -94,6 +94,7 @@
 
 mod binance;
 mod bybit;
+mod dydx;
 mod feed;
 mod hyperliquid;
 mod json;
@@ -104,10 +105,12 @@ mod okx;
 mod polymarket;
 mod reference;
 mod session;
+mod time;
 mod wire;
 
 pub use binance::Binance;
 pub use bybit::Bybit;
+pub use dydx::Dydx;
 pub use feed::Feed;
 pub use hyperliquid::Hyperliquid;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
@@ -133,6 +136,7 @@ pub const ALL: &[&dyn Venue] = &[
     &Bybit::Inverse,
     &Bybit::Option,
     &Hyperliquid,
+    &Dydx,
 ];
 
 /// The venue of that name.

@@ -36,7 +36,7 @@ impl Venue for Okx {
         // subscriptions a connection carries is not documented: as many as could be asked for one by one.
         let dial = DialLimit {
             per_second: 2.0,
-            burst: 3,
+            burst: 1,
         };
         Limits::new(480, dial).with_requests(0.1, 100)
     }
