@@ -82,16 +82,19 @@ impl Venue for Hyperliquid {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(HyperliquidDecoder)
+        Box::new(HyperliquidDecoder::default())
     }
 }
 
-/// Frames tell all that they are about.
-struct HyperliquidDecoder;
+/// Frames tell all that they are about, but which trades are old.
+#[derive(Debug, Default)]
+struct HyperliquidDecoder {
+    traded: decode::Traded,
+}
 
 impl Decoder for HyperliquidDecoder {
     fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        decode::decode(frame, visit)
+        decode::decode(frame, &mut self.traded, visit)
     }
 
     fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {

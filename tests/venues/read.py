@@ -101,6 +101,9 @@ def bybit(frame):
         yield "!unknown_channel"
 
 
+TRADED = set()
+
+
 def hyperliquid(frame):
     whole = json.loads(frame)
     control = {"subscriptionResponse": "ack", "error": "error", "pong": "heartbeat", "allMids": "other"}
@@ -109,8 +112,12 @@ def hyperliquid(frame):
         yield line(control[whole["channel"]])
         return
     data = whole["data"]
+    # The first trades of a coin are of before the subscription.
+    is_old = whole["channel"] == "trades" and data and data[0]["coin"] not in TRADED
+    if is_old:
+        TRADED.add(data[0]["coin"])
     for event in data if isinstance(data, list) else [data]:
-        yield line(kinds[whole["channel"]], event["coin"], event["time"])
+        yield line(kinds[whole["channel"]], event["coin"], None if is_old else event["time"])
 
 
 VENUES = {

@@ -3,9 +3,11 @@
 use crate::market::{DecodeError, Envelope, EventKind};
 use crate::venue::object::Each;
 use crate::venue::wire;
+use rustc_hash::FxBuildHasher;
 use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 
 type Visit<'v> = &'v mut dyn FnMut(Envelope<'_>);
 
@@ -28,7 +30,26 @@ struct Event<'f> {
     time: Option<i64>,
 }
 
-pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
+/// So many coins are remembered; a connection carries fewer.
+const MOST_COINS: usize = 2000;
+
+/// Which coins have had their first trades: those are of before the subscription, and their times would say that they were long
+/// on their way.
+#[derive(Debug, Default)]
+pub(super) struct Traded(HashSet<Box<str>, FxBuildHasher>);
+
+impl Traded {
+    /// Whether these are the first trades of that coin.
+    fn is_first(&mut self, coin: &str) -> bool {
+        let is_first = !self.0.contains(coin) && self.0.len() < MOST_COINS;
+        if is_first {
+            self.0.insert(coin.into());
+        }
+        is_first
+    }
+}
+
+pub(super) fn decode(frame: &str, traded: &mut Traded, visit: Visit<'_>) -> Result<(), DecodeError> {
     let message: Message<'_> = serde_json::from_str(frame.trim()).map_err(|error| wire::reason(&error))?;
     let kind = match message.channel {
         "l2Book" => EventKind::BookSnapshot,
@@ -52,8 +73,14 @@ pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
         return event.visit(kind, visit);
     }
     let mut defect = None;
+    // The trades of a frame are of one coin.
+    let mut is_first = None;
     let mut json = serde_json::Deserializer::from_str(data.get());
-    let each = |event: Event<'_>| {
+    let each = |mut event: Event<'_>| {
+        let is_first = is_first.get_or_insert_with(|| event.coin.is_some_and(|coin| traded.is_first(coin)));
+        if kind == EventKind::Trade && *is_first {
+            event.time = None;
+        }
         if let Err(error) = event.visit(kind, visit) {
             defect.get_or_insert(error);
         }
