@@ -144,11 +144,11 @@ fn book<'f>(event: &Object<'f>, venue_time_ms: Option<i64>) -> Result<Book<'f>, 
 
 /// Options have other names for their prices; a price of 0 says that nobody offers one. Spot has none.
 fn best_prices<'f>(message: &Object<'f>, event: &Object<'f>, visit: Visit<'_, 'f>) {
-    let names = [("bid1Price", "ask1Price"), ("bidPrice", "askPrice")];
-    let named = names
+    let pairs = [("bid1Price", "ask1Price"), ("bidPrice", "askPrice")];
+    let present = pairs
         .into_iter()
         .find(|(bid, ask)| event.get(bid).is_some() && event.get(ask).is_some());
-    let Some((bid, ask)) = named else { return };
+    let Some((bid, ask)) = present else { return };
     let price = |name| {
         let price = event.optional(name, Object::amount);
         price.map(|price| price.filter(|price| !price.is_zero()))

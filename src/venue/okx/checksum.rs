@@ -90,7 +90,7 @@ impl Checksums for OkxChecksums {
 }
 
 /// Whether all of the levels could be applied.
-fn apply(side: &mut Side, levels: &[Vec<&str>]) -> bool {
+fn apply(kept: &mut Side, levels: &[Vec<&str>]) -> bool {
     levels.iter().all(|level| {
         let [price, size, ..] = level.as_slice() else {
             return false;
@@ -99,11 +99,11 @@ fn apply(side: &mut Side, levels: &[Vec<&str>]) -> bool {
             return false;
         };
         if amount.is_zero() {
-            side.remove(&at);
+            kept.remove(&at);
         } else {
-            side.insert(at, [(*price).into(), (*size).into()]);
+            kept.insert(at, [(*price).into(), (*size).into()]);
         }
-        side.len() <= MOST_LEVELS
+        kept.len() <= MOST_LEVELS
     })
 }
 
