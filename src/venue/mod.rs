@@ -93,15 +93,19 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod bybit;
 mod coinbase;
 mod directory;
+mod dydx;
 mod feed;
+mod hyperliquid;
 mod json;
 mod kraken;
 mod kraken_futures;
 mod ledger;
 mod limits;
 mod object;
+mod okx;
 mod polymarket;
 mod reference;
 mod session;
@@ -109,12 +113,16 @@ mod time;
 mod wire;
 
 pub use binance::Binance;
+pub use bybit::Bybit;
 pub use coinbase::Coinbase;
 pub use directory::{Directory, InvalidListing, Listed, Listing, matches};
+pub use dydx::Dydx;
 pub use feed::Feed;
+pub use hyperliquid::Hyperliquid;
 pub use kraken::Kraken;
 pub use kraken_futures::KrakenFutures;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
+pub use okx::Okx;
 pub use polymarket::Polymarket;
 pub use reference::VenueRef;
 pub use session::{Answer, Heard, Session};
@@ -134,6 +142,13 @@ pub const ALL: &[&dyn Venue] = &[
     &KrakenFutures,
     &Coinbase::Advanced,
     &Coinbase::Exchange,
+    &Okx,
+    &Bybit::Spot,
+    &Bybit::Linear,
+    &Bybit::Inverse,
+    &Bybit::Option,
+    &Hyperliquid,
+    &Dydx,
 ];
 
 /// The venue of that name.

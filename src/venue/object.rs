@@ -37,6 +37,22 @@ impl<'f> Place<'f> {
         }
     }
 
+    /// The same, of what is about this instrument.
+    pub(super) const fn about(mut self, instrument: &'f str) -> Self {
+        self.instrument = Some(instrument);
+        self
+    }
+
+    /// Whose it is, where that is known.
+    pub(super) const fn instrument(self) -> Option<&'f str> {
+        self.instrument
+    }
+
+    /// The JSON of a whole frame.
+    pub(super) fn whole(self, frame: &'f str) -> Result<&'f RawValue, ValueError> {
+        serde_json::from_str(frame).map_err(|error| self.error("", error.to_string(), "JSON to the end"))
+    }
+
     pub(super) fn error(self, name: &str, problem: String, valid: &'static str) -> ValueError {
         let field = match self.item {
             Some((list, index)) if name.is_empty() => format!("{list}[{index}]"),
@@ -89,6 +105,13 @@ impl<'f> Object<'f> {
     /// Where it stands.
     pub(super) const fn place(&self) -> Place<'f> {
         self.place
+    }
+
+    /// Whose it is, by that field or by what it is part of.
+    pub(super) fn instrument(&self, name: &'static str) -> Result<&'f str, ValueError> {
+        self.place
+            .instrument
+            .ok_or_else(|| self.place.wrong(name, self.get(name), TEXT))
     }
 
     /// A field. Of one that is named twice the last counts, as it does where envelopes are read.
@@ -182,6 +205,23 @@ pub(super) fn pair<'f>(place: Place<'f>, raw: &'f RawValue) -> Result<Level, Val
             r#"a list that begins with a price and a size, such as ["0.5", "12"]"#,
         )),
     }
+}
+
+/// A level that is an object, with these names for its price and its size.
+pub(super) fn level<'f>(
+    place: Place<'f>,
+    raw: &'f RawValue,
+    price: &'static str,
+    size: &'static str,
+) -> Result<Level, ValueError> {
+    let Ok(Fields(fields)) = serde_json::from_str(raw.get()) else {
+        return Err(place.wrong("", Some(raw), OBJECT));
+    };
+    let level = Object { place, fields };
+    Ok(Level {
+        price: level.amount(price)?,
+        size: level.amount(size)?,
+    })
 }
 
 /// A decimal of 0 or more, in quotes or not; a number may have an exponent.

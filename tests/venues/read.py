@@ -125,6 +125,87 @@ def kraken_futures(frame):
         yield line("ticker", product, time)
 
 
+OKX_KINDS = {"trades": "trade", "books5": "book_snapshot", "bbo-tbt": "ticker", "tickers": "ticker", "mark-price": "ticker", "funding-rate": "other"}
+
+
+def okx(frame):
+    if frame == "pong":
+        yield line("heartbeat")
+        return
+    whole = json.loads(frame)
+    arg = whole.get("arg", {})
+    if "event" in whole:
+        yield line({"error": "error", "notice": "status"}.get(whole["event"], "ack"), arg.get("instId"))
+        return
+    if "arg" not in whole:
+        # Frames of version 3.
+        yield "!schema"
+        return
+    channel = arg["channel"]
+    for event in whole["data"]:
+        if "candle" in channel:
+            yield line("candle", arg["instId"])
+            continue
+        kind, place = OKX_KINDS.get(channel), None
+        if kind is None:
+            kind = {"snapshot": "book_snapshot", "update": "book_delta"}[whole["action"]]
+            if "seqId" in event:
+                series = ["books", "books-l2-tbt", "books50-l2-tbt"].index(channel)
+                place = "start=%d" % event["seqId"] if kind == "book_snapshot" else "after=%d>%d" % (event["prevSeqId"], event["seqId"])
+                place = "%d:%s" % (series, place)
+        yield line(kind, event.get("instId", arg["instId"]), event.get("ts"), place)
+
+
+BYBIT_DEPTHS = ["1", "25", "50", "100", "200", "500", "1000"]
+
+
+def bybit(frame):
+    whole = json.loads(frame)
+    if "topic" not in whole:
+        pong = whole.get("op") == "pong" or whole.get("ret_msg") == "pong"
+        yield line("heartbeat" if pong else "ack" if whole["success"] else "error")
+        return
+    channel, symbol = whole["topic"].rsplit(".", 1)
+    micros = whole.get("timestamp_e6")
+    time = whole.get("cts", whole.get("ts", int(micros) // 1000 if micros else None))
+    if channel in ("trade", "publicTrade"):
+        for trade in whole["data"]:
+            yield line("trade", symbol, trade.get("T", trade.get("trade_time_ms")))
+    elif channel.startswith("orderbook."):
+        update, series = whole["data"]["u"], BYBIT_DEPTHS.index(channel.split(".")[1])
+        is_whole = whole["type"] == "snapshot" or update == 1
+        place = "%d:%s=%d" % (series, "start" if is_whole else "next", update)
+        yield line("book_snapshot" if is_whole else "book_delta", symbol, time, place)
+    elif channel.startswith("orderBook"):
+        # Before version 5, of which only the envelopes are understood.
+        yield line({"snapshot": "book_snapshot", "delta": "book_delta"}[whole["type"]], symbol, time)
+    elif channel.startswith(("kline", "candle")):
+        yield line("candle", symbol, time)
+    elif channel.startswith(("tickers", "instrument_info")):
+        yield line("ticker", symbol, time)
+    else:
+        yield "!unknown_channel"
+
+
+TRADED = set()
+
+
+def hyperliquid(frame):
+    whole = json.loads(frame)
+    control = {"subscriptionResponse": "ack", "error": "error", "pong": "heartbeat", "allMids": "other"}
+    kinds = {"l2Book": "book_snapshot", "trades": "trade", "bbo": "ticker"}
+    if whole["channel"] in control:
+        yield line(control[whole["channel"]])
+        return
+    data = whole["data"]
+    # The first trades of a coin are of before the subscription.
+    is_old = whole["channel"] == "trades" and data and data[0]["coin"] not in TRADED
+    if is_old:
+        TRADED.add(data[0]["coin"])
+    for event in data if isinstance(data, list) else [data]:
+        yield line(kinds[whole["channel"]], event["coin"], None if is_old else event["time"])
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
@@ -133,6 +214,12 @@ VENUES = {
     "kraken_futures": kraken_futures,
     "coinbase": coinbase,
     "coinbase_exchange": coinbase_exchange,
+    "okx": okx,
+    "bybit_spot": bybit,
+    "bybit_linear": bybit,
+    "bybit_inverse": bybit,
+    "bybit_option": bybit,
+    "hyperliquid": hyperliquid,
 }
 
 for recorded in sys.stdin:

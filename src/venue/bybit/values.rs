@@ -1,0 +1,165 @@
+//! Reads the values of events, at leisure and strictly.
+//!
+//! From the venue's documentation: the side of a trade is the taker's; sizes of a book's levels are absolute, and 0 says that the
+//! level is gone. A summary of changes leaves out what has not changed, so that it is read only where both prices stand in it.
+
+use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::venue::object::{Object, Place, plain};
+use serde_json::value::RawValue;
+
+/// The field that names the instrument.
+const INSTRUMENT: &str = "s";
+/// Before version 5, and in summaries.
+const SYMBOL: &str = "symbol";
+
+type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
+
+pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
+    let place = Place::new(0);
+    let message = match place.whole(frame).and_then(|raw| place.object(raw, INSTRUMENT)) {
+        Ok(message) => message,
+        Err(error) => return visit(Err(error)),
+    };
+    let Some(topic) = plain(message.get("topic")) else {
+        return;
+    };
+    let (name, _) = topic.split_once('.').unwrap_or((topic, ""));
+    match name {
+        "orderbook" => {
+            if let Some(book) = data(&message, place, INSTRUMENT, visit) {
+                whole_or_changes(&message, &book, visit);
+            }
+        }
+        "tickers" => {
+            if let Some(ticker) = data(&message, place, SYMBOL, visit) {
+                best_prices(&message, &ticker, visit);
+            }
+        }
+        "publicTrade" => trades(&message, INSTRUMENT, current, visit),
+        "trade" => trades(&message, SYMBOL, former, visit),
+        // Candles, liquidations, and books of the versions before, whose levels have another shape.
+        _ => {}
+    }
+}
+
+fn data<'f>(
+    message: &Object<'f>,
+    place: Place<'f>,
+    instrument: &'static str,
+    visit: Visit<'_, 'f>,
+) -> Option<Object<'f>> {
+    let raw = message.get("data");
+    let read = match raw {
+        Some(data) => place.object(data, instrument),
+        None => Err(place.wrong("data", raw, "an object")),
+    };
+    read.map_err(|error| visit(Err(error))).ok()
+}
+
+fn trades<'f>(
+    message: &Object<'f>,
+    instrument: &'static str,
+    read: fn(&Object<'f>) -> Result<Trade<'f>, ValueError>,
+    visit: Visit<'_, 'f>,
+) {
+    let mut index = 0;
+    let each = |_: Place<'f>, raw: &'f RawValue| {
+        let trade = Place::new(index).object(raw, instrument);
+        visit(trade.and_then(|trade| read(&trade)).map(Value::Trade));
+        index += 1;
+    };
+    if let Err(error) = message.items("data", each) {
+        visit(Err(error));
+    }
+}
+
+fn current<'f>(trade: &Object<'f>) -> Result<Trade<'f>, ValueError> {
+    Ok(Trade {
+        instrument: trade.text(INSTRUMENT)?,
+        price: trade.amount("p")?,
+        size: Some(trade.amount("v")?),
+        side: side(trade.get("S")),
+        id: trade.id("i"),
+        venue_time_ms: trade.whole("T"),
+    })
+}
+
+fn former<'f>(trade: &Object<'f>) -> Result<Trade<'f>, ValueError> {
+    Ok(Trade {
+        instrument: trade.text(SYMBOL)?,
+        price: trade.amount("price")?,
+        size: Some(trade.amount("size")?),
+        side: side(trade.get("side")),
+        id: trade.id("trade_id"),
+        venue_time_ms: trade.whole("trade_time_ms"),
+    })
+}
+
+fn side(raw: Option<&RawValue>) -> Option<Side> {
+    match plain(raw) {
+        Some("Buy") => Some(Side::Buy),
+        Some("Sell") => Some(Side::Sell),
+        _ => None,
+    }
+}
+
+fn whole_or_changes<'f>(message: &Object<'f>, event: &Object<'f>, visit: Visit<'_, 'f>) {
+    let time = message.whole("cts").or_else(|| message.whole("ts"));
+    if plain(message.get("type")) == Some("snapshot") || event.whole("u") == Some(1) {
+        return visit(book(event, time).map(Value::Book));
+    }
+    for (name, side) in [("b", Side::Buy), ("a", Side::Sell)] {
+        let read = event
+            .text(INSTRUMENT)
+            .and_then(|instrument| Ok((instrument, event.pairs(name)?)));
+        match read {
+            Ok((instrument, levels)) => {
+                for Level { price, size } in levels {
+                    visit(Ok(Value::PriceChange(PriceChange {
+                        instrument,
+                        side,
+                        price,
+                        size: Some(size),
+                        best_bid: None,
+                        best_ask: None,
+                        venue_time_ms: time,
+                    })));
+                }
+            }
+            Err(error) => visit(Err(error)),
+        }
+    }
+}
+
+fn book<'f>(event: &Object<'f>, venue_time_ms: Option<i64>) -> Result<Book<'f>, ValueError> {
+    Ok(Book {
+        instrument: event.text(INSTRUMENT)?,
+        bids: event.pairs("b")?,
+        asks: event.pairs("a")?,
+        tick_size: None,
+        last_trade_price: None,
+        venue_time_ms,
+    })
+}
+
+/// Options have other names for their prices; a price of 0 says that nobody offers one. Spot has none.
+fn best_prices<'f>(message: &Object<'f>, event: &Object<'f>, visit: Visit<'_, 'f>) {
+    let pairs = [("bid1Price", "ask1Price"), ("bidPrice", "askPrice")];
+    let present = pairs
+        .into_iter()
+        .find(|(bid, ask)| event.get(bid).is_some() && event.get(ask).is_some());
+    let Some((bid, ask)) = present else { return };
+    let price = |name| {
+        let price = event.optional(name, Object::amount);
+        price.map(|price| price.filter(|price| !price.is_zero()))
+    };
+    let read = || {
+        Ok(BestPrices {
+            instrument: event.text(SYMBOL)?,
+            bid: price(bid)?,
+            ask: price(ask)?,
+            venue_time_ms: message.whole("ts"),
+        })
+    };
+    visit(read().map(Value::BestPrices));
+}
