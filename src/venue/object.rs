@@ -37,6 +37,12 @@ impl<'f> Place<'f> {
         }
     }
 
+    /// The same, of what is about this instrument.
+    pub(super) const fn about(mut self, instrument: &'f str) -> Self {
+        self.instrument = Some(instrument);
+        self
+    }
+
     pub(super) fn error(self, name: &str, problem: String, valid: &'static str) -> ValueError {
         let field = match self.item {
             Some((list, index)) if name.is_empty() => format!("{list}[{index}]"),
@@ -91,6 +97,12 @@ impl<'f> Object<'f> {
         self.place
     }
 
+    /// The same, of what is about this instrument.
+    pub(super) fn about(mut self, instrument: &'f str) -> Self {
+        self.place = self.place.about(instrument);
+        self
+    }
+
     /// A field. Of one that is named twice the last counts, as it does where envelopes are read.
     pub(super) fn get(&self, name: &str) -> Raw<'f> {
         let field = self.fields.iter().rev().find(|(known, _)| known == name);
@@ -101,6 +113,18 @@ impl<'f> Object<'f> {
     pub(super) fn text(&self, name: &'static str) -> Result<&'f str, ValueError> {
         let raw = self.get(name);
         plain(raw).ok_or_else(|| self.place.wrong(name, raw, TEXT))
+    }
+
+    /// An object that must be there; the instrument is this one's.
+    pub(super) fn object(&self, name: &'static str) -> Result<Self, ValueError> {
+        let raw = self.get(name);
+        match raw.map(|raw| serde_json::from_str(raw.get())) {
+            Some(Ok(Fields(fields))) => Ok(Self {
+                place: self.place,
+                fields,
+            }),
+            _ => Err(self.place.wrong(name, raw, OBJECT)),
+        }
     }
 
     /// A decimal of 0 or more that must be there, in quotes or not.

@@ -39,10 +39,21 @@ def binance_event(stream, event):
     return "!unknown_channel"
 
 
+def bitstamp(frame):
+    whole = json.loads(frame)
+    if whole["event"].startswith("bts:"):
+        yield line("ack")
+        return
+    channel, _, instrument = whole["channel"].rpartition("_")
+    kinds = {"live_trades": "trade", "order_book": "book_snapshot"}
+    yield line(kinds.get(channel, "book_delta"), instrument, int(whole["data"]["microtimestamp"]) // 1000)
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
+    "bitstamp": bitstamp,
 }
 
 for recorded in sys.stdin:
