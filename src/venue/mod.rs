@@ -93,6 +93,7 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod bitmex;
 mod bitstamp;
 mod feed;
 mod json;
@@ -102,9 +103,11 @@ mod object;
 mod polymarket;
 mod reference;
 mod session;
+mod time;
 mod wire;
 
 pub use binance::Binance;
+pub use bitmex::Bitmex;
 pub use bitstamp::Bitstamp;
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
@@ -118,7 +121,14 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM, &Bitstamp];
+pub const ALL: &[&dyn Venue] = &[
+    &Polymarket,
+    &Binance::Spot,
+    &Binance::UsdM,
+    &Binance::CoinM,
+    &Bitstamp,
+    &Bitmex,
+];
 
 /// The venue of that name.
 ///

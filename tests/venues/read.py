@@ -1,6 +1,8 @@
 """Reads recorded frames without feedwatch: a line an event, `kind instrument time sequence`, `-` for what there is none of, and
 `!reason` for a frame that is not understood. Usage: read.py <venue> < frames, a JSON string a line."""
 
+import datetime
+import itertools
 import json
 import sys
 
@@ -49,11 +51,35 @@ def bitstamp(frame):
     yield line(kinds.get(channel, "book_delta"), instrument, int(whole["data"]["microtimestamp"]) // 1000)
 
 
+def bitmex(frame):
+    whole = json.loads(frame)
+    table = whole.get("table")
+    if table is None:
+        yield line("status" if "info" in whole else "ack")
+        return
+    if table == "funding":
+        yield line("other")
+        return
+    is_whole = whole["action"] == "partial"
+    kinds = {"trade": "trade", "quote": "ticker", "tradeBin1m": "candle", "tradeBin5m": "candle", "orderBook10": "book_snapshot"}
+    kind = kinds.get(table, "book_snapshot" if is_whole else "book_delta")
+    for symbol, rows in itertools.groupby(whole["data"], key=lambda row: row["symbol"]):
+        times = [row["timestamp"] for row in rows if "timestamp" in row]
+        time = None if is_whole or not times else millis(max(times))
+        yield line(kind, symbol, time)
+
+
+def millis(text):
+    time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return round(time.timestamp() * 1000)
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
     "bitstamp": bitstamp,
+    "bitmex": bitmex,
 }
 
 for recorded in sys.stdin:
