@@ -96,6 +96,7 @@ mod binance;
 mod bitmex;
 mod bitstamp;
 mod feed;
+mod gemini;
 mod json;
 mod ledger;
 mod limits;
@@ -110,6 +111,7 @@ pub use binance::Binance;
 pub use bitmex::Bitmex;
 pub use bitstamp::Bitstamp;
 pub use feed::Feed;
+pub use gemini::Gemini;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
 pub use reference::VenueRef;
@@ -128,6 +130,7 @@ pub const ALL: &[&dyn Venue] = &[
     &Binance::CoinM,
     &Bitstamp,
     &Bitmex,
+    &Gemini,
 ];
 
 /// The venue of that name.

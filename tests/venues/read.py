@@ -74,12 +74,20 @@ def millis(text):
     return round(time.timestamp() * 1000)
 
 
+def gemini(frame):
+    whole = json.loads(frame)
+    kinds = {"heartbeat": "heartbeat", "trade": "trade"}
+    book = "book_snapshot" if "auction_events" in whole else "book_delta"
+    yield line(kinds.get(whole["type"], book), whole.get("symbol"), whole.get("timestamp"))
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
     "bitstamp": bitstamp,
     "bitmex": bitmex,
+    "gemini": gemini,
 }
 
 for recorded in sys.stdin:
