@@ -16,6 +16,9 @@ pub(super) struct Ledger<K> {
     open: HashMap<Instrument, Open>,
     /// Those of requests that are not awaited any more; their answers may come late.
     is_given_up: bool,
+    /// So many were refused by an answer that does not say which, and the last one's words.
+    unnamed: usize,
+    words: Cow<'static, str>,
 }
 
 #[derive(Debug, Default)]
@@ -31,14 +34,17 @@ impl<K> Default for Ledger<K> {
             requests: HashMap::new(),
             open: HashMap::new(),
             is_given_up: false,
+            unnamed: 0,
+            words: Cow::Borrowed(""),
         }
     }
 }
 
 impl<K: Eq + Hash> Ledger<K> {
-    /// A request leaves.
+    /// A request leaves. One for no instruments is not awaited; of those that are refused without a name, it may be one.
     pub(super) fn ask(&mut self, key: K, instruments: impl IntoIterator<Item = Instrument>) {
         let instruments: Vec<_> = instruments.into_iter().collect();
+        self.is_given_up &= instruments.is_empty();
         for instrument in &instruments {
             self.open.entry(instrument.clone()).or_default().unanswered += 1;
         }
@@ -48,7 +54,6 @@ impl<K: Eq + Hash> Ledger<K> {
                 self.close(&instrument, false);
             }
         }
-        self.is_given_up = false;
     }
 
     /// These are wanted no more. Their requests stay: the answers come all the same.
@@ -63,6 +68,11 @@ impl<K: Eq + Hash> Ledger<K> {
 
     pub(super) fn is_awaiting(&self) -> bool {
         !self.is_given_up && !self.open.is_empty()
+    }
+
+    /// Whether an answer may still come, awaited or not.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// No longer waits; what is unanswered.
@@ -81,14 +91,18 @@ impl<K: Eq + Hash> Ledger<K> {
                 None => {}
             }
         }
-        let is_settled = !accepted.is_empty() || !refused.is_empty();
-        is_settled.then(|| {
-            Answer::Settled(Subscribed {
-                accepted,
-                refused,
-                ..Subscribed::default()
-            })
-        })
+        let rest = self.settle_unnamed();
+        if accepted.is_empty() && refused.is_empty() {
+            return rest;
+        }
+        if let Some(Answer::Rejected(rest, _)) = rest {
+            refused.extend(rest);
+        }
+        Some(Answer::Settled(Subscribed {
+            accepted,
+            refused,
+            ..Subscribed::default()
+        }))
     }
 
     /// The request was refused, in these words of the venue.
@@ -115,6 +129,26 @@ impl<K: Eq + Hash> Ledger<K> {
     pub(super) fn refuse_rest(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let instruments = self.requests.drain().flat_map(|(_, instruments)| instruments).collect();
         self.refuse_all(instruments, words)
+    }
+
+    /// One request was refused, and the venue does not say which: it is known as soon as no more are unanswered than were
+    /// refused like this.
+    pub(super) fn refuse_unnamed(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        if self.requests.is_empty() {
+            return None;
+        }
+        self.unnamed += 1;
+        self.words = words.into();
+        self.settle_unnamed()
+    }
+
+    fn settle_unnamed(&mut self) -> Option<Answer> {
+        if self.unnamed == 0 || self.unnamed < self.requests.len() {
+            return None;
+        }
+        self.unnamed = 0;
+        let words = std::mem::take(&mut self.words);
+        self.refuse_rest(words)
     }
 
     fn refuse_all(&mut self, instruments: Vec<Instrument>, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
@@ -247,5 +281,38 @@ mod tests {
         refused.sort();
         assert_eq!(refused, instruments(&["a", "b"]));
         assert!(!ledger.is_awaiting());
+    }
+
+    #[test]
+    fn a_refusal_without_a_name_is_of_what_is_left_when_the_others_are_answered() {
+        let mut ledger = Ledger::default();
+        for id in ["a", "b", "c"] {
+            ledger.ask(id, instruments(&[id]));
+        }
+        assert_eq!(ledger.refuse_unnamed("no such channel"), None, "it may be any of three");
+        assert_eq!(ledger.accept(&"c"), Some(settled(&["c"], &[])));
+        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &["b"])));
+        assert!(!ledger.is_awaiting());
+        assert_eq!(ledger.refuse_unnamed("no such channel"), None, "of nothing");
+
+        ledger.ask("a", instruments(&["a"]));
+        let Some(Answer::Rejected(refused, failure)) = ledger.refuse_unnamed("no such channel") else {
+            panic!("there is only one")
+        };
+        assert_eq!(
+            (refused, failure.detail.as_ref()),
+            (instruments(&["a"]), "no such channel")
+        );
+    }
+
+    #[test]
+    fn a_request_for_nothing_is_not_awaited_but_may_be_the_refused_one() {
+        let mut ledger = Ledger::default();
+        ledger.ask("leave x", []);
+        assert!(!ledger.is_awaiting());
+        ledger.ask("a", instruments(&["a"]));
+        assert_eq!(ledger.refuse_unnamed("no such channel"), None, "either");
+        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
+        assert_eq!(ledger.accept(&"leave x"), None);
     }
 }

@@ -93,11 +93,14 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod bitmex;
+mod bitstamp;
 mod bybit;
 mod coinbase;
 mod directory;
 mod dydx;
 mod feed;
+mod gemini;
 mod hyperliquid;
 mod json;
 mod kraken;
@@ -113,11 +116,14 @@ mod time;
 mod wire;
 
 pub use binance::Binance;
+pub use bitmex::Bitmex;
+pub use bitstamp::Bitstamp;
 pub use bybit::Bybit;
 pub use coinbase::Coinbase;
 pub use directory::{Directory, InvalidListing, Listed, Listing, matches};
 pub use dydx::Dydx;
 pub use feed::Feed;
+pub use gemini::Gemini;
 pub use hyperliquid::Hyperliquid;
 pub use kraken::Kraken;
 pub use kraken_futures::KrakenFutures;
@@ -149,6 +155,9 @@ pub const ALL: &[&dyn Venue] = &[
     &Bybit::Option,
     &Hyperliquid,
     &Dydx,
+    &Bitstamp,
+    &Bitmex,
+    &Gemini,
 ];
 
 /// The venue of that name.

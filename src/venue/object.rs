@@ -107,6 +107,12 @@ impl<'f> Object<'f> {
         self.place
     }
 
+    /// The same, of what is about this instrument.
+    pub(super) fn about(mut self, instrument: &'f str) -> Self {
+        self.place = self.place.about(instrument);
+        self
+    }
+
     /// Whose it is, by that field or by what it is part of.
     pub(super) fn instrument(&self, name: &'static str) -> Result<&'f str, ValueError> {
         self.place
@@ -124,6 +130,18 @@ impl<'f> Object<'f> {
     pub(super) fn text(&self, name: &'static str) -> Result<&'f str, ValueError> {
         let raw = self.get(name);
         plain(raw).ok_or_else(|| self.place.wrong(name, raw, TEXT))
+    }
+
+    /// An object that must be there; the instrument is this one's.
+    pub(super) fn object(&self, name: &'static str) -> Result<Self, ValueError> {
+        let raw = self.get(name);
+        match raw.map(|raw| serde_json::from_str(raw.get())) {
+            Some(Ok(Fields(fields))) => Ok(Self {
+                place: self.place,
+                fields,
+            }),
+            _ => Err(self.place.wrong(name, raw, OBJECT)),
+        }
     }
 
     /// A decimal of 0 or more that must be there, in quotes or not.

@@ -3,6 +3,8 @@
 
 import calendar
 import datetime
+import datetime
+import itertools
 import json
 import sys
 
@@ -206,6 +208,46 @@ def hyperliquid(frame):
         yield line(kinds[whole["channel"]], event["coin"], None if is_old else event["time"])
 
 
+def bitstamp(frame):
+    whole = json.loads(frame)
+    if whole["event"].startswith("bts:"):
+        yield line("ack")
+        return
+    channel, _, instrument = whole["channel"].rpartition("_")
+    kinds = {"live_trades": "trade", "order_book": "book_snapshot"}
+    yield line(kinds.get(channel, "book_delta"), instrument, int(whole["data"]["microtimestamp"]) // 1000)
+
+
+def bitmex(frame):
+    whole = json.loads(frame)
+    table = whole.get("table")
+    if table is None:
+        yield line("status" if "info" in whole else "ack")
+        return
+    if table == "funding":
+        yield line("other")
+        return
+    is_whole = whole["action"] == "partial"
+    kinds = {"trade": "trade", "quote": "ticker", "tradeBin1m": "candle", "tradeBin5m": "candle", "orderBook10": "book_snapshot"}
+    kind = kinds.get(table, "book_snapshot" if is_whole else "book_delta")
+    for symbol, rows in itertools.groupby(whole["data"], key=lambda row: row["symbol"]):
+        times = [row["timestamp"] for row in rows if "timestamp" in row]
+        time = None if is_whole or not times else millis(max(times))
+        yield line(kind, symbol, time)
+
+
+def millis(text):
+    time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return round(time.timestamp() * 1000)
+
+
+def gemini(frame):
+    whole = json.loads(frame)
+    kinds = {"heartbeat": "heartbeat", "trade": "trade"}
+    book = "book_snapshot" if "auction_events" in whole else "book_delta"
+    yield line(kinds.get(whole["type"], book), whole.get("symbol"), whole.get("timestamp"))
+
+
 VENUES = {
     "binance": binance,
     "binance_usdm": binance,
@@ -220,6 +262,9 @@ VENUES = {
     "bybit_inverse": bybit,
     "bybit_option": bybit,
     "hyperliquid": hyperliquid,
+    "bitstamp": bitstamp,
+    "bitmex": bitmex,
+    "gemini": gemini,
 }
 
 for recorded in sys.stdin:
