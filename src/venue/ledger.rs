@@ -65,6 +65,16 @@ impl<K: Eq + Hash> Ledger<K> {
         !self.is_given_up && !self.open.is_empty()
     }
 
+    /// Whether an answer may still come, awaited or not.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// What is unanswered, awaited or not.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = &Instrument> {
+        self.open.keys()
+    }
+
     /// No longer waits; what is unanswered.
     pub(super) fn give_up(&mut self) -> Vec<Instrument> {
         self.is_given_up = true;

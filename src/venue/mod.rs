@@ -94,6 +94,7 @@
 
 mod binance;
 mod feed;
+pub mod generic;
 mod json;
 mod ledger;
 mod limits;
