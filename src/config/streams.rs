@@ -7,11 +7,14 @@ use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
 use super::value::Raw;
+use super::venues::Venues;
 use crate::market::{Instrument, StreamName};
 use crate::stream::{Endpoint, TransportOptions};
 use crate::supervise::Policy;
-use crate::venue::{self, Feed, VenueRef};
+use crate::venue::generic::GenericVenue;
+use crate::venue::{Feed, VenueRef};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One stream.
@@ -42,6 +45,8 @@ pub struct StreamConfig {
     pub page_on_stale: bool,
     /// How it gets to its venue.
     pub access: AccessConfig,
+    /// Its venue, if that is described in `[[venues]]`.
+    pub described: Option<Arc<GenericVenue>>,
 }
 
 impl StreamConfig {
@@ -79,7 +84,12 @@ impl StreamConfig {
 const EXAMPLE: &str = r#"streams = [{ name = "elections", venue = "polymarket", instruments = ["1234"] }]"#;
 
 /// Reads the streams; those that are wrong are left out and reported.
-pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams: usize) -> Vec<StreamConfig> {
+pub(super) fn read(
+    root: &mut Section<'_, '_>,
+    base: &Reconnection,
+    venues: &Venues,
+    max_streams: usize,
+) -> Vec<StreamConfig> {
     let mut access = AccessReader::read(root);
     let Some((tables, at)) = root.tables("streams") else {
         if root.place_of("streams").is_none() {
@@ -101,7 +111,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
     let mut streams = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         if let Some(mut section) = root.element("streams", "streams[]", index, table) {
-            streams.extend(read_one(&mut section, base, &mut access, &mut names));
+            streams.extend(read_one(&mut section, base, venues, &mut access, &mut names));
         }
     }
     streams
@@ -111,6 +121,7 @@ pub(super) fn read(root: &mut Section<'_, '_>, base: &Reconnection, max_streams:
 fn read_one(
     section: &mut Section<'_, '_>,
     base: &Reconnection,
+    venues: &Venues,
     access: &mut AccessReader,
     names: &mut HashMap<StreamName, usize>,
 ) -> Option<StreamConfig> {
@@ -130,12 +141,12 @@ fn read_one(
             names.insert(name.clone(), at);
         }
     }
-    let venues: Vec<_> = venue::ALL
-        .iter()
-        .map(|venue| (venue.name(), VenueRef::Static(*venue)))
-        .collect();
-    let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
-    let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&venues));
+    let choices = venues.choices();
+    let valid: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+    // Of one whose description is wrong nothing more is told.
+    let venue = section
+        .require("venue", &valid.join(", "), |raw| raw.choice(&choices))
+        .flatten();
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
     let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue.as_ref());
     let instruments = read_instruments(section, venue.as_ref());
@@ -150,8 +161,15 @@ fn read_one(
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
     // Where the first is wrong, who knows.
     let uses_tls = endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().any(Endpoint::is_tls);
-    let access = access.of_stream(section, uses_tls);
+    let mut access = access.of_stream(section, uses_tls);
     let venue = venue?;
+    let described = venues.described(venue.name());
+    if let Some(described) = described {
+        match access.headers.clone().with_others(&described.headers) {
+            Ok(headers) => access.headers = headers,
+            Err(error) => section.wrong("headers", format!("{error}, with those of the venue")),
+        }
+    }
     let mut feed = Feed::of(channels);
     (feed.checksums, feed.report_gaps_only) = (checksums, report_gaps_only);
     let limits = venue.limits();
@@ -170,6 +188,7 @@ fn read_one(
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
         access,
+        described: described.map(|described| Arc::clone(&described.venue)),
     })
 }
 

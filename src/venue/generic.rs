@@ -58,7 +58,7 @@ use std::time::Duration;
 const LONGEST_NAME: usize = 256;
 
 /// A venue that somebody has described.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GenericVenue {
     description: Arc<Description>,
 }

@@ -71,7 +71,7 @@ impl<K: Eq + Hash> Ledger<K> {
     }
 
     /// What is unanswered, awaited or not.
-    pub(super) fn awaited(&self) -> impl Iterator<Item = &Instrument> {
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Instrument> {
         self.open.keys()
     }
 

@@ -237,7 +237,7 @@ fn check_event(index: usize, rule: &EventRule) -> Result<(), InvalidDescription>
     let mut pointers: Vec<_> = rule.when.pointers().chain(&rule.alias).collect();
     pointers.extend(rule.instrument.iter().flat_map(|pick| &pick.of));
     pointers.extend(rule.time.iter().map(|(pointer, _)| pointer));
-    for sequence in &rule.sequence {
+    if let Some(sequence) = &rule.sequence {
         pointers.extend(sequence.place.pointers());
         if let SeriesRule::Channel(pointer) = &sequence.series {
             pointers.push(pointer);

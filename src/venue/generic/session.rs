@@ -198,7 +198,7 @@ impl GenericSession {
         });
         if of_all {
             // Events that name no instrument are of whatever was asked for.
-            seen.extend(self.ledger.awaited().map(ToString::to_string));
+            seen.extend(self.ledger.unanswered().map(ToString::to_string));
         }
         let keys = seen.into_iter().map(|instrument| Key::Subscription(instrument, None));
         let answers: Vec<_> = keys.filter_map(|key| self.ledger.accept(&key)).collect();

@@ -151,6 +151,11 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Whether it copies something from the frame that is replied to.
+    pub fn copies(&self) -> bool {
+        self.names(|hole| matches!(hole, Hole::Copy(_)))
+    }
+
     /// Whether it has a place for one that this is true of.
     pub(super) fn names(&self, is_one: impl Fn(&Hole) -> bool) -> bool {
         self.0
