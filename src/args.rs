@@ -60,6 +60,9 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Format::Markdown)]
         format: Format,
     },
+    /// Record what a stream receives and sends, in files that `simulate --capture` plays
+    #[command(after_help = RECORD_EXAMPLES)]
+    Record(Record),
     /// Run a simulated Polymarket venue; prints what it does, one JSON object a line
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(Simulate),
@@ -109,6 +112,49 @@ A script of faults:
   first_connection = 1
   last_connection = 1
   fault = { close = { code = 1001, after_ms = 5000 } }";
+
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  feedwatch record elections --config config/feedwatch.toml -o elections.jsonl.zst
+  feedwatch record elections --config config/feedwatch.toml -o elections.jsonl --for 10m
+  feedwatch record elections --config config/feedwatch.toml -o elections.jsonl.zst --resume --max-file-age 1h
+  feedwatch simulate --capture elections.jsonl.zst
+
+Files:
+  elections.jsonl.zst      what the first connection received: {\"t\": Unix time, \"frame\": text} a line
+  elections.sent.jsonl     what was sent on it; may hold what logs in, so all files are their owner's alone
+  elections.2.jsonl.zst    the second connection
+  elections.2.3.jsonl.zst  the third part of it
+
+Nothing waits longer than two seconds to be written, and what is written can be read whatever happens to the
+process. Where the disk is too slow, frames are left out and counted; the stream itself never waits. There is
+no HTTP server, and no traces are exported.";
+
+#[derive(Args)]
+pub(crate) struct Record {
+    /// The name of the stream in the configuration
+    pub(crate) stream: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The first file: .jsonl.zst, or .jsonl for plain text
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Go on after the files that this recording has already; they stay, and count for --max-total-size
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// End after this time, with exit code 0: 30s, 10m, 12h
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Go on in another file before one is larger: 64MiB, 1GiB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub(crate) max_file_size: u64,
+    /// Go on in another file when one is so old: 1h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) max_file_age: Option<Duration>,
+    /// Delete the oldest files of this recording before all are larger
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = size)]
+    pub(crate) max_total_size: u64,
+}
 
 #[derive(Args)]
 pub(crate) struct ConfigFile {
@@ -221,6 +267,20 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "that is too long".into())
 }
 
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let parts = units
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let number = parts.and_then(|(number, shift)| Some((number.parse::<u64>().ok()?, shift)));
+    let (number, shift) = number.ok_or("write a size like 64MiB, 2GiB or 1TiB")?;
+    let bytes = number.checked_mul(1 << shift).ok_or("that is too large")?;
+    if bytes < 64 * 1024 {
+        return Err("must be at least 64KiB".into());
+    }
+    Ok(bytes)
+}
+
 fn scenario(name: &str) -> Result<&'static Scenario, String> {
     let names = || {
         Scenario::ALL
@@ -256,6 +316,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_size_is_a_number_with_a_unit() {
+        assert_eq!(size("64KiB"), Ok(64 * 1024));
+        assert_eq!(size("3GiB"), Ok(3 << 30));
+        for bad in [
+            "",
+            "5",
+            "MiB",
+            "-1MiB",
+            "1.5MiB",
+            "1MB",
+            "63KiB",
+            "0TiB",
+            "16777216TiB",
+            "18446744073709551616KiB",
+        ] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

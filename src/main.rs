@@ -2,9 +2,9 @@
 
 mod args;
 
-use args::{Arguments, Command, Demo, Format, PagerFormat, Simulate};
+use args::{Arguments, Command, Demo, Format, PagerFormat, Record, Simulate};
 use clap::Parser;
-use feedwatch::app::{self, ConfigSource, DemoOptions, Scenario};
+use feedwatch::app::{self, ConfigSource, DemoOptions, RecordLimits, RecordOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
 use feedwatch::sim::{Capture, Script, SimOptions, Traffic};
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run { config, listen, table } => run(&config.path, listen, table.into()),
         Command::Check { config } => check(&config.path),
         Command::Metrics { format } => list_metrics(format),
+        Command::Record(record) => run_recording(record),
         Command::Simulate(simulate) => run_simulation(simulate),
         Command::Demo(demo) => run_demo(&demo),
         Command::Healthcheck {
@@ -97,12 +98,42 @@ fn list_metrics(format: Format) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn run_recording(record: Record) -> Result<ExitCode, Failure> {
+    let config = load(&record.config.path)?;
+    let options = RecordOptions {
+        stream: record.stream,
+        output: record.output,
+        resume: record.resume,
+        duration: record.duration,
+        limits: RecordLimits {
+            max_file_bytes: record.max_file_size,
+            max_file_age: record.max_file_age,
+            max_total_bytes: record.max_total_size,
+        },
+    };
+    block_on(app::record(options, config, build_info()))?.map_err(|error| {
+        if error.is_usage() {
+            Failure::Usage(error.into())
+        } else {
+            Failure::Running(error.into())
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
     let traffic = match &simulate.capture {
         Some(path) => {
-            let frames = Arc::new(Capture::read(path).map_err(|error| Failure::Usage(error.into()))?);
+            let frames = Capture::read(path).map_err(|error| Failure::Usage(error.into()))?;
+            if frames.is_cut_short() {
+                let (path, count) = (path.display(), frames.frames().len());
+                writeln!(
+                    io::stderr(),
+                    "{path}: its end is missing; the {count} frames up to there are played"
+                )?;
+            }
             Traffic::Replay {
-                frames,
+                frames: Arc::new(frames),
                 speed: simulate.speed,
                 repeat: simulate.repeat,
             }

@@ -5,7 +5,7 @@ use crate::config::{Change, StreamConfig, TransportConfig};
 use crate::metrics::{StreamCells, StreamInfo, Streams};
 use crate::observe::{ConnectionObserver, StreamObserver};
 use crate::stream::{
-    Access, DialGate, ManyConnections, MarketDataStream, ReconnectingDataStream, TcpDialler, TransportOptions,
+    Access, DialGate, ManyConnections, MarketDataStream, ReconnectingDataStream, Tap, TcpDialler, TransportOptions,
     WebSocketStream,
 };
 use crate::supervise::State;
@@ -43,6 +43,7 @@ pub(super) async fn assemble(
     (dialler, gates): (TcpDialler, Vec<DialGate>),
     shown: &Streams,
     tracer: Option<Arc<BoxedTracer>>,
+    tap: Option<Tap>,
 ) -> Driven {
     let info = StreamInfo {
         stream: config.name.clone(),
@@ -85,6 +86,10 @@ pub(super) async fn assemble(
             .with_access(brought.clone());
         let socket = socket.with_dialler(dialler.clone());
         let socket = socket.with_alternatives(alternatives.iter().cloned());
+        let socket = match &tap {
+            Some(tap) => socket.with_tap(tap.clone()),
+            None => socket,
+        };
         // A seed for each connection, or all would jitter alike.
         let stream = ReconnectingDataStream::with_observer(socket, policy.clone(), fastrand::u64(..), observer);
         stream.with_gates(gates.iter().cloned())

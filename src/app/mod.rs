@@ -1,4 +1,4 @@
-//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo, prints pages.
+//! What the program does: runs the service, checks a configuration, simulates a venue, shows a demo, records, prints pages.
 
 mod demo;
 mod descriptors;
@@ -8,6 +8,7 @@ mod http;
 mod manager;
 mod output;
 mod pager;
+mod record;
 mod reload;
 mod running;
 mod service;
@@ -18,6 +19,7 @@ mod trust;
 pub use demo::{Comparison, DemoOptions, Scenario, demo};
 pub use healthcheck::healthcheck;
 pub use pager::{PagerFormat, pager};
+pub use record::{RecordError, RecordLimits, RecordOptions, Recorded, record};
 pub use reload::ConfigSource;
 pub use service::{RefusedReload, Service, StartError};
 pub use signals::{Signals, Wish};

@@ -5,7 +5,7 @@ use super::trust::Trusts;
 use crate::config::{DialConfig, Difference, Fate, StreamConfig, TransportConfig};
 use crate::market::StreamName;
 use crate::metrics::Streams;
-use crate::stream::{DialGate, Endpoint, TcpDialler, TcpOptions};
+use crate::stream::{DialGate, Endpoint, Tap, TcpDialler, TcpOptions};
 use crate::supervise::DialLimit;
 use opentelemetry::global::BoxedTracer;
 use std::collections::{HashMap, HashSet};
@@ -28,6 +28,8 @@ pub(super) struct RunningStreams {
     shown: Arc<Streams>,
     trusts: Trusts,
     tracer: Option<Arc<BoxedTracer>>,
+    /// Where all that passes is copied.
+    tap: Option<Tap>,
     /// So many sockets are left for streams.
     limit: usize,
     places: Arc<Semaphore>,
@@ -56,6 +58,7 @@ impl RunningStreams {
             shown,
             trusts,
             tracer,
+            tap: None,
             limit,
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             tcp: watch::channel(TcpOptions::default()).0,
@@ -63,6 +66,12 @@ impl RunningStreams {
             dial,
             gates: HashMap::new(),
         }
+    }
+
+    /// The same, and all that passes on streams from now on is copied there.
+    pub(super) fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = Some(tap);
+        self
     }
 
     /// What the streams bring along.
@@ -164,6 +173,7 @@ impl RunningStreams {
             (dialler, gates),
             &self.shown,
             self.tracer.clone(),
+            self.tap.clone(),
         )
         .await
     }

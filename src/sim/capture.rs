@@ -1,12 +1,17 @@
 //! Recorded frames, as read from a capture file.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Deserialize;
+mod format;
+mod zstd;
+
+pub(crate) use format::write_line;
+pub(crate) use zstd::compress;
+
+use format::Unreadable;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use tokio_tungstenite::tungstenite::Message;
+use zstd::Zstd;
 
 /// A capture holds at most so many bytes, uncompressed.
 const MAX_BYTES: u64 = 1 << 30;
@@ -15,6 +20,7 @@ const MAX_BYTES: u64 = 1 << 30;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Capture {
     frames: Vec<CapturedFrame>,
+    is_cut_short: bool,
 }
 
 /// One recorded frame.
@@ -54,17 +60,10 @@ pub enum CaptureError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    t: Option<f64>,
-    frame: Option<String>,
-    frame_b64: Option<String>,
-}
-
 impl Capture {
     /// Reads a capture: a line `{"t": <seconds or null>, "frame": "<text>"}` a frame, or `frame_b64` for a binary one. A
-    /// file whose name ends in `.zst` is decompressed. Every line must be a frame. Blocks while it reads.
+    /// file whose name ends in `.zst` is decompressed. Every line must be a frame, but the end may be missing:
+    /// [`Capture::is_cut_short`]. Blocks while it reads.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, CaptureError> {
         let path = path.as_ref();
         let on_io = |source| CaptureError::Io {
@@ -72,29 +71,44 @@ impl Capture {
             source,
         };
         let file = BufReader::new(File::open(path).map_err(on_io)?);
-        let plain: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "zst") {
-            Box::new(Zstd::new(file))
+        let is_zstd = path.extension().is_some_and(|extension| extension == "zst");
+        let plain = if is_zstd {
+            Plain::Zstd(Zstd::new(file))
         } else {
-            Box::new(file)
+            Plain::File(file)
         };
         let mut lines = BufReader::new(plain.take(MAX_BYTES));
-        let (mut frames, mut text, mut bytes) = (Vec::new(), String::new(), 0_u64);
+        let (mut frames, mut line, mut bytes, mut is_torn) = (Vec::new(), Vec::new(), 0_u64, false);
         loop {
-            text.clear();
-            match lines.read_line(&mut text).map_err(on_io)? {
-                0 => return Ok(Self { frames }),
+            line.clear();
+            match lines.read_until(b'\n', &mut line).map_err(on_io)? {
+                0 => break,
                 length => bytes += length as u64,
             }
             if bytes >= MAX_BYTES {
                 return Err(CaptureError::TooBig { path: path.into() });
             }
-            let frame = CapturedFrame::parse(&text).map_err(|problem| CaptureError::Line {
-                path: path.into(),
-                line: frames.len() + 1,
-                problem,
-            })?;
-            frames.push(frame);
+            match CapturedFrame::parse(&line) {
+                Ok(frame) => frames.push(frame),
+                // The last line, without its end: whoever wrote it was cut off.
+                Err(Unreadable::CutShort) if line.last() != Some(&b'\n') => is_torn = true,
+                Err(problem) => {
+                    return Err(CaptureError::Line {
+                        path: path.into(),
+                        line: frames.len() + 1,
+                        problem: problem.to_string(),
+                    });
+                }
+            }
         }
+        let is_cut_short = is_torn || lines.get_ref().get_ref().is_cut_short();
+        Ok(Self { frames, is_cut_short })
+    }
+
+    /// Whether its end is missing: its last line, or its last zstd frame, was not written to the end. So are recordings whose
+    /// writer was killed; the frames up to there are whole.
+    pub const fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
     /// The frames, in the order in which they were received.
@@ -107,6 +121,7 @@ impl FromIterator<CapturedFrame> for Capture {
     fn from_iter<I: IntoIterator<Item = CapturedFrame>>(frames: I) -> Self {
         Self {
             frames: frames.into_iter().collect(),
+            is_cut_short: false,
         }
     }
 }
@@ -150,64 +165,28 @@ impl CapturedFrame {
     pub(super) const fn message(&self) -> &Message {
         &self.message
     }
+}
 
-    fn parse(line: &str) -> Result<Self, String> {
-        let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-        match (line.frame, line.frame_b64) {
-            (Some(text), None) => Ok(Self::text(line.t, &text)),
-            (None, Some(encoded)) => {
-                let payload = BASE64
-                    .decode(encoded)
-                    .map_err(|error| format!("frame_b64 is not base64: {error}"))?;
-                Ok(Self::binary(line.t, &payload))
-            }
-            (None, None) => Err("neither frame nor frame_b64".into()),
-            (Some(_), Some(_)) => Err("both frame and frame_b64".into()),
+/// A file, decompressed.
+enum Plain {
+    File(BufReader<File>),
+    Zstd(Zstd<BufReader<File>>),
+}
+
+impl Plain {
+    fn is_cut_short(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Zstd(zstd) => zstd.is_cut_short(),
         }
     }
 }
 
-/// Decompresses zstd frames one after another: the library's decoder ends with the first.
-struct Zstd<R: Read> {
-    state: ZstdState<R>,
-}
-
-enum ZstdState<R: Read> {
-    Between(R),
-    Within(Box<ruzstd::decoding::StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>),
-    Failed,
-}
-
-impl<R: BufRead> Zstd<R> {
-    const fn new(source: R) -> Self {
-        Self {
-            state: ZstdState::Between(source),
-        }
-    }
-}
-
-impl<R: BufRead> Read for Zstd<R> {
+impl Read for Plain {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match std::mem::replace(&mut self.state, ZstdState::Failed) {
-                ZstdState::Failed => return Err(io::Error::other("reading went on after an error")),
-                ZstdState::Between(mut source) => {
-                    if source.fill_buf()?.is_empty() {
-                        self.state = ZstdState::Between(source);
-                        return Ok(0);
-                    }
-                    let decoder = ruzstd::decoding::StreamingDecoder::new(source).map_err(io::Error::other)?;
-                    self.state = ZstdState::Within(Box::new(decoder));
-                }
-                ZstdState::Within(mut decoder) => {
-                    let length = decoder.read(buffer)?;
-                    if length > 0 || buffer.is_empty() {
-                        self.state = ZstdState::Within(decoder);
-                        return Ok(length);
-                    }
-                    self.state = ZstdState::Between(decoder.into_inner());
-                }
-            }
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Zstd(zstd) => zstd.read(buffer),
         }
     }
 }
@@ -215,6 +194,8 @@ impl<R: BufRead> Read for Zstd<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
 
     /// `{"t":1.5,"frame":"[]\n"}` and a line feed, compressed twice: two zstd frames, one after the other.
     const TWO_ZSTD_FRAMES: &str =

@@ -149,6 +149,7 @@ mod traffic;
 mod upgrade;
 
 pub use capture::{Capture, CaptureError, CapturedFrame};
+pub(crate) use capture::{compress, write_line};
 pub use expectation::Expectation;
 pub use fault::{BadFrame, Fault, Flood, OddText, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};

@@ -12,6 +12,7 @@ use self::outbox::Outbox;
 use self::quality::Quality;
 use super::clocks::{Clocks, Due, Limits};
 use super::failure;
+use super::tap::ConnectionTap;
 use super::wire::{Next, Wire};
 use super::{Fact, Observer, TransportOptions};
 use crate::clock::Moment;
@@ -41,7 +42,7 @@ pub(super) struct Connection<Io> {
     followed: watch::Receiver<TransportOptions>,
     session: Box<dyn Session>,
     decoder: Box<dyn Decoder>,
-    quality: Quality,
+    quality: Box<Quality>,
     outbox: Outbox,
     send_timeout: Duration,
     close_timeout: Duration,
@@ -50,6 +51,7 @@ pub(super) struct Connection<Io> {
     cells: Arc<StreamCells>,
     instruments: SocketInstruments,
     observer: Arc<dyn Observer>,
+    tap: Option<ConnectionTap>,
     /// Read, and not yet yielded.
     queue: VecDeque<MarketEvent>,
     queued_bytes: usize,
@@ -101,7 +103,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             followed,
             session: venue.session(&feed),
             decoder: venue.decoder(),
-            quality: Quality::new(&*venue, &feed),
+            quality: Box::new(Quality::new(&*venue, &feed)),
             outbox: Outbox::new(venue.limits().requests),
             venue,
             send_timeout: options.send_timeout,
@@ -110,6 +112,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             cells,
             instruments,
             observer,
+            tap: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             ended: None,
@@ -119,6 +122,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             timer: Box::pin(sleep_until(clocks.next().into())),
             clocks,
         }
+    }
+
+    /// The same, with a tap if there is one.
+    pub(super) fn with_tap(mut self, tap: Option<ConnectionTap>) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// Subscribes. The first time it resolves with the answer, and what arrives before it is kept for `poll_event`.
@@ -294,6 +303,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             Ping::Text(text) => {
                 let text = text.as_ref();
                 socket.start_send(Message::text(text))?;
+                if let Some(tap) = &self.tap {
+                    tap.sent(Moment::now(), text);
+                }
                 text.len()
             }
             Ping::Frame => {

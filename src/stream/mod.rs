@@ -8,6 +8,7 @@
 //! | [`StreamHandle`], [`StreamControl`], [`HandOff`] | the same on a task of its own |
 //! | [`DialGate`] | one dial rate for all streams of a host |
 //! | [`Observer`] | is told what happens; [`crate::observe::StreamObserver`] makes metrics, spans and log lines of it |
+//! | [`Tap`] | a copy of each frame that passes, for a recorder |
 //! | [`Endpoint`], [`TransportOptions`], [`TlsTrust`], [`Dialler`] | what a [`WebSocketStream`] is made of |
 //!
 //! ```
@@ -60,6 +61,7 @@ mod sequences;
 mod slot;
 mod spawn;
 mod subscriptions;
+mod tap;
 mod tcp;
 mod timer;
 mod tls;
@@ -79,6 +81,7 @@ pub use polled::PolledAfresh;
 pub use proxy::{InvalidCredentials, InvalidProxy, Proxy, ProxyProtocol};
 pub use reconnecting::ReconnectingDataStream;
 pub use spawn::{StreamControl, StreamHandle};
+pub use tap::{Tap, TapDirection, TapReader, TappedConnection, TappedFrame};
 pub use tcp::TcpOptions;
 #[cfg(feature = "service")]
 pub(crate) use tls::MaybeTls;

@@ -9,6 +9,7 @@ use super::failure;
 use super::headers::UpgradeHeaders;
 use super::pace::Pace;
 use super::proxy::Proxy;
+use super::tap::Tap;
 use super::tls::{self, MaybeTls, TlsTrust};
 use super::wire::Wire;
 use super::{Fact, MarketDataStream, Observer, TransportFact, TransportOptions};
@@ -70,6 +71,7 @@ pub struct WebSocketStream<D: Dialler = TcpDialler> {
     observer: Arc<dyn Observer>,
     cells: Arc<StreamCells>,
     instruments: Arc<InstrumentClocks>,
+    tap: Option<Tap>,
     phase: DialPhase,
     connection: Option<Connection<D::Io>>,
 }
@@ -95,6 +97,7 @@ impl WebSocketStream {
             observer,
             instruments: cells.instrument_clocks(),
             cells,
+            tap: None,
             phase: DialPhase::Resolve,
             connection: None,
         }
@@ -115,6 +118,7 @@ impl<D: Dialler> WebSocketStream<D> {
             observer: self.observer,
             cells: self.cells,
             instruments: self.instruments,
+            tap: self.tap,
             phase: DialPhase::Resolve,
             connection: None,
         }
@@ -124,6 +128,13 @@ impl<D: Dialler> WebSocketStream<D> {
     #[must_use]
     pub fn with_feed(mut self, feed: Feed) -> Self {
         self.feed = Arc::new(feed);
+        self
+    }
+
+    /// The same, and all that passes on its connections is copied there.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = Some(tap);
         self
     }
 
@@ -250,7 +261,8 @@ impl<D: Dialler> WebSocketStream<D> {
             self.cells.clone(),
             self.instruments.of_socket(),
             self.observer.clone(),
-        ))
+        )
+        .with_tap(self.tap.as_ref().map(Tap::connection)))
     }
 
     fn enter(&mut self, phase: DialPhase) -> PhaseTimer {
@@ -352,6 +364,7 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
             observer: Arc::clone(&self.observer),
             cells: Arc::clone(&self.cells),
             instruments: Arc::clone(&self.instruments),
+            tap: self.tap.clone(),
             phase: DialPhase::Resolve,
             connection: None,
         })

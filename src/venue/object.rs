@@ -56,14 +56,6 @@ impl<'f> Place<'f> {
         self.error(name, raw.map_or_else(|| "missing".to_owned(), shown), valid)
     }
 
-    /// The same of that instrument.
-    pub(super) const fn of(self, instrument: &'f str) -> Self {
-        Self {
-            instrument: Some(instrument),
-            ..self
-        }
-    }
-
     /// The object that stands here, whose instrument is the text of that field; where it names none, it is its event's.
     pub(super) fn object(self, raw: &'f RawValue, instrument: &'static str) -> Result<Object<'f>, ValueError> {
         let Ok(Fields(fields)) = serde_json::from_str(raw.get()) else {

@@ -19,7 +19,7 @@ async fn help_shows_examples_and_exit_codes() {
     ] {
         assert!(text.contains(part), "{part:?} is missing:\n{text}");
     }
-    for name in ["run", "check", "metrics", "simulate", "demo"] {
+    for name in ["run", "check", "metrics", "record", "simulate", "demo"] {
         assert!(text.contains(&format!("\n  {name} ")), "{name} is missing:\n{text}");
         let help = run_to_end(&[name, "--help"]).await;
         assert_eq!(help.code, Some(0));

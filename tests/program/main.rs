@@ -44,6 +44,7 @@ mod proxy;
 #[path = "../support/queries.rs"]
 mod queries;
 mod receiver;
+mod record;
 mod reload;
 mod resolver;
 mod scarcity;

@@ -103,7 +103,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         if self.closing || self.broken.is_some() {
             return;
         }
-        let now = Moment::now().mono;
+        let moment = Moment::now();
+        let now = moment.mono;
         while self.outbox.has_next(now) {
             match Pin::new(&mut self.socket).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -113,6 +114,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             }
             let Some(text) = self.outbox.next(now) else { return };
             let bytes = text.len();
+            if let Some(tap) = &self.tap {
+                tap.sent(moment, &text);
+            }
             if let Err(error) = Pin::new(&mut self.socket).start_send(Message::text(text)) {
                 return self.break_down(failure::of_socket(&error));
             }

@@ -21,6 +21,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
         self.of_arrival -= 1;
         let now = self.arrival.at;
+        if let Some(tap) = &self.tap {
+            tap.received(now, &message);
+        }
         self.clocks.received();
         let bytes = payload_bytes(&message);
         self.cells.frame_arrived(bytes, self.arrival.stamp);

@@ -95,11 +95,8 @@ impl Event<'_> {
         };
         let instrument = Some(self.symbol.ok_or(DecodeError::Schema));
         let (kind, place) = match name {
-            "trade" => (EventKind::Trade, self.numbered(TRADES, self.trade)),
-            "aggTrade" => (
-                EventKind::Trade,
-                self.numbered(AGGREGATED_TRADES, self.aggregated_trade),
-            ),
+            "trade" => (EventKind::Trade, numbered(TRADES, self.trade)),
+            "aggTrade" => (EventKind::Trade, numbered(AGGREGATED_TRADES, self.aggregated_trade)),
             "depthUpdate" if is_partial_book(stream) => (EventKind::BookSnapshot, None),
             "depthUpdate" => (EventKind::BookDelta, Some(self.update()?)),
             "bookTicker" | "24hrTicker" | "24hrMiniTicker" | "1hTicker" | "4hTicker" | "1dTicker" | "avgPrice"
@@ -165,9 +162,9 @@ impl Event<'_> {
         let series = Series::Instrument(BOOK);
         Ok(Sequence { series, place })
     }
+}
 
-    fn numbered(&self, series: u8, number: Option<u64>) -> Option<Sequence> {
-        let (series, place) = (Series::Instrument(series), Place::Next(number?));
-        Some(Sequence { series, place })
-    }
+fn numbered(series: u8, number: Option<u64>) -> Option<Sequence> {
+    let (series, place) = (Series::Instrument(series), Place::Next(number?));
+    Some(Sequence { series, place })
 }

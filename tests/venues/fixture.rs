@@ -1,0 +1,143 @@
+//! What a venue's fixtures hold.
+
+use feedwatch::market::Instrument;
+use feedwatch::venue::{self, Feed, Venue, VenueRef};
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A frame, and what is to be read of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Frame {
+    #[serde(rename = "frame")]
+    pub(crate) text: String,
+    pub(crate) events: Vec<String>,
+    /// Not given = there are none.
+    #[serde(default)]
+    pub(crate) values: Vec<String>,
+    /// The reason of a parse error.
+    pub(crate) error: Option<String>,
+}
+
+/// What is said, by scenario.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dialogue {
+    pub(crate) accepted: Scenario,
+    pub(crate) refused_one: Scenario,
+    pub(crate) refused_all: Scenario,
+    /// Accepted first, and then taken back.
+    pub(crate) unsubscribed: Scenario,
+    /// The client's ping.
+    pub(crate) ping: Exchange,
+    /// The venue's own.
+    pub(crate) venue_ping: Exchange,
+    /// The frame that says that the venue will end the connection; `None` = it never says so.
+    pub(crate) leaving: Option<Value>,
+    /// How the venue answers any subscription: for replays of recordings.
+    pub(crate) answers: Option<Answers>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    pub(crate) instruments: Vec<String>,
+    /// Not given = the venue's usual ones.
+    #[serde(default)]
+    pub(crate) channels: Vec<String>,
+    /// In turns.
+    pub(crate) steps: Vec<Step>,
+    #[serde(default)]
+    pub(crate) accepted: Vec<String>,
+    #[serde(default)]
+    pub(crate) refused: Vec<String>,
+    /// Words of a refusal of all.
+    pub(crate) words: Option<String>,
+}
+
+/// One side says these, in their order.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    Client(Vec<Value>),
+    Venue(Vec<Value>),
+}
+
+/// A ping and its pong.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Exchange {
+    /// Frames of the WebSocket protocol.
+    Frames,
+    /// It does not ask.
+    Never,
+    Texts {
+        ping: Value,
+        pong: Value,
+    },
+    /// It only says that it is there.
+    Sign(Value),
+}
+
+/// What answers a request: for each item of the list at that pointer of it, or once. In the template, a text `$/a/b` is what
+/// stands at that pointer of the request, and `$item/a` of the item.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answers {
+    pub(crate) for_each: Option<String>,
+    pub(crate) template: Value,
+}
+
+impl Scenario {
+    pub(crate) fn instruments(&self) -> Vec<Instrument> {
+        self.instruments.iter().map(|id| Instrument::new(id)).collect()
+    }
+
+    pub(crate) fn feed(&self) -> Feed {
+        Feed::of(&self.channels)
+    }
+}
+
+pub(crate) fn venues() -> impl Iterator<Item = &'static dyn Venue> {
+    venue::ALL.iter().copied().filter(|venue| venue.name() != "polymarket")
+}
+
+pub(crate) fn venue(name: &str) -> VenueRef {
+    venue::find(name).unwrap_or_else(|| panic!("there is no venue {name}"))
+}
+
+fn folder(venue: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(venue)
+}
+
+pub(crate) fn frames(venue: &str) -> Vec<Frame> {
+    let path = folder(venue).join("frames.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let read = |(index, line): (usize, &str)| {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{}:{}: {error}", path.display(), index + 1))
+    };
+    text.lines().enumerate().map(read).collect()
+}
+
+pub(crate) fn dialogue(venue: &str) -> Dialogue {
+    let path = folder(venue).join("dialogue.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A text that is sent: JSON as it is, a text as its characters.
+pub(crate) fn text(message: &Value) -> String {
+    match message {
+        Value::String(text) => text.clone(),
+        json => json.to_string(),
+    }
+}
+
+/// A text that was sent, to compare: the order of fields says nothing.
+pub(crate) fn message(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(json @ (Value::Object(_) | Value::Array(_))) => json,
+        _ => Value::String(text.to_owned()),
+    }
+}

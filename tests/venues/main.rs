@@ -1,0 +1,17 @@
+//! Every venue that is built in, by its fixtures: `tests/fixtures/<venue>/frames.jsonl` and `dialogue.json`.
+//!
+//! - `frames.jsonl`, a line a frame: `{"frame": text, "events": [...], "values": [...], "error": reason}`. An event is
+//!   `kind instrument time sequence`, with `-` for what there is none of; a value is what [`value::told`] makes of it.
+//! - `dialogue.json`: what the client says, and what the venue says to it, by scenario; see [`fixture::Dialogue`].
+//!
+//! A venue without one of these does not pass. Recordings are in `recordings.toml`, with an independent reader in `read.py`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod dialogue;
+mod fixture;
+mod frames;
+mod replay;
+mod server;
+mod sockets;
+mod value;

@@ -1,0 +1,50 @@
+"""Reads recorded frames without feedwatch: a line an event, `kind instrument time sequence`, `-` for what there is none of, and
+`!reason` for a frame that is not understood. Usage: read.py <venue> < frames, a JSON string a line."""
+
+import json
+import sys
+
+
+def line(kind, instrument=None, time=None, sequence=None):
+    return " ".join(str(part) if part is not None else "-" for part in (kind, instrument, time, sequence))
+
+
+def binance(frame):
+    whole = json.loads(frame)
+    stream, data = (whole.get("stream"), whole["data"]) if isinstance(whole, dict) and "data" in whole else (None, whole)
+    for event in data if isinstance(data, list) else [data]:
+        yield binance_event(stream, event)
+
+
+def binance_event(stream, event):
+    name, symbol, time = event.get("e"), event.get("s"), event.get("E")
+    if name is None:
+        if "lastUpdateId" in event:
+            return line("book_snapshot", stream.split("@")[0].upper())
+        return line("ticker", symbol) if "u" in event else line("ack")
+    if name == "trade":
+        return line("trade", symbol, time, "1:next=%d" % event["t"])
+    if name == "aggTrade":
+        return line("trade", symbol, time, "2:next=%d" % event["a"])
+    if name == "depthUpdate":
+        if stream and stream.split("@depth")[1][:1].isdigit():
+            return line("book_snapshot", symbol, time)
+        if "pu" in event:
+            return line("book_delta", symbol, time, "0:after=%d>%d" % (event["pu"], event["u"]))
+        return line("book_delta", symbol, time, "0:range=%d..%d" % (event["U"], event["u"]))
+    if name.endswith("Ticker") or name == "markPriceUpdate":
+        return line("ticker", symbol, time)
+    if name.endswith("kline"):
+        return line("candle", symbol, time)
+    return "!unknown_channel"
+
+
+VENUES = {
+    "binance": binance,
+    "binance_usdm": binance,
+    "binance_coinm": binance,
+}
+
+for recorded in sys.stdin:
+    for event in VENUES[sys.argv[1]](json.loads(recorded)):
+        print(event)
