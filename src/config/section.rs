@@ -245,11 +245,6 @@ impl<'a, 'p> Section<'a, 'p> {
         self.entry(key).map_or(self.at, |(_, at)| at)
     }
 
-    /// Whether the key holds a string.
-    pub(super) fn is_text(&self, key: &str) -> bool {
-        matches!(self.entry(key), Some((DeValue::String(_), _)))
-    }
-
     /// How much has been reported so far, here and elsewhere.
     pub(super) fn reported(&self) -> usize {
         self.problems.count()

@@ -42,18 +42,20 @@ pub(super) fn answers(
         let Some(mut section) = section.element(key, schema, index, table) else {
             continue;
         };
-        let mut rule = AnswerRule::default();
-        rule.when = needed(&mut section);
-        rule.each = section.take("each", pointer);
-        rule.id = section.take("id", pointer);
-        rule.instrument = pick(&mut section, "instrument");
-        rule.channel = pick(&mut section, "channel");
-        if key == "refusals" {
-            rule.words = pointers(&mut section, "words");
-        } else {
-            rule.alias = section.take("alias", pointer);
-        }
-        rules.push(rule);
+        let is_refusal = key == "refusals";
+        rules.push(AnswerRule {
+            when: needed(&mut section),
+            each: section.take("each", pointer),
+            id: section.take("id", pointer),
+            instrument: pick(&mut section, "instrument"),
+            channel: pick(&mut section, "channel"),
+            alias: (!is_refusal).then(|| section.take("alias", pointer)).flatten(),
+            words: if is_refusal {
+                pointers(&mut section, "words")
+            } else {
+                Vec::new()
+            },
+        });
         places.push(table.span().start);
     }
     (rules, places)
@@ -91,8 +93,7 @@ pub(super) fn events(section: &mut Section<'_, '_>) -> (Vec<EventRule>, Vec<usiz
 }
 
 fn sequence(section: &mut Section<'_, '_>, kind: EventKind) -> Option<SequenceRule> {
-    section.place_of("sequence")?;
-    let mut section = section.section_of("sequence", "venues[].events[].sequence");
+    let mut section = table(section, "sequence", "venues[].events[].sequence")?;
     let series = section.take("series", series);
     let mut at = |key| section.take(key, pointer);
     let (next, unordered, start) = (at("next"), at("unordered"), at("start"));
@@ -143,19 +144,20 @@ fn series(raw: Raw<'_>) -> Result<SeriesRule, Wrong> {
 
 /// The answer to a ping: its text, or a table that says what is in it.
 pub(super) fn pong(section: &mut Section<'_, '_>) -> Option<Saying> {
-    section.place_of("pong")?;
-    if section.is_text("pong") {
-        return section
-            .take("pong", not_empty)
-            .map(|text| Saying::Text(text.trim().to_owned()));
+    match section.take("pong", |raw| text_or_table(raw, "a text"))? {
+        Some("") => {
+            section.wrong("pong", "is empty".to_owned());
+            return None;
+        }
+        Some(text) => return Some(Saying::Text(text.trim().to_owned())),
+        None => {}
     }
     let mut section = section.section_of("pong", "venues[].pong");
     Some(Saying::Json(needed(&mut section)))
 }
 
 pub(super) fn venue_ping(section: &mut Section<'_, '_>) -> Option<(Saying, Template)> {
-    section.place_of("venue_ping")?;
-    let mut section = section.section_of("venue_ping", "venues[].venue_ping");
+    let mut section = table(section, "venue_ping", "venues[].venue_ping")?;
     let text = section.take("text", not_empty);
     let is_json = section.place_of("when").is_some();
     let saying = match text {
@@ -178,12 +180,31 @@ pub(super) fn venue_ping(section: &mut Section<'_, '_>) -> Option<(Saying, Templ
 }
 
 pub(super) fn leaving(section: &mut Section<'_, '_>) -> Option<LeavingRule> {
-    section.place_of("leaving")?;
-    let mut section = section.section_of("leaving", "venues[].leaving");
-    let mut rule = LeavingRule::default();
-    rule.when = needed(&mut section);
-    rule.words = pointers(&mut section, "words");
-    Some(rule)
+    let mut section = table(section, "leaving", "venues[].leaving")?;
+    Some(LeavingRule {
+        when: needed(&mut section),
+        words: pointers(&mut section, "words"),
+    })
+}
+
+/// The text, or `None` where there is a table.
+fn text_or_table<'v>(raw: Raw<'v>, text: &str) -> Result<Option<&'v str>, Wrong> {
+    match raw {
+        Raw::Toml(DeValue::Table(_)) => Ok(None),
+        Raw::Toml(DeValue::String(text)) => Ok(Some(text)),
+        Raw::Variable(text) => Ok(Some(text)),
+        Raw::Toml(other) => Err(format!("must be {text} in quotes, or a table, not {}", kind(other))),
+    }
+}
+
+/// The section of that name; `None` where it is left out, or no table.
+fn table<'a, 's>(section: &'s mut Section<'a, '_>, key: &'static str, schema: &'static str) -> Option<Section<'a, 's>> {
+    section.take(key, |raw| match raw {
+        Raw::Toml(DeValue::Table(_)) => Ok(()),
+        Raw::Toml(other) => Err(format!("must be a table, not {}", kind(other))),
+        Raw::Variable(_) => Err("must be a table".to_owned()),
+    })?;
+    Some(section.section_of(key, schema))
 }
 
 /// A pattern without which every frame would fit.
@@ -228,9 +249,9 @@ fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
 
 /// A pointer, or a table that says how a text is put together.
 fn pick(section: &mut Section<'_, '_>, key: &'static str) -> Option<Pick> {
-    section.place_of(key)?;
-    if section.is_text(key) {
-        return section.take(key, pointer).map(|at| Pick::at(vec![at]));
+    let read = |raw| text_or_table(raw, "a JSON pointer")?.map(pointer_of).transpose();
+    if let Some(at) = section.take(key, read)? {
+        return Some(Pick::at(vec![at]));
     }
     let mut section = section.section_of(key, PICK);
     let mut pick = Pick::at(pointers(&mut section, "of"));

@@ -140,26 +140,6 @@ impl GenericSession {
         }
     }
 
-    /// What a frame answers; `None` where it does not say.
-    fn keys(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Vec<Key>> {
-        let mut keys = Vec::new();
-        for scope in rule.answers(frame) {
-            match (&rule.id, &rule.instrument) {
-                (Some(at), _) => keys.extend(scope.find(at).and_then(|id| number(id.raw())).map(Key::Request)),
-                (None, Some(pick)) => {
-                    let channel = rule.channel.as_ref().map(|pick| pick.text(scope).map(Cow::into_owned));
-                    if channel == Some(None) {
-                        continue;
-                    }
-                    let texts = pick.texts(scope).into_iter();
-                    keys.extend(texts.map(|text| Key::Subscription(text.into_owned(), channel.clone().flatten())));
-                }
-                (None, None) => return None,
-            }
-        }
-        (!keys.is_empty()).then_some(keys)
-    }
-
     fn acknowledged(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Answer> {
         self.aliases.learn(rule, frame);
         if self.description.accepted_by != AcceptedBy::Acknowledgement {
@@ -167,7 +147,7 @@ impl GenericSession {
         }
         let keys = match self.matching {
             Matching::Order => vec![Key::Request(self.order.pop_front()?)],
-            _ => self.keys(rule, frame)?,
+            _ => keys(rule, frame)?,
         };
         let answers: Vec<_> = keys.iter().filter_map(|key| self.ledger.accept(key)).collect();
         together(answers)
@@ -175,7 +155,7 @@ impl GenericSession {
 
     fn refused(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Answer> {
         let words = words(&rule.words, frame).unwrap_or(Cow::Borrowed("the venue refused the subscription"));
-        let Some(keys) = self.keys(rule, frame) else {
+        let Some(keys) = keys(rule, frame) else {
             self.order.clear();
             return self.ledger.refuse_rest(words);
         };
@@ -302,6 +282,26 @@ impl Session for GenericSession {
         }
         self.ledger.give_up()
     }
+}
+
+/// What a frame answers; `None` where it does not say.
+fn keys(rule: &AnswerRule, frame: &Tree<'_>) -> Option<Vec<Key>> {
+    let mut keys = Vec::new();
+    for scope in rule.answers(frame) {
+        match (&rule.id, &rule.instrument) {
+            (Some(at), _) => keys.extend(scope.find(at).and_then(|id| number(id.raw())).map(Key::Request)),
+            (None, Some(pick)) => {
+                let channel = rule.channel.as_ref().map(|pick| pick.text(scope).map(Cow::into_owned));
+                if channel == Some(None) {
+                    continue;
+                }
+                let texts = pick.texts(scope).into_iter();
+                keys.extend(texts.map(|text| Key::Subscription(text.into_owned(), channel.clone().flatten())));
+            }
+            (None, None) => return None,
+        }
+    }
+    (!keys.is_empty()).then_some(keys)
 }
 
 /// Each for itself, or all of them.

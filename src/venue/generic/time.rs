@@ -62,14 +62,13 @@ fn unquoted(raw: &RawValue) -> &str {
 /// `2026-01-31T12:00:00.123Z`, or with an offset such as `+09:00`.
 fn rfc3339(text: &str) -> Option<i64> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
-    let (time, offset) = match time.strip_suffix(['Z', 'z']) {
-        Some(time) => (time, 0),
-        None => {
-            let (time, offset) = time.split_at_checked(time.rfind(['+', '-'])?)?;
-            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-            let minutes = within(hours, 2, 0, 23)? * 60 + within(minutes, 2, 0, 59)?;
-            (time, if offset.starts_with('-') { -minutes } else { minutes })
-        }
+    let (time, offset) = if let Some(time) = time.strip_suffix(['Z', 'z']) {
+        (time, 0)
+    } else {
+        let (time, offset) = time.split_at_checked(time.rfind(['+', '-'])?)?;
+        let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+        let minutes = within(hours, 2, 0, 23)? * 60 + within(minutes, 2, 0, 59)?;
+        (time, if offset.starts_with('-') { -minutes } else { minutes })
     };
     let mut parts = date.split('-');
     let (year, month, day) = (
