@@ -179,7 +179,8 @@ fn credentials(section: &mut Section<'_, '_>) -> Option<(String, String)> {
     None
 }
 
-fn headers(section: &mut Section<'_, '_>) -> UpgradeHeaders {
+/// The headers that a stream, or a described venue, brings along.
+pub(super) fn headers(section: &mut Section<'_, '_>) -> UpgradeHeaders {
     let mut headers = UpgradeHeaders::default();
     for (name, value, at) in section.entries("headers") {
         let added = value

@@ -112,6 +112,7 @@ impl Config {
             probe,
             watch_interval,
             shutdown_grace,
+            venues,
             streams,
             // Of all the others.
             hash: _,
@@ -153,6 +154,7 @@ impl Config {
             ("probe.modules", *modules != next.probe.modules),
             ("reload.watch_interval_ms", *watch_interval != next.watch_interval),
             ("shutdown.grace_ms", *shutdown_grace != next.shutdown_grace),
+            ("venues", *venues != next.venues),
         ]));
 
         let mut before: HashMap<_, _> = streams.iter().map(|stream| (&stream.name, stream)).collect();
@@ -191,9 +193,15 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         pong_timeout,
         page_on_stale,
         access,
+        described,
     } = before;
     let elsewhere = differing([
         ("venue", venue.name() != next.venue.name()),
+        // Another protocol under the same name.
+        (
+            "venues",
+            *described != next.described && venue.name() == next.venue.name(),
+        ),
         ("url", *endpoint != next.endpoint),
         ("alternatives", *alternatives != next.alternatives),
         // Connections begin with it.

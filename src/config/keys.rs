@@ -1,5 +1,9 @@
 //! The one list of configuration keys: what is valid, what is left out by default, and how the environment names it.
 
+mod venues;
+
+pub use venues::VENUE_KEYS;
+
 /// The prefix of every environment variable that overrides a key.
 pub(super) const PREFIX: &str = "FEEDWATCH__";
 
@@ -39,7 +43,7 @@ const fn bare(path: &'static str, help: &'static str) -> KeyDoc {
     }
 }
 
-/// Every key, in the order of the documentation.
+/// Every key but those of `[[venues]]`, in the order of the documentation.
 pub const KEYS: &[KeyDoc] = &[
     key(
         "exporter.listen",
@@ -371,7 +375,7 @@ pub const KEYS: &[KeyDoc] = &[
 /// The names that are valid directly within a section; the empty section is the whole file.
 pub(super) fn within(section: &str) -> Vec<&'static str> {
     let mut names = Vec::new();
-    for key in KEYS {
+    for key in KEYS.iter().chain(VENUE_KEYS) {
         let rest = if section.is_empty() {
             Some(key.path)
         } else {
@@ -408,10 +412,11 @@ mod tests {
 
     #[test]
     fn every_path_stands_once_and_has_help() {
-        for (index, key) in KEYS.iter().enumerate() {
+        let keys: Vec<_> = KEYS.iter().chain(VENUE_KEYS).collect();
+        for (index, key) in keys.iter().enumerate() {
             assert!(!key.help.is_empty(), "{}", key.path);
             assert!(
-                KEYS[..index].iter().all(|earlier| earlier.path != key.path),
+                keys[..index].iter().all(|earlier| earlier.path != key.path),
                 "{}",
                 key.path
             );

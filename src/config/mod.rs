@@ -1,7 +1,8 @@
 //! The configuration: a TOML file and the environment in, a valid [`Config`] out, or everything that is wrong with it.
 //!
 //! serde stops at the first error, so the spanned table is walked by hand: a syntax error is told alone, all others
-//! together, each with file, line, column, the key's full path and what would be valid. [`KEYS`] is the one list of keys.
+//! together, each with file, line, column, the key's full path and what would be valid. [`KEYS`] is the one list of keys,
+//! and [`VENUE_KEYS`] that of the venues that are described.
 //! A variable `FEEDWATCH__SECTION__KEY` replaces the key's value in the file; what a stream sets for itself still wins.
 //!
 //! ```
@@ -40,16 +41,18 @@ mod service;
 mod streams;
 mod telemetry;
 mod value;
+mod venues;
 
 pub use access::{AccessConfig, TlsConfig};
 pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
-pub use keys::{KEYS, KeyDoc};
+pub use keys::{KEYS, KeyDoc, VENUE_KEYS};
 pub use names::{NamesConfig, WatchConfig};
 pub use probe::{ProbeConfig, ProbeModule};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};
+pub use venues::VenueConfig;
 
 use crate::metrics::catalogue;
 use access::AccessReader;
@@ -66,6 +69,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use toml::de::DeTable;
+use venues::Venues;
 
 /// No file is larger.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -96,6 +100,8 @@ pub struct Config {
     pub watch_interval: Option<Duration>,
     /// `[shutdown] grace_ms`: how long a shutdown may take.
     pub shutdown_grace: Duration,
+    /// `[[venues]]`, in the order of the file: those that are described, beside those that are built in.
+    pub venues: Vec<VenueConfig>,
     /// `[[streams]]`, in the order of the file; at least one.
     pub streams: Vec<StreamConfig>,
     /// Tells one configuration from another, the same on every machine: of the file's text and what overrides it. 48 bits, so
@@ -156,6 +162,7 @@ impl Config {
         let reconnection = Reconnection::read(root.section("reconnection"), &Reconnection::default());
         let metrics = MetricsConfig::read(&mut root.section("metrics"));
         let mut access = AccessReader::read(&mut root);
+        let venues = Venues::read(&mut root);
         let config = Self {
             exporter: ExporterConfig::read(&mut root.section("exporter")),
             transport: TransportConfig::read(&mut root.section("transport")),
@@ -168,8 +175,9 @@ impl Config {
                 .section("shutdown")
                 .take("grace_ms", |raw| raw.millis(0))
                 .unwrap_or(Duration::from_secs(5)),
-            probe: ProbeConfig::read(&mut root.section("probe"), &mut access),
-            streams: streams::read(&mut root, &reconnection, &mut access, metrics.max_streams),
+            probe: ProbeConfig::read(&mut root.section("probe"), &venues, &mut access),
+            streams: streams::read(&mut root, &reconnection, &venues, &mut access, metrics.max_streams),
+            venues: venues.into_configs(),
             metrics,
             hash: hash(text, environment),
         };

@@ -6,6 +6,7 @@ use super::error::quoted;
 use super::section::Section;
 use super::streams::{read_channels, read_instruments, read_venue};
 use super::value::Raw;
+use super::venues::Venues;
 use crate::market::{Instrument, StreamName};
 use crate::stream::Endpoint;
 use crate::venue::{Feed, VenueRef};
@@ -86,16 +87,20 @@ impl ProbeModule {
 }
 
 impl ProbeConfig {
-    pub(super) fn read(section: &mut Section<'_, '_>, access: &mut AccessReader) -> Self {
+    pub(super) fn read(section: &mut Section<'_, '_>, venues: &Venues, access: &mut AccessReader) -> Self {
         Self {
             max_concurrent: section.take("max_concurrent", |raw| raw.whole(1..=1000)).unwrap_or(4),
             allow_urls: section.take("allow_urls", Raw::flag).unwrap_or(false),
-            modules: read_modules(section, access),
+            modules: read_modules(section, venues, access),
         }
     }
 }
 
-fn read_modules(section: &mut Section<'_, '_>, access: &mut AccessReader) -> BTreeMap<String, ProbeModule> {
+fn read_modules(
+    section: &mut Section<'_, '_>,
+    venues: &Venues,
+    access: &mut AccessReader,
+) -> BTreeMap<String, ProbeModule> {
     let Some(table) = section.named("modules") else {
         return BTreeMap::new();
     };
@@ -113,21 +118,22 @@ fn read_modules(section: &mut Section<'_, '_>, access: &mut AccessReader) -> BTr
         }
         let module = section
             .named_element("modules", "probe.modules{}", name, element)
-            .and_then(|mut section| read_module(&mut section, access));
+            .and_then(|mut section| read_module(&mut section, venues, access));
         modules.extend(module.map(|module| (name.to_owned(), module)));
     }
     modules
 }
 
-fn read_module(section: &mut Section<'_, '_>, access: &mut AccessReader) -> Option<ProbeModule> {
-    let venue = read_venue(section);
+fn read_module(section: &mut Section<'_, '_>, venues: &Venues, access: &mut AccessReader) -> Option<ProbeModule> {
+    let venue = read_venue(section, venues);
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
     let instruments = read_instruments(section, venue.as_ref());
     let feed = Feed::of(read_channels(section, venue.as_ref()));
     let timeout = section.take("timeout_ms", |raw| raw.millis_within(TIMES));
     let frames = section.take("frames", |raw| raw.whole(1..=1000));
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
-    let access = access.of_stream(section, endpoint.as_ref().is_none_or(Endpoint::is_tls));
+    let mut access = access.of_stream(section, endpoint.as_ref().is_none_or(Endpoint::is_tls));
+    venues.add_headers(section, venue.as_ref(), &mut access);
     let venue = venue?;
     let most = venue.limits().instruments_per_connection(feed.channels.len());
     if instruments.len() > most {

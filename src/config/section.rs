@@ -58,6 +58,12 @@ impl<'a, 'p> Section<'a, 'p> {
 
     /// The section of that name within this one; empty where it is left out.
     pub(super) fn section(&mut self, name: &'static str) -> Section<'a, '_> {
+        // By its name alone: a stream's own [reconnection] has the keys of the general one.
+        self.section_of(name, name)
+    }
+
+    /// The same, with the keys of `schema`.
+    pub(super) fn section_of(&mut self, name: &'static str, schema: &'static str) -> Section<'a, '_> {
         let (table, at) = match self.entry(name) {
             Some((DeValue::Table(table), at)) => (Some(table), at),
             Some((other, at)) => {
@@ -67,8 +73,14 @@ impl<'a, 'p> Section<'a, 'p> {
             }
             None => (None, self.at),
         };
-        // By its name alone: a stream's own [reconnection] has the keys of the general one.
-        Section::new(join(&self.path, name), name, table, at, self.environment, self.problems)
+        Section::new(
+            join(&self.path, name),
+            schema,
+            table,
+            at,
+            self.environment,
+            self.problems,
+        )
     }
 
     /// The elements of an array of tables, and where it begins; `None` where it is left out or is none.
@@ -182,6 +194,17 @@ impl<'a, 'p> Section<'a, 'p> {
         self.take(key, read)
     }
 
+    /// One string, or those of an array, with their keys and offsets; what is wrong is left out and reported.
+    pub(super) fn one_or_more(&mut self, key: &'static str) -> Vec<(String, &'a str, usize)> {
+        if let Some((DeValue::String(text), at)) = self.entry(key) {
+            return vec![(key.to_owned(), text, at)];
+        }
+        let texts = self.texts(key).into_iter();
+        texts
+            .map(|(index, text, at)| (format!("{key}[{index}]"), text, at))
+            .collect()
+    }
+
     /// The strings of an array, with their indices and offsets; what is wrong is left out and reported.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<(usize, &'a str, usize)> {
         let elements = match self.entry(key) {
@@ -258,6 +281,11 @@ impl<'a, 'p> Section<'a, 'p> {
         self.entry(key).map_or(self.at, |(_, at)| at)
     }
 
+    /// How much has been reported so far, here and elsewhere.
+    pub(super) fn reported(&self) -> usize {
+        self.problems.count()
+    }
+
     /// Whether the key is left out, or holds a table without keys.
     pub(super) fn is_empty(&self, key: &str) -> bool {
         match self.entry(key) {
@@ -283,8 +311,8 @@ impl<'a, 'p> Section<'a, 'p> {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
+    if path.is_empty() || key.is_empty() {
+        format!("{path}{key}")
     } else {
         format!("{path}.{key}")
     }

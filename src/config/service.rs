@@ -2,7 +2,7 @@
 
 use super::error::quoted;
 use super::section::Section;
-use super::value::Raw;
+use super::value::{Raw, Wrong};
 use crate::stream::{TcpOptions, TransportOptions};
 use crate::supervise::DialLimit;
 use std::net::SocketAddr;
@@ -157,19 +157,26 @@ fn read_tcp(section: &mut Section<'_, '_>) -> TcpOptions {
 
 impl DialConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
-        let rate = |raw: Raw<'_>| {
-            let (least, most) = (DialLimit::RATES.start(), DialLimit::RATES.end());
-            let number = raw.number()?;
-            let fits = DialLimit::RATES.contains(&number);
-            fits.then_some(number)
-                .ok_or_else(|| format!("must be a number from {least} to {most}, not {number}"))
-        };
-        let (least, most) = (*DialLimit::BURSTS.start(), *DialLimit::BURSTS.end());
         Self {
             per_second: section.take("per_second", rate),
-            burst: section.take("burst", |raw| raw.whole(least.into()..=most.into())),
+            burst: section.take("burst", burst),
         }
     }
+}
+
+/// So much a second.
+pub(super) fn rate(raw: Raw<'_>) -> Result<f64, Wrong> {
+    let (least, most) = (DialLimit::RATES.start(), DialLimit::RATES.end());
+    let number = raw.number()?;
+    let fits = DialLimit::RATES.contains(&number);
+    fits.then_some(number)
+        .ok_or_else(|| format!("must be a number from {least} to {most}, not {number}"))
+}
+
+/// So much at once.
+pub(super) fn burst(raw: Raw<'_>) -> Result<u32, Wrong> {
+    let (least, most) = (*DialLimit::BURSTS.start(), *DialLimit::BURSTS.end());
+    raw.whole(least.into()..=most.into())
 }
 
 impl LogConfig {

@@ -8,11 +8,14 @@ use super::reconnection::Reconnection;
 use super::section::Section;
 use super::service::TransportConfig;
 use super::value::Raw;
+use super::venues::Venues;
 use crate::market::{Instrument, StreamName};
 use crate::stream::{Endpoint, RestEndpoint, TransportOptions};
 use crate::supervise::Policy;
-use crate::venue::{self, Feed, VenueRef};
+use crate::venue::generic::GenericVenue;
+use crate::venue::{Feed, VenueRef};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One stream.
@@ -45,6 +48,8 @@ pub struct StreamConfig {
     pub page_on_stale: bool,
     /// How it gets to its venue.
     pub access: AccessConfig,
+    /// Its venue, if that is described in `[[venues]]`.
+    pub described: Option<Arc<GenericVenue>>,
 }
 
 impl StreamConfig {
@@ -91,6 +96,7 @@ const EXAMPLE: &str = r#"streams = [{ name = "elections", venue = "polymarket", 
 pub(super) fn read(
     root: &mut Section<'_, '_>,
     base: &Reconnection,
+    venues: &Venues,
     access: &mut AccessReader,
     max_streams: usize,
 ) -> Vec<StreamConfig> {
@@ -114,7 +120,7 @@ pub(super) fn read(
     let mut streams = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         if let Some(mut section) = root.element("streams", "streams[]", index, table) {
-            streams.extend(read_one(&mut section, base, access, &mut names));
+            streams.extend(read_one(&mut section, base, venues, access, &mut names));
         }
     }
     streams
@@ -124,6 +130,7 @@ pub(super) fn read(
 fn read_one(
     section: &mut Section<'_, '_>,
     base: &Reconnection,
+    venues: &Venues,
     access: &mut AccessReader,
     names: &mut HashMap<StreamName, usize>,
 ) -> Option<StreamConfig> {
@@ -143,7 +150,7 @@ fn read_one(
             names.insert(name.clone(), at);
         }
     }
-    let venue = read_venue(section);
+    let venue = read_venue(section, venues);
     let endpoint = section.take("url", |raw| endpoints::parse(raw.text()?));
     let alternatives = endpoints::read_alternatives(section, endpoint.as_ref(), venue.as_ref());
     let instruments = read_instruments(section, venue.as_ref());
@@ -161,8 +168,10 @@ fn read_one(
     let rest = watch.as_ref().map(|watch| &watch.rest).map(RestEndpoint::endpoint);
     let uses_tls =
         endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().chain(rest).any(Endpoint::is_tls);
-    let access = access.of_stream(section, uses_tls);
+    let mut access = access.of_stream(section, uses_tls);
     let venue = venue?;
+    let described = venues.described(venue.name());
+    venues.add_headers(section, Some(&venue), &mut access);
     let mut feed = Feed::of(channels);
     (feed.checksums, feed.report_gaps_only) = (checksums, report_gaps_only);
     let limits = venue.limits();
@@ -182,17 +191,17 @@ fn read_one(
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
         access,
+        described: described.map(|described| Arc::clone(&described.venue)),
     })
 }
 
 /// The venue that the section names.
-pub(super) fn read_venue(section: &mut Section<'_, '_>) -> Option<VenueRef> {
-    let venues: Vec<_> = venue::ALL
-        .iter()
-        .map(|venue| (venue.name(), VenueRef::Static(*venue)))
-        .collect();
-    let valid: Vec<_> = venues.iter().map(|(name, _)| *name).collect();
-    section.require("venue", &valid.join(", "), |raw| raw.choice(&venues))
+pub(super) fn read_venue(section: &mut Section<'_, '_>, venues: &Venues) -> Option<VenueRef> {
+    let choices = venues.choices();
+    let valid: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+    // Of one whose description is wrong nothing more is told.
+    let venue = section.require("venue", &valid.join(", "), |raw| raw.choice(&choices));
+    venue.flatten()
 }
 
 /// The instruments that the section names; those that are impossible are reported.

@@ -102,6 +102,16 @@ impl UpgradeHeaders {
         Ok(())
     }
 
+    /// The same, and those of `others` whose names are not among them.
+    pub fn with_others(mut self, others: &Self) -> Result<Self, InvalidHeader> {
+        for (name, value) in &others.map {
+            if !self.map.contains_key(name) {
+                self.add(name.as_str(), value.to_str().map_err(|_| InvalidHeader::Value)?)?;
+            }
+        }
+        Ok(self)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
@@ -124,6 +134,17 @@ mod tests {
 
     fn refused(name: &str, value: &str) -> InvalidHeader {
         UpgradeHeaders::default().add(name, value).unwrap_err()
+    }
+
+    #[test]
+    fn headers_win_over_others_of_the_same_name() {
+        let own = UpgradeHeaders::new([("Origin", "a")]).unwrap();
+        let others = UpgradeHeaders::new([("origin", "b"), ("X-Key", "c")]).unwrap();
+        let all = own.with_others(&others).unwrap();
+        assert_eq!(all, UpgradeHeaders::new([("Origin", "a"), ("X-Key", "c")]).unwrap());
+        let many: Vec<_> = (0..UpgradeHeaders::MOST).map(|n| format!("x-{n}")).collect();
+        let many = UpgradeHeaders::new(many.iter().map(|name| (name.as_str(), "v"))).unwrap();
+        assert_eq!(many.with_others(&others), Err(InvalidHeader::TooMany));
     }
 
     #[test]

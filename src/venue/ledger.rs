@@ -75,6 +75,11 @@ impl<K: Eq + Hash> Ledger<K> {
         !self.open.is_empty()
     }
 
+    /// What is unanswered, awaited or not.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Instrument> {
+        self.open.keys()
+    }
+
     /// No longer waits; what is unanswered.
     pub(super) fn give_up(&mut self) -> Vec<Instrument> {
         self.is_given_up = true;

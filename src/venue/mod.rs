@@ -101,6 +101,7 @@ mod directory;
 mod dydx;
 mod feed;
 mod gemini;
+pub mod generic;
 mod hyperliquid;
 mod json;
 mod kraken;

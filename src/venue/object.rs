@@ -308,7 +308,7 @@ fn shown(raw: &RawValue) -> String {
 }
 
 /// All fields, in their order.
-struct Fields<'f>(Vec<(Cow<'f, str>, &'f RawValue)>);
+pub(super) struct Fields<'f>(pub(super) Vec<(Cow<'f, str>, &'f RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

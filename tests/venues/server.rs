@@ -48,11 +48,6 @@ impl Client {
         self.0.send(Message::text(text(message))).await.unwrap();
     }
 
-    /// To who may have left already.
-    pub(crate) async fn answer(&mut self, message: &Value) {
-        let _ = self.0.send(Message::text(text(message))).await;
-    }
-
     /// As it was recorded; flushed with what comes after it.
     pub(crate) async fn feed(&mut self, message: Message) {
         self.0.feed(message).await.unwrap();

@@ -1,0 +1,335 @@
+//! Texts with places that are filled in: requests, and replies.
+
+use super::pattern::Case;
+use super::pointer::Pointer;
+use super::tree::Scope;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// No template is longer.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// JSON with placeholders such as `{instrument}`. Outside of quotes one becomes a whole JSON value, within quotes a part of the
+/// text; either way whatever is filled in stays one value.
+///
+/// ```
+/// use feedwatch::venue::generic::Template;
+///
+/// assert!(Template::parse(r#"{"op":"subscribe","args":["{channel}:{instrument}"],"id":{id}}"#).is_ok());
+/// assert!(Template::parse(r#"{"op":"subscribe","args":[{items}]}"#).is_ok());
+/// let error = Template::parse(r#"{"op":"subscribe","args":[{symbol}]}"#).unwrap_err();
+/// assert!(error.to_string().starts_with("{symbol} is no placeholder; valid: {instrument}, "));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Hole { what: Hole, is_quoted: bool },
+}
+
+/// What is filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hole {
+    Instrument(Case),
+    Instruments,
+    Channel,
+    Channels,
+    Items,
+    Id,
+    Alias,
+    /// What stands there in the frame that is replied to.
+    Copy(Pointer),
+}
+
+const HOLES: &[(&str, Hole)] = &[
+    ("instrument", Hole::Instrument(Case::AsIs)),
+    ("instrument_lower", Hole::Instrument(Case::Lower)),
+    ("instrument_upper", Hole::Instrument(Case::Upper)),
+    ("instruments", Hole::Instruments),
+    ("channel", Hole::Channel),
+    ("channels", Hole::Channels),
+    ("items", Hole::Items),
+    ("id", Hole::Id),
+    ("alias", Hole::Alias),
+];
+
+/// Why a text is no [`Template`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTemplate {
+    /// Nothing is known by that name.
+    #[error("{{{0}}} is no placeholder; valid: {1}")]
+    Placeholder(String, String),
+    /// A list within quotes.
+    #[error("{{{0}}} stands for values with commas between them, and cannot stand within quotes")]
+    Quoted(String),
+    /// Not JSON, once it is filled in.
+    #[error("is not JSON when its placeholders are filled in: {0}")]
+    Json(String),
+    /// Very long.
+    #[error("is longer than 65536 bytes")]
+    Length,
+}
+
+/// What the placeholders of a request stand for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Filling<'a> {
+    pub(super) instruments: &'a [&'a str],
+    pub(super) channels: &'a [&'a str],
+    pub(super) items: &'a str,
+    pub(super) id: u64,
+    pub(super) alias: &'a str,
+}
+
+impl Template {
+    /// Reads a template of a request, or of an item of one.
+    pub fn parse(text: &str) -> Result<Self, InvalidTemplate> {
+        let template = Self::read(text, |name| {
+            let known = HOLES.iter().find(|(known, _)| *known == name);
+            known.map(|(_, hole)| hole.clone()).ok_or_else(|| {
+                let names: Vec<_> = HOLES.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+                names.join(", ")
+            })
+        })?;
+        // Nothing that is filled in breaks it, if this does not.
+        let nasty = [r#"a"b\c"#, "\n"];
+        let sample = Filling {
+            instruments: &nasty,
+            channels: &nasty,
+            items: "null",
+            id: 1,
+            alias: r#"""#,
+        };
+        is_json(&template.fill(&sample)).map(|()| template)
+    }
+
+    /// Reads a template of a reply: its placeholders are pointers into the frame that is replied to, `{"pong":{/ping}}`. It may
+    /// be no JSON at all.
+    pub fn parse_reply(text: &str) -> Result<Self, InvalidTemplate> {
+        Self::read(text, |name| {
+            let pointer = Pointer::parse(name).ok().filter(|pointer| !pointer.is_of_event());
+            pointer
+                .map(Hole::Copy)
+                .ok_or_else(|| "a JSON pointer, such as {/ping}".to_owned())
+        })
+    }
+
+    fn read(text: &str, hole: impl Fn(&str) -> Result<Hole, String>) -> Result<Self, InvalidTemplate> {
+        if text.len() > MOST_BYTES {
+            return Err(InvalidTemplate::Length);
+        }
+        let (mut parts, mut plain) = (Vec::new(), String::new());
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            if let Some((name, after)) = placeholder(rest) {
+                let what = hole(name).map_err(|valid| InvalidTemplate::Placeholder(name.to_owned(), valid))?;
+                if is_quoted && matches!(what, Hole::Instruments | Hole::Channels | Hole::Items) {
+                    return Err(InvalidTemplate::Quoted(name.to_owned()));
+                }
+                if !plain.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut plain)));
+                }
+                parts.push(Part::Hole { what, is_quoted });
+                rest = after;
+                continue;
+            }
+            match c {
+                '"' if !is_escaped => is_quoted = !is_quoted,
+                '\\' if is_quoted && !is_escaped => is_escaped = true,
+                _ => is_escaped = false,
+            }
+            plain.push(c);
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        }
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Self(parts))
+    }
+
+    /// Whether it copies something from the frame that is replied to.
+    pub fn copies(&self) -> bool {
+        self.names(|hole| matches!(hole, Hole::Copy(_)))
+    }
+
+    /// Whether it has a place for one that this is true of.
+    pub(super) fn names(&self, is_one: impl Fn(&Hole) -> bool) -> bool {
+        self.0
+            .iter()
+            .any(|part| matches!(part, Part::Hole { what, .. } if is_one(what)))
+    }
+
+    pub(super) fn fill(&self, filling: &Filling<'_>) -> String {
+        let mut text = String::new();
+        for part in &self.0 {
+            let (what, is_quoted) = match part {
+                Part::Text(plain) => {
+                    text.push_str(plain);
+                    continue;
+                }
+                Part::Hole { what, is_quoted } => (what, *is_quoted),
+            };
+            let first = |all: &[&str]| all.first().copied().unwrap_or_default().to_owned();
+            match what {
+                Hole::Instrument(case) => push(&mut text, &case.of(Cow::Owned(first(filling.instruments))), is_quoted),
+                Hole::Channel => push(&mut text, &first(filling.channels), is_quoted),
+                Hole::Alias => push(&mut text, filling.alias, is_quoted),
+                Hole::Instruments => push_all(&mut text, filling.instruments),
+                Hole::Channels => push_all(&mut text, filling.channels),
+                Hole::Items => text.push_str(filling.items),
+                Hole::Id => {
+                    let _ = write!(text, "{}", filling.id);
+                }
+                Hole::Copy(_) => {}
+            }
+        }
+        text
+    }
+
+    /// The reply to a frame; `None` where the frame has not what is to be copied.
+    pub(super) fn reply(&self, scope: Scope<'_, '_>) -> Option<String> {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(plain) => text.push_str(plain),
+                Part::Hole {
+                    what: Hole::Copy(pointer),
+                    is_quoted: false,
+                } => text.push_str(scope.find(pointer)?.raw().get()),
+                Part::Hole {
+                    what: Hole::Copy(pointer),
+                    is_quoted: true,
+                } => push(&mut text, &scope.text(pointer)?, true),
+                Part::Hole { .. } => {}
+            }
+        }
+        Some(text)
+    }
+
+    /// The reply to a frame that is no JSON: there is nothing to copy.
+    pub(super) fn plain(&self) -> Option<String> {
+        match self.0.as_slice() {
+            [Part::Text(text)] => Some(text.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The name of the placeholder that the text begins with, and what follows it. `{word}` and `{/a}` never begin a JSON object.
+fn placeholder(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.strip_prefix('{')?.split_once('}')?;
+    let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_pointer = name.starts_with('/') && !name.contains(['"', ',', ':']);
+    (is_word || is_pointer).then_some((name, rest))
+}
+
+fn push(text: &mut String, value: &str, is_quoted: bool) {
+    // A text is always JSON.
+    let quoted = serde_json::to_string(value).unwrap_or_default();
+    let bare = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    text.push_str(bare.filter(|_| is_quoted).unwrap_or(&quoted));
+}
+
+fn push_all(text: &mut String, values: &[&str]) {
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        push(text, value, false);
+    }
+}
+
+pub(super) fn is_json(text: &str) -> Result<(), InvalidTemplate> {
+    serde_json::from_str::<IgnoredAny>(text)
+        .map(drop)
+        .map_err(|error| InvalidTemplate::Json(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Tree;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn template(text: &str) -> Template {
+        Template::parse(text).unwrap()
+    }
+
+    #[test]
+    fn placeholders_are_filled_in_within_quotes_and_without() {
+        let filling = Filling {
+            instruments: &["BTC-usd", "ETH-usd"],
+            channels: &["trade", "book"],
+            items: r#"{"a":1},{"a":2}"#,
+            id: 7,
+            alias: "0x9",
+        };
+        for (text, expected) in [
+            (r#"{"i":{instrument},"n":{id}}"#, r#"{"i":"BTC-usd","n":7}"#),
+            (r#"["{instrument_lower}@{channel}#{id}"]"#, r#"["btc-usd@trade#7"]"#),
+            (r#"["{instrument_upper}"]"#, r#"["BTC-USD"]"#),
+            (
+                r#"[[{instruments}],[{channels}]]"#,
+                r#"[["BTC-usd","ETH-usd"],["trade","book"]]"#,
+            ),
+            (r#"[{"t":1},{items}]"#, r#"[{"t":1},{"a":1},{"a":2}]"#),
+            (r#"["\"{alias}"]"#, r#"["\"0x9"]"#),
+        ] {
+            assert_eq!(template(text).fill(&filling), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_template_is_told() {
+        let told = |text: &str| Template::parse(text).unwrap_err().to_string();
+        assert!(told("[{symbol}]").starts_with("{symbol} is no placeholder; valid: {instrument}, {instrument_lower}"));
+        assert!(told("[{/ping}]").starts_with("{/ping} is no placeholder"));
+        assert!(told(r#"["{instruments}"]"#).starts_with("{instruments} stands for values"));
+        assert!(told(r#"{"op":}"#).starts_with("is not JSON when its placeholders are filled in: "));
+        assert!(told("SUB {instrument}").starts_with("is not JSON"));
+        assert_eq!(told(&" ".repeat(MOST_BYTES + 1)), "is longer than 65536 bytes");
+    }
+
+    #[test]
+    fn a_reply_copies_from_the_frame() {
+        let reply = |text: &str, frame: &str| {
+            let frame = Tree::parse(frame).unwrap();
+            Template::parse_reply(text).unwrap().reply(Scope {
+                frame: &frame,
+                event: None,
+            })
+        };
+        let frame = r#"{"ping":12,"a":{"b":"x\"y"}}"#;
+        assert_eq!(reply(r#"{"pong":{/ping}}"#, frame).as_deref(), Some(r#"{"pong":12}"#));
+        assert_eq!(reply(r#"{"p":{/a/b}}"#, frame).as_deref(), Some(r#"{"p":"x\"y"}"#));
+        assert_eq!(
+            reply(r#"{"p":"<{/a/b}>"}"#, frame).as_deref(),
+            Some(r#"{"p":"<x\"y>"}"#)
+        );
+        assert_eq!(reply(r#"{"pong":{/id}}"#, frame), None);
+        assert_eq!(reply("pong", frame).as_deref(), Some("pong"));
+        assert!(Template::parse_reply("{ping}").is_err());
+    }
+
+    proptest! {
+        /// Whatever an instrument is called, a request stays what it is.
+        #[test]
+        fn nothing_that_is_filled_in_breaks_the_json(id in any::<String>(), channel in any::<String>()) {
+            let text = r#"{"a":[{instruments}],"b":"{channel}:{instrument}"}"#;
+            let (instruments, channels) = ([id.as_str()], [channel.as_str()]);
+            let filling = Filling { instruments: &instruments, channels: &channels, ..Filling::default() };
+            let json: serde_json::Value = serde_json::from_str(&template(text).fill(&filling)).unwrap();
+            prop_assert_eq!(json, serde_json::json!({"a": [id], "b": format!("{channel}:{id}")}));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = Template::parse(&text);
+            let _ = Template::parse_reply(&text);
+        }
+    }
+}
