@@ -72,7 +72,9 @@ fn books<'f>(whole: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), ValueError>
     {
         books.push(empty(instrument));
     }
-    books.into_iter().for_each(|book| visit(Ok(Value::Book(book))));
+    for book in books {
+        visit(Ok(Value::Book(book)));
+    }
     Ok(())
 }
 

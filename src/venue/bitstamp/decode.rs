@@ -50,9 +50,10 @@ impl Frame<'_> {
         let kind = match (channel, event) {
             ("live_trades", "trade") => EventKind::Trade,
             ("order_book" | "detail_order_book", "data") => EventKind::BookSnapshot,
-            ("diff_order_book", "data") => EventKind::BookDelta,
-            // Each of one order.
-            ("live_orders", "order_created" | "order_changed" | "order_deleted") => EventKind::BookDelta,
+            // Of levels, or each of one order.
+            ("diff_order_book", "data") | ("live_orders", "order_created" | "order_changed" | "order_deleted") => {
+                EventKind::BookDelta
+            }
             _ => return Err(DecodeError::UnknownChannel),
         };
         let data = self.data.ok_or(DecodeError::Schema)?;

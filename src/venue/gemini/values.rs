@@ -82,7 +82,7 @@ fn change<'f>(place: Place<'f>, raw: &'f RawValue) -> Result<(Side, Level), Valu
     let items = place.list(raw)?;
     let item = |index: usize| items.get(index).copied();
     match (side(plain(item(0))), amount(item(1)), amount(item(2))) {
-        (Some(side), Some(price), Some(size)) => Ok((side, Level { price, size })),
+        (Some(of), Some(price), Some(size)) => Ok((of, Level { price, size })),
         _ => Err(place.wrong("", Some(raw), CHANGE)),
     }
 }
