@@ -1,6 +1,6 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
-use super::About;
+use super::{About, GapNews};
 use crate::stream::{DataFact, Fact, TransportFact, WhenFull};
 use crate::supervise::{BreakerState, Notice, Transition};
 use tracing::{debug, error, info, warn};
@@ -21,6 +21,8 @@ macro_rules! line {
 pub(super) struct Memory {
     /// One frame of garbage is news, the next thousand are not: told once for each connection.
     told_parse_error: bool,
+    gaps: GapNews,
+    checksums: GapNews,
 }
 
 pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
@@ -104,9 +106,28 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
             );
         }
         Fact::Data(DataFact::SequenceGap { missed }) => {
-            line!(warn, about, missed, "events are missing, by their numbers");
+            if memory.gaps.is_news(about.at.mono) {
+                line!(
+                    warn,
+                    about,
+                    missed,
+                    "events are missing, by their numbers; for a minute more gaps are only counted"
+                );
+            } else {
+                line!(debug, about, missed, "events are missing");
+            }
         }
-        Fact::Data(DataFact::ChecksumFailed) => line!(warn, about, "a book is not the venue's, by its checksum"),
+        Fact::Data(DataFact::ChecksumFailed) => {
+            if memory.checksums.is_news(about.at.mono) {
+                line!(
+                    warn,
+                    about,
+                    "a book is not the venue's, by its checksum; for a minute more such are only counted"
+                );
+            } else {
+                line!(debug, about, "a book is not the venue's");
+            }
+        }
         Fact::Data(DataFact::Resync) => line!(info, about, "subscribing anew for what is missing"),
         Fact::Data(DataFact::Leaving { detail }) => {
             line!(info, about, %detail, "the venue will end the connection: another one is made first");
