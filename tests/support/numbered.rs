@@ -288,7 +288,8 @@ impl Server {
 
     /// Sends a text on a connection that is there.
     pub(crate) fn say(&self, connection: usize, text: &str) {
-        self.says.lock().unwrap()[connection].send(text.to_owned()).unwrap();
+        // Nobody hears it where the connection has ended meanwhile.
+        let _ = self.says.lock().unwrap()[connection].send(text.to_owned());
     }
 
     /// What has come so far.
