@@ -38,7 +38,10 @@ const RIGHTLY_EMPTY: [(&str, &str); 8] = [
         "feedwatch-stream: Frames that the consumer lost",
         "the service reads its streams directly",
     ),
-    ("feedwatch-stream: Gaps", "the venue of the demo does not number its events"),
+    (
+        "feedwatch-stream: Gaps",
+        "the venue of the demo does not number its events",
+    ),
     (
         "feedwatch-stream: Books that differ",
         "the venue of the demo sends no checksums that are compared",
