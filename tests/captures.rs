@@ -126,7 +126,7 @@ fn a_recorder_whose_clock_was_slow_shows_by_how_much() {
     let cells = Arc::new(StreamCells::new(info, shown.venue("binance_usdm"), start.mono));
     shown.add(&cells);
     let first = capture.frames()[0].at().unwrap();
-    let mut decoder = Binance::UsdM.decoder();
+    let mut reader = Binance::UsdM.decoder();
     let (mut events, mut looks) = (0_u32, 0_u32);
     for (index, frame) in capture.frames().iter().enumerate() {
         let at = frame.at().unwrap();
@@ -135,7 +135,7 @@ fn a_recorder_whose_clock_was_slow_shows_by_how_much() {
             wall: UNIX_EPOCH + Duration::from_secs_f64(at),
         };
         let text_of = std::str::from_utf8(frame.payload()).unwrap();
-        let decoded = decoder.decode(text_of, &mut |event| {
+        let decoded = reader.decode(text_of, &mut |event| {
             if let Some(time) = event.venue_time_ms {
                 events += 1;
                 cells.latency(time, received);

@@ -42,6 +42,7 @@ pub(super) fn shown(traffic: &Traffic, now: u64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "figures are exact")]
 mod tests {
     use super::*;
     use crate::metrics::seqlock::Plain;

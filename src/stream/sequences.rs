@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn what_is_forgotten_begins_anew_and_the_others_go_on() {
         let mut sequences = Sequences::default();
-        let mut follow = |sequences: &mut Sequences, number, instrument| {
+        let follow = |sequences: &mut Sequences, number, instrument| {
             let (series, place) = (Series::Instrument(0), Place::Next(number));
             sequences.follow(&Sequence { series, place }, Some(instrument))
         };

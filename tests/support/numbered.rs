@@ -147,11 +147,18 @@ fn event(text: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeEr
             .ok_or(DecodeError::Schema)
     };
     let of = Series::Instrument(0);
+    let control = match words[0] {
+        "OK" => Some(EventKind::Ack),
+        "NO" => Some(EventKind::Error),
+        "pong" => Some(EventKind::Heartbeat),
+        "bye" | "ask" => Some(EventKind::Status),
+        _ => None,
+    };
+    if let Some(kind) = control {
+        visit(Envelope::new(kind));
+        return Ok(());
+    }
     let (kind, series, place) = match words[0] {
-        "OK" => return Ok(visit(Envelope::new(EventKind::Ack))),
-        "NO" => return Ok(visit(Envelope::new(EventKind::Error))),
-        "pong" => return Ok(visit(Envelope::new(EventKind::Heartbeat))),
-        "bye" | "ask" => return Ok(visit(Envelope::new(EventKind::Status))),
         "sum" => (EventKind::BookDelta, of, None),
         "book" => (EventKind::BookSnapshot, of, Some(Place::Start(number(2)?))),
         "next" => (EventKind::BookDelta, of, Some(Place::Next(number(2)?))),

@@ -50,30 +50,25 @@ impl Quality {
         }
     }
 
-    /// An event of that instrument stands there. Where others are missing before it, returns how many, as far as the numbers tell.
-    pub(super) fn follow(
-        &mut self,
-        sequence: &Sequence,
-        instrument: Option<&str>,
-        missing: &mut Missing,
-    ) -> Option<Option<u64>> {
+    /// An event of that instrument stands there. Where others are missing before it, it is noted of what.
+    pub(super) fn follow(&mut self, sequence: &Sequence, instrument: Option<&str>, missing: &mut Missing) -> Order {
         let own = instrument.filter(|_| matches!(sequence.series, Series::Instrument(_)));
         if let Some(instrument) = own
             && self.anew.contains(instrument)
         {
             if !matches!(sequence.place, Place::Start(_)) {
-                return None;
+                return Order::Next;
             }
             self.go_on_with(instrument);
         }
-        let Order::Gap(missed) = self.sequences.follow(sequence, instrument) else {
-            return None;
-        };
-        match own {
-            Some(instrument) => _ = missing.of.insert(Instrument::new(instrument)),
-            None => missing.is_of_all = true,
+        let order = self.sequences.follow(sequence, instrument);
+        if let Order::Gap(_) = order {
+            match own {
+                Some(instrument) => _ = missing.of.insert(Instrument::new(instrument)),
+                None => missing.is_of_all = true,
+            }
         }
-        Some(missed)
+        order
     }
 
     /// These are subscribed to while the connection is live: perhaps not for the first time.

@@ -5,6 +5,7 @@ use super::{Connection, FirstAnswer, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
+use crate::stream::sequences::Order;
 use crate::stream::{DataFact, Fact, TransportFact, failure};
 use crate::venue::{Answer, Heard};
 use bytes::Bytes;
@@ -88,10 +89,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                     cells.event_arrived(time, &arrival);
                 }
             }
-            if let Some(sequence) = event.sequence {
-                if let Some(missed) = quality.follow(sequence, event.instrument, &mut read.missing) {
-                    observer.observe(arrival.at, &Fact::Data(DataFact::SequenceGap { missed }));
-                }
+            if let Some(sequence) = event.sequence
+                && let Order::Gap(missed) = quality.follow(sequence, event.instrument, &mut read.missing)
+            {
+                observer.observe(arrival.at, &Fact::Data(DataFact::SequenceGap { missed }));
             }
             is_control |= !event.kind.is_data();
             read.is_news |= event.kind != EventKind::Heartbeat;
