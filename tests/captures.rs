@@ -12,12 +12,16 @@
 
 mod support;
 
-use feedwatch::market::{DecodeError, Envelope, EventKind};
+use feedwatch::clock::Moment;
+use feedwatch::market::{DecodeError, Envelope, EventKind, StreamName};
+use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
 use feedwatch::sim::Capture;
-use feedwatch::venue::{Polymarket, Venue};
+use feedwatch::venue::{Binance, Polymarket, Venue};
 use serde_json::Value;
 use std::path::Path;
-use support::capture_files;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use support::{Scrape, capture_files};
 
 type Seen = (EventKind, Option<String>, Option<i64>, bool);
 
@@ -109,4 +113,42 @@ fn every_fixture_frame_decodes_to_what_it_is() {
 #[ignore = "needs recorded captures"]
 fn every_recorded_polymarket_frame_decodes_to_what_it_is() {
     assert_eq!(check_decoder(&support::captures().join("polymarket")), 43);
+}
+
+/// A recorder whose clock was 1.27 s behind the venue's: each event came before its time, and that is what is shown all the while.
+#[test]
+#[ignore = "needs recorded captures"]
+fn a_recorder_whose_clock_was_slow_shows_by_how_much() {
+    let name = "usdm-combined__depth+trade+bookTicker__btcusdt__20240808__hftbacktest.jsonl.zst";
+    let capture = Capture::read(support::captures().join("binance").join(name)).unwrap();
+    let (shown, start) = (Streams::new(), Moment::now());
+    let info = StreamInfo::new(StreamName::new("slow").unwrap(), "venue.example", "wss");
+    let cells = Arc::new(StreamCells::new(info, shown.venue("binance_usdm"), start.mono));
+    shown.add(&cells);
+    let first = capture.frames()[0].at().unwrap();
+    let mut reader = Binance::UsdM.decoder();
+    let (mut events, mut looks) = (0_u32, 0_u32);
+    for (index, frame) in capture.frames().iter().enumerate() {
+        let at = frame.at().unwrap();
+        let received = Moment {
+            mono: start.mono + Duration::from_secs_f64((at - first).max(0.0)),
+            wall: UNIX_EPOCH + Duration::from_secs_f64(at),
+        };
+        let text_of = std::str::from_utf8(frame.payload()).unwrap();
+        let decoded = reader.decode(text_of, &mut |event| {
+            if let Some(time) = event.venue_time_ms {
+                events += 1;
+                cells.latency(time, received);
+            }
+        });
+        assert_eq!(decoded, Ok(()), "{index}");
+        if index % 5000 == 4999 {
+            let scrape = Scrape::read(&text::render(&shown, received));
+            let skew = scrape.sum("feedwatch_stream_clock_skew_seconds", &[]);
+            assert!((1.26..1.28).contains(&skew), "{index}: {skew}");
+            assert!(scrape.sum("feedwatch_message_latency_seconds_count", &[]) < 1.0);
+            looks += 1;
+        }
+    }
+    assert!(events > 90_000 && looks > 15, "{events} {looks}");
 }

@@ -222,6 +222,21 @@ fn a_default_in_the_list_is_the_default_in_the_code() {
 }
 
 #[test]
+fn a_venue_that_ends_connections_has_them_replaced_before_unless_somebody_says_otherwise() {
+    let age = |lines: &str, venue: &str| {
+        let text = format!("{lines}\n[[streams]]\nname = 'a'\nvenue = '{venue}'");
+        parse(&text).unwrap().streams[0].policy.max_connection_age
+    };
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    assert_eq!(age("", "binance"), hours(23));
+    assert_eq!(age("", "polymarket"), None);
+    for venue in ["binance", "polymarket"] {
+        assert_eq!(age("[reconnection]\nmax_connection_age_ms = 7200000", venue), hours(2));
+        assert_eq!(age("[reconnection]\nmax_connection_age_ms = 0", venue), None);
+    }
+}
+
+#[test]
 fn a_stream_overrides_the_policy_key_by_key() {
     let text = "
         [reconnection]

@@ -140,7 +140,7 @@ fn chosen_wait(rig: &Rig, scrape: &Scrape, cause: &str) -> f64 {
 
 #[tokio::test]
 async fn retry_after_is_honoured_in_both_forms_and_up_to_a_limit() {
-    leaves_nothing_behind(async || {
+    Box::pin(leaves_nothing_behind(async || {
         let (patient, impatient) = (Duration::from_secs(900), Duration::from_secs(60));
         for (code, cause) in BUSY {
             for form in [RetryForm::Seconds, RetryForm::Date] {
@@ -169,7 +169,7 @@ async fn retry_after_is_honoured_in_both_forms_and_up_to_a_limit() {
         assert_eq!(chosen_wait(&rig, &scrape, "rate_limited"), 3.0 * 86_400.0);
         rig.end().await;
         venue.shutdown().await;
-    })
+    }))
     .await;
 }
 

@@ -20,9 +20,9 @@ mod queries;
 use exposition::{Exposition, Labels as LabelPairs};
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, DecodeError, DialPhase, EventKind, StreamName, SubscriptionFailure, TraceId};
-use feedwatch::metrics::catalogue::{self, Kind, Labels, Scope};
+use feedwatch::metrics::catalogue::{self, Kind, Labels, Part, Scope};
 use feedwatch::metrics::{
-    Direction, Format, Opcode, StreamCells, StreamCollector, StreamInfo, StreamWriter, Streams, docs, text,
+    Direction, Format, Opcode, QueueCells, StreamCells, StreamCollector, StreamInfo, StreamWriter, Streams, docs, text,
 };
 use feedwatch::supervise::{AttemptKind, BreakerState, State, Transition, Trigger};
 use openmetrics::OpenMetrics;
@@ -49,6 +49,13 @@ fn add_stream(streams: &Streams, venue: &str, stream: &str, server_address: &str
     let cells = Arc::new(StreamCells::new(info, streams.venue(venue), origin.mono));
     streams.add(&cells);
     cells
+}
+
+/// From now on it has what not every stream has; the queue as long as it is held.
+fn with_all_parts(cells: &StreamCells, capacity: usize) -> Arc<QueueCells> {
+    cells.set_has_sequences(true);
+    cells.set_compares_checksums(true);
+    cells.attach_queue(capacity)
 }
 
 fn after(moment: Moment, wait: Duration) -> Moment {
@@ -199,9 +206,11 @@ fn a_registry_accepts_the_collector_and_shows_every_metric() {
     let declared = catalogue::all()
         .filter(|metric| metric.scope() != Scope::Process)
         .count();
-    let queue = cells.attach_queue(7);
+    let queue = with_all_parts(&cells, 7);
     assert_eq!(registry.gather().len(), declared);
     drop(queue);
+    cells.set_has_sequences(false);
+    cells.set_compares_checksums(false);
     let left: BTreeSet<_> = registry
         .gather()
         .iter()
@@ -214,11 +223,13 @@ fn a_registry_accepts_the_collector_and_shows_every_metric() {
     assert_eq!(
         gone.collect::<Vec<_>>(),
         [
+            "feedwatch_sequence_gaps_total",
+            "feedwatch_checksum_failures_total",
             "feedwatch_queue_depth",
             "feedwatch_queue_capacity",
             "feedwatch_queue_dropped_total"
         ],
-        "a queue takes its own series along, and no others"
+        "each part takes its own series along, and no others"
     );
     drop(cells);
     assert!(registry.gather().is_empty(), "a dropped stream leaves nothing behind");
@@ -231,7 +242,7 @@ fn every_series_of_the_table_is_there_from_the_start_and_at_0() {
     let streams = Streams::new();
     let cells = add_stream(&streams, "v", "s", "host", start);
     // One for which nobody has a place, so that it is at 0 as well.
-    let _queue = cells.attach_queue(0);
+    let _queue = with_all_parts(&cells, 0);
     let families = parse(&text::render(&streams, start));
     let identity = [
         ("venue", "v"),
@@ -309,6 +320,87 @@ fn the_figures_of_a_queue_are_those_of_its_own_stream() {
         assert_eq!(families.family(&name).samples.len(), 1, "{name}");
         assert_eq!(value(&families, &name, Some(("stream", "with"))), figure, "{name}");
     }
+}
+
+#[test]
+fn gaps_and_checksums_are_shown_of_those_streams_alone_that_have_numbers_and_checksums() {
+    let (streams, start) = (Streams::new(), Moment::now());
+    // More than one block of streams, and both parts in each.
+    let all: Vec<_> = (0..150)
+        .map(|index| add_stream(&streams, "v", &format!("{index:03}"), "host", start))
+        .collect();
+    for (index, cells) in all.iter().enumerate() {
+        cells.set_has_sequences(index % 3 == 0);
+        cells.set_compares_checksums(index % 5 == 0);
+        cells.update(start.mono, |writer| {
+            writer.sequence_gap();
+            writer.sequence_gap();
+            writer.checksum_failed();
+        });
+    }
+    let families = parse(&text::render(&streams, start));
+    for (name, every, figure) in [
+        ("feedwatch_sequence_gaps_total", 3, 2.0),
+        ("feedwatch_checksum_failures_total", 5, 1.0),
+    ] {
+        let stream = |index: usize| {
+            vec![
+                ("venue".to_owned(), "v".to_owned()),
+                ("stream".to_owned(), format!("{index:03}")),
+            ]
+        };
+        let expected: BTreeSet<LabelPairs> = (0..150)
+            .step_by(every)
+            .map(|index| stream(index).into_iter().collect())
+            .collect();
+        let family = families.family(name);
+        assert_eq!(family.identities(), expected, "{name}");
+        assert!(family.samples.values().all(|value| *value == figure), "{name}");
+    }
+}
+
+#[test]
+fn what_a_part_costs_is_counted_beside_what_every_stream_has() {
+    let (streams, start) = (Streams::new(), Moment::now());
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    let samples = || -> usize {
+        let families = parse(&text::render(&streams, start)).families;
+        families.values().map(|family| family.samples.len()).sum()
+    };
+    let without = samples();
+    let of_process: usize = catalogue::series(0, 0);
+    assert_eq!(without, catalogue::series(1, 1) - of_process);
+    let _queue = with_all_parts(&cells, 1);
+    let further: usize = Part::ALL.iter().map(|part| catalogue::series_of(*part)).sum();
+    assert_eq!((samples(), further), (without + further, 5));
+}
+
+#[test]
+fn how_far_this_side_is_behind_is_shown_while_events_come_too_early() {
+    let (streams, start) = (Streams::new(), Moment::now());
+    let cells = add_stream(&streams, "v", "s", "host", start);
+    let skew = |at| {
+        value(
+            &parse(&text::render(&streams, at)),
+            "feedwatch_stream_clock_skew_seconds",
+            None,
+        )
+    };
+    cells.latency(start.unix_millis() - 100, start);
+    assert_eq!(skew(start), 0.0, "late is not early");
+    let mut at = start;
+    for early in [1200, 1270, 1250] {
+        at = after(at, seconds(1));
+        cells.latency(at.unix_millis() + early, at);
+    }
+    // A clock that is wrong by so much is none, and nor is one in the year 292 million.
+    for absurd in [at.unix_millis() + 90_000_000, i64::MAX] {
+        cells.latency(absurd, at);
+    }
+    // What is told in milliseconds may be one short of the clock.
+    let shown = skew(after(at, seconds(5)));
+    assert!((shown - 1.27).abs() < 0.0011, "{shown}");
+    assert_eq!(skew(after(at, seconds(30))), 0.0, "it is over");
 }
 
 /// A registry that hashes label values without a separator takes these for one series.

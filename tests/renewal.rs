@@ -467,6 +467,10 @@ impl MarketDataStream for Mock {
             sleep_until(due).await;
         }
         self.told += 1;
+        if word == "BYE" {
+            let detail = "soon".into();
+            return Some(MarketEvent::Leaving { detail });
+        }
         (word != "END").then(|| {
             MarketEvent::Frame(Frame {
                 payload: Bytes::from_static(word.as_bytes()),
@@ -538,6 +542,7 @@ async fn told(stream: &mut Stream, within: Duration) -> String {
             MarketEvent::Disconnected { cause, .. } => format!("lost:{cause}"),
             MarketEvent::Reconnected { .. } => "back".to_owned(),
             MarketEvent::Renewed { instruments } => format!("renewed:{}", instruments.len()),
+            MarketEvent::Leaving { detail } => format!("leaving:{detail}"),
             event => panic!("{event:?}"),
         });
     }
@@ -593,6 +598,54 @@ async fn who_cannot_hang_up_is_closed_at_once_and_who_does_not_end_in_time() {
     let heard = told(&mut stream, secs(12)).await;
     assert!(heard.starts_with("on on ") && heard.contains(" renewed:2 3"), "{heard}");
     assert_eq!(shared.journal.lock().unwrap().closed, [1, 2]);
+    assert_eq!(notices(&shared, is_loss), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_venue_that_says_to_every_connection_that_it_will_end_is_not_dialled_without_end() {
+    let fickle = Connection {
+        dial_takes: millis(50),
+        events: vec![(secs(1), "BYE"), (secs(1000), "END")],
+        last_words: vec![(millis(10), "END")],
+        ..Connection::default()
+    };
+    let (mut stream, shared) = stream(policy(), [fickle]).await;
+    let heard = told(&mut stream, secs(25)).await;
+    let each = "leaving:soon renewed:2";
+    assert_eq!(heard, [each, each, each, "leaving:soon"].join(" "));
+    let dials = shared.journal.lock().unwrap().dials.clone();
+    assert_eq!(
+        dials,
+        [0, 1050, 11_050, 21_050].map(millis),
+        "at once, and then no more often than every ten seconds"
+    );
+    assert_eq!(notices(&shared, is_loss), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_fails_after_a_notice_is_tried_again_by_the_ladder() {
+    let first = Connection {
+        dial_takes: millis(50),
+        events: [(secs(1), "BYE"), (millis(1010), "BYE")]
+            .into_iter()
+            .chain((2..100).map(|second| (secs(second), "1")))
+            .collect(),
+        last_words: vec![(millis(10), "END")],
+        ..Connection::default()
+    };
+    let refused = Connection {
+        dial: Some(Cause::TcpRefused),
+        ..Connection::default()
+    };
+    let (mut stream, shared) = stream(policy(), [first, refused.clone(), refused, ticking("2")]).await;
+    assert!(
+        told(&mut stream, secs(4))
+            .await
+            .starts_with("leaving:soon leaving:soon renewed:2 2")
+    );
+    let dials = shared.journal.lock().unwrap().dials.clone();
+    // The second notice waits for its time, and then there is nothing left to replace.
+    assert_eq!(dials[..4], [0, 1050, 1150, 1350].map(millis));
     assert_eq!(notices(&shared, is_loss), 0);
 }
 

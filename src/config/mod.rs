@@ -144,7 +144,8 @@ impl Config {
     /// The series that `/metrics` will have: each is a series of Prometheus' database.
     pub fn series(&self) -> usize {
         let venues: HashSet<_> = self.streams.iter().map(|stream| stream.venue.name()).collect();
-        catalogue::series(self.streams.len(), venues.len())
+        let parts = self.streams.iter().map(StreamConfig::further_series);
+        catalogue::series(self.streams.len(), venues.len()) + parts.sum::<usize>()
     }
 
     fn read(file: &str, text: &str, environment: &Environment, mut problems: Problems) -> Result<Self, ConfigErrors> {

@@ -10,6 +10,7 @@ use super::service::TransportConfig;
 use super::value::Raw;
 use super::venues::Venues;
 use crate::market::{Instrument, StreamName};
+use crate::metrics::catalogue::{self, Part};
 use crate::stream::{Endpoint, RestEndpoint, TransportOptions};
 use crate::supervise::Policy;
 use crate::venue::generic::GenericVenue;
@@ -56,6 +57,21 @@ impl StreamConfig {
     /// Over how many connections it is spread.
     pub fn connections(&self) -> usize {
         self.instruments.len().div_ceil(self.instruments_per_connection).max(1)
+    }
+
+    /// The series that it has besides those of every stream.
+    pub(super) fn further_series(&self) -> usize {
+        let has = |part: &&Part| match part {
+            Part::Sequences => self.venue.has_sequences(),
+            Part::Checksums => self.feed.compares_checksums(&*self.venue),
+            // The service takes no events.
+            Part::Queue => false,
+        };
+        Part::ALL
+            .iter()
+            .filter(has)
+            .map(|part| catalogue::series_of(*part))
+            .sum()
     }
 
     /// Every place where it connects, in the order in which they are tried; at least one.

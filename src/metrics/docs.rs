@@ -1,6 +1,6 @@
 //! The table as a page for people and as JSON for programs.
 
-use super::catalogue::{self, Kind, Labels, Metric, Scope};
+use super::catalogue::{self, Kind, Labels, Metric, Part, Scope};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -53,6 +53,7 @@ fn entry(metric: &Metric) -> Value {
         "scope": metric.scope().as_str(),
         "help": metric.help,
         "always": metric.is_always(),
+        "part": metric.part().map(Part::as_str),
         "exemplars": metric.has_exemplars(),
         "buckets": if let Kind::Histogram(bounds) = metric.kind { bounds } else { &[] },
         "labels": labels,

@@ -114,6 +114,11 @@ impl SocketInstruments {
         }
     }
 
+    /// Whether this one is asked for.
+    pub(crate) fn carries(&self, instrument: &str) -> bool {
+        self.at_hand.contains_key(instrument)
+    }
+
     /// Data of this instrument came at that stamp of its stream. Of one that nobody asked for nothing is noted.
     pub(crate) fn data(&self, instrument: &str, stamp: u64) {
         if let Some(clock) = self.at_hand.get(instrument) {

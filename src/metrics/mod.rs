@@ -59,6 +59,7 @@ mod reading;
 mod runtime;
 mod scrape;
 mod seqlock;
+mod skew;
 mod snapshot;
 mod stream;
 mod streams;

@@ -4,7 +4,7 @@
 //! belong together, and stand in the text family by family, far from each other. It holds no stream: one that is dropped
 //! meanwhile is shown in no other scrape.
 
-use super::catalogue::{self, Exemplars, Labels, Metric, Source, Value};
+use super::catalogue::{self, Exemplars, Labels, Metric, Part, Source, Value};
 use super::columns::{Columns, ROWS};
 use super::exemplar::Exemplar;
 use super::histogram::{Histogram, HistogramSnapshot};
@@ -31,7 +31,7 @@ static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| {
         let label_set = |values: Vec<&'static str>| LabelSet::new(names.iter().copied().zip(values));
         let series: Vec<_> = metric.labels.series().into_iter().map(label_set).collect();
         let next = match metric.source {
-            Source::Stream(_) | Source::Queue(_) => &mut of_streams,
+            Source::Stream(_) | Source::Part(..) => &mut of_streams,
             Source::Venue(_) => &mut of_venues,
             Source::Histogram(_) => &mut histograms,
             Source::Process => &mut of_process,
@@ -68,9 +68,10 @@ pub(super) struct Scrape {
 #[derive(Debug)]
 struct Block {
     labels: Vec<Arc<StreamLabels>>,
-    /// Of each stream whether somebody is to be woken when it is stale, and whether it has a queue.
+    /// Of each stream whether somebody is to be woken when it is stale.
     page_on_stale: u64,
-    queued: u64,
+    /// Of each part, by its index, and of each stream whether it has it.
+    parts: [u64; Part::COUNT],
     columns: Columns,
     /// By column and row.
     exemplars: Vec<(usize, usize, Exemplar)>,
@@ -108,7 +109,10 @@ impl Block {
         let mut block = Self {
             labels: streams.iter().map(|stream| Arc::clone(stream.labels())).collect(),
             page_on_stale: bits(streams.iter().map(|stream| stream.pages_on_stale())),
-            queued: bits(snapshots.iter().map(|snapshot| snapshot.queue.is_some())),
+            parts: std::array::from_fn(|part| {
+                let has = |stream: &StreamSnapshot| Part::ALL.get(part).is_some_and(|part| stream.has(*part));
+                bits(snapshots.iter().map(has))
+            }),
             columns: Columns::default(),
             exemplars: Vec::new(),
         };
@@ -116,10 +120,7 @@ impl Block {
             for i in 0..family.series.len() {
                 match family.metric.source {
                     Source::Stream(read) => block.columns.push(snapshots.iter().map(|stream| read(stream, i))),
-                    Source::Queue(read) => {
-                        let value = |stream: &StreamSnapshot| stream.queue.as_ref().map_or(Value::Int(0), read);
-                        block.columns.push(snapshots.iter().map(value));
-                    }
+                    Source::Part(_, read) => block.columns.push(snapshots.iter().map(read)),
                     Source::Venue(_) | Source::Histogram(_) | Source::Process => {}
                 }
                 if let Exemplars::Stream(read) = family.metric.exemplars {
@@ -153,7 +154,7 @@ impl Venue {
                 match family.metric.source {
                     Source::Venue(read) => venue.values.push(read(cells, i)),
                     Source::Histogram(read) => venue.histograms.push(read(cells, i).map(Histogram::snapshot)),
-                    Source::Stream(_) | Source::Queue(_) | Source::Process => {}
+                    Source::Stream(_) | Source::Part(..) | Source::Process => {}
                 }
             }
         }
@@ -187,9 +188,8 @@ impl Walk {
         }
         while let Some(family) = FAMILIES.get(self.family) {
             let paused = match family.metric.source {
-                Source::Stream(_) => self.streams(family, |_| u64::MAX, sink),
-                // Streams without a queue have no sample.
-                Source::Queue(_) => self.streams(family, |block| block.queued, sink),
+                Source::Stream(_) => self.streams(family, None, sink),
+                Source::Part(part, _) => self.streams(family, Some(part), sink),
                 Source::Venue(_) | Source::Histogram(_) => self.venues(family, sink),
                 Source::Process => false,
             };
@@ -202,7 +202,13 @@ impl Walk {
         false
     }
 
-    fn streams(&mut self, family: &Family, having: fn(&Block) -> u64, sink: &mut impl Sink) -> bool {
+    /// Streams without that part have no sample.
+    fn streams(&mut self, family: &Family, part: Option<Part>, sink: &mut impl Sink) -> bool {
+        let having = |block: &Block| {
+            part.map_or(u64::MAX, |part| {
+                block.parts.get(part.index()).copied().unwrap_or_default()
+            })
+        };
         if self.scrape.blocks.iter().all(|block| having(block) == 0) {
             return false;
         }

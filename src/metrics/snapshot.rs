@@ -1,10 +1,12 @@
 //! A stream's figures at one moment, for all who show them.
 
+use super::catalogue::Part;
 use super::figures::{Figures, breaker_name};
 use super::instruments::{Silence, Silent};
 use super::names::NameFigures;
 use super::queue::QueueSnapshot;
-use super::stream::Traffic;
+use super::skew;
+use super::stream::{Parts, Traffic, nanos_between};
 use crate::clock::Moment;
 use crate::market::{Cause, Instrument};
 use crate::supervise::State;
@@ -24,6 +26,7 @@ pub struct StreamSnapshot {
     /// `None` where no consumer is attached.
     pub(super) queue: Option<QueueSnapshot>,
     pub(super) names: NameFigures,
+    pub(super) parts: Parts,
 }
 
 /// An instrument in effect, and for how long nothing has come of it.
@@ -160,6 +163,20 @@ impl StreamSnapshot {
     /// From the venue's event time to receipt, smoothed: seconds.
     pub(super) const fn lag(&self) -> f64 {
         f64::from_bits(self.traffic.lag)
+    }
+
+    /// How far events came lately before the venue's time of them: seconds.
+    pub(super) fn clock_skew(&self) -> f64 {
+        skew::shown(&self.traffic, nanos_between(self.origin, self.at.mono))
+    }
+
+    /// Whether the stream has that part.
+    pub(super) const fn has(&self, part: Part) -> bool {
+        match part {
+            Part::Queue => self.queue.is_some(),
+            Part::Sequences => self.parts.sequences,
+            Part::Checksums => self.parts.checksums,
+        }
     }
 
     fn unix_if_any(&self, stamp: u64) -> Option<f64> {

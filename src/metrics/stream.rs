@@ -11,6 +11,7 @@ use super::labels::LabelSet;
 use super::names::{NameCells, NameStatus};
 use super::queue::{AttachedQueues, QueueCells};
 use super::seqlock::{Plain, SeqLock, cells};
+use super::skew;
 use super::snapshot::{SilentInstrument, StreamSnapshot};
 use super::venue::{Direction, Opcode, VenueCells};
 use super::writer::StreamWriter;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 
 /// What a lag of the past still weighs after this long: 1/e.
 const LAG_MEMORY_SECONDS: f64 = 10.0;
-/// An event that is older than a day when it comes has a wrong time: no venue is that late.
+/// An event that is older than a day when it comes has a wrong time: no venue is that late, and no clock that wrong.
 const OLDEST_EVENT_SECONDS: f64 = 86_400.0;
 
 /// Who a stream is.
@@ -69,7 +70,18 @@ cells! {
         lag_at: u64,
         /// The bits of an `f64`: seconds.
         lag: u64,
+        /// See [`super::skew`].
+        skew_since: u64,
+        skew: u64,
+        skew_before: u64,
     }
+}
+
+/// Which parts a stream has, of those that not every stream has; its queue, which comes and goes, tells for itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Parts {
+    pub(super) sequences: bool,
+    pub(super) checksums: bool,
 }
 
 /// The labels of a stream's series, rendered once. A scrape holds them, and not the stream.
@@ -132,6 +144,8 @@ pub struct StreamCells {
     origin: Instant,
     labels: Arc<StreamLabels>,
     page_on_stale: AtomicBool,
+    has_sequences: AtomicBool,
+    compares_checksums: AtomicBool,
     figures: SeqLock<Figures, Connections>,
     /// Until when the clocks have been shown: nanoseconds since the origin.
     shown: AtomicU64,
@@ -149,6 +163,8 @@ impl StreamCells {
         Self {
             labels: Arc::new(StreamLabels::new(&info, &venue)),
             page_on_stale: AtomicBool::new(info.page_on_stale),
+            has_sequences: AtomicBool::new(false),
+            compares_checksums: AtomicBool::new(false),
             info,
             venue,
             origin,
@@ -179,6 +195,18 @@ impl StreamCells {
     /// From now on somebody is to be woken when it is stale, or nobody any more.
     pub fn set_page_on_stale(&self, page_on_stale: bool) {
         self.page_on_stale.store(page_on_stale, Relaxed);
+    }
+
+    /// Whether the events of the stream are numbered: only then its gaps are shown. A [`crate::stream::WebSocketStream`] says so
+    /// by its venue.
+    pub fn set_has_sequences(&self, has_sequences: bool) {
+        self.has_sequences.store(has_sequences, Relaxed);
+    }
+
+    /// Whether its books are compared with checksums: only then it is shown how often they differed. A
+    /// [`crate::stream::WebSocketStream`] says so by its venue and its feed.
+    pub fn set_compares_checksums(&self, compares_checksums: bool) {
+        self.compares_checksums.store(compares_checksums, Relaxed);
     }
 
     /// The connection with this number is, or dials, at this host and port.
@@ -260,6 +288,10 @@ impl StreamCells {
             traffic: Traffic::load(&self.traffic),
             queue: self.queues.snapshot(),
             names: self.names.figures(),
+            parts: Parts {
+                sequences: self.has_sequences.load(Relaxed),
+                checksums: self.compares_checksums.load(Relaxed),
+            },
         }
     }
 
@@ -326,7 +358,7 @@ impl StreamCells {
     /// An event of the venue's time `venue_time_ms` (milliseconds since the Unix epoch) came at `received`.
     ///
     /// A time in the future or more than a day ago is no latency: it counts as clock skew, and touches neither histogram nor
-    /// lag.
+    /// lag. How far in the future it is, up to a day, is shown as the skew of the stream.
     /// One task reports at a time.
     pub fn latency(&self, venue_time_ms: i64, received: Moment) {
         self.event_arrived(venue_time_ms, &self.arrival(received));
@@ -337,6 +369,9 @@ impl StreamCells {
         let seconds = arrival.unix_seconds - venue_time_ms as f64 / 1000.0;
         if !(0.0..=OLDEST_EVENT_SECONDS).contains(&seconds) {
             self.venue.clock_skew.fetch_add(1, Relaxed);
+            if (-OLDEST_EVENT_SECONDS..0.0).contains(&seconds) {
+                skew::note(&self.traffic, -seconds, arrival.stamp);
+            }
             return;
         }
         self.venue.message_latency.observe_seconds(seconds);
@@ -379,7 +414,7 @@ fn raise(cell: &AtomicU64, to: u64) {
 }
 
 /// Nanoseconds from `origin` to `at`: 0 if it is earlier.
-fn nanos_between(origin: Instant, at: Instant) -> u64 {
+pub(super) fn nanos_between(origin: Instant, at: Instant) -> u64 {
     u64::try_from(at.saturating_duration_since(origin).as_nanos()).unwrap_or(u64::MAX)
 }
 

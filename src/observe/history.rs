@@ -1,6 +1,6 @@
 //! The history entry for each fact: what changes what a person would think of the stream, and nothing that comes by the second.
 
-use super::About;
+use super::{About, GapNews};
 use crate::history::{Entry, Figure};
 use crate::market::{Cause, DialPhase};
 use crate::stream::{DataFact, Fact, TransportFact};
@@ -16,6 +16,8 @@ pub(super) struct Memory {
     open: Option<DialPhase>,
     /// As in the log, one frame of garbage a connection is news.
     told_parse_error: bool,
+    gaps: GapNews,
+    checksums: GapNews,
 }
 
 pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
@@ -43,13 +45,16 @@ pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
             Some(Told::new("ended").with("instruments", count(*instruments)))
         }
         Fact::Data(DataFact::SequenceGap { missed }) => {
-            let told = Told::new("sequence_gap");
-            Some(match missed {
-                Some(missed) => told.with("missed", Figure::Count(*missed)),
-                None => told,
+            let told = || Told::new("sequence_gap");
+            memory.gaps.is_news(about.at.mono).then(|| match missed {
+                Some(missed) => told().with("missed", Figure::Count(*missed)),
+                None => told(),
             })
         }
-        Fact::Data(DataFact::ChecksumFailed) => Some(Told::new("checksum_failed")),
+        Fact::Data(DataFact::ChecksumFailed) => {
+            let is_news = memory.checksums.is_news(about.at.mono);
+            is_news.then(|| Told::new("checksum_failed"))
+        }
         Fact::Data(DataFact::Resync) => Some(Told::new("resync")),
         Fact::Data(DataFact::Leaving { detail }) => Some(Told {
             detail: detail.clone(),

@@ -1,6 +1,6 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
-use super::About;
+use super::{About, GapNews};
 use crate::stream::{DataFact, Fact, TransportFact, WhenFull};
 use crate::supervise::{BreakerState, Notice, Transition};
 use tracing::{debug, error, info, warn};
@@ -21,6 +21,8 @@ macro_rules! line {
 pub(super) struct Memory {
     /// One frame of garbage is news, the next thousand are not: told once for each connection.
     told_parse_error: bool,
+    gaps: GapNews,
+    checksums: GapNews,
 }
 
 pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
@@ -72,17 +74,23 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
                 "panic: the connection is given up, the stream goes on"
             );
         }
-        Fact::Data(DataFact::QueueFull(WhenFull::DropOldest)) => {
+        Fact::Data(fact) => data_line(about, memory, fact),
+    }
+}
+
+fn data_line(about: About<'_>, memory: &mut Memory, fact: &DataFact) {
+    match fact {
+        DataFact::QueueFull(WhenFull::DropOldest) => {
             line!(warn, about, "the consumer is too slow: the oldest events are dropped");
         }
-        Fact::Data(DataFact::QueueFull(WhenFull::Block)) => {
+        DataFact::QueueFull(WhenFull::Block) => {
             line!(
                 warn,
                 about,
                 "the consumer is too slow: nothing is read, and no ping is sent or answered"
             );
         }
-        Fact::Data(DataFact::CaughtUp { dropped, after }) => {
+        DataFact::CaughtUp { dropped, after } => {
             line!(
                 info,
                 about,
@@ -91,10 +99,10 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
                 "the consumer has caught up"
             );
         }
-        Fact::Data(DataFact::Subscriptions { desired, active }) => {
+        DataFact::Subscriptions { desired, active } => {
             line!(debug, about, desired, active, "subscriptions");
         }
-        Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
+        DataFact::SubscriptionFailed { reason, instruments } => {
             line!(
                 warn,
                 about,
@@ -103,16 +111,35 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
                 "instruments not subscribed"
             );
         }
-        Fact::Data(DataFact::SequenceGap { missed }) => {
-            line!(warn, about, missed, "events are missing, by their numbers");
+        DataFact::SequenceGap { missed } => {
+            if memory.gaps.is_news(about.at.mono) {
+                line!(
+                    warn,
+                    about,
+                    missed,
+                    "events are missing, by their numbers; for a minute more gaps are only counted"
+                );
+            } else {
+                line!(debug, about, missed, "events are missing");
+            }
         }
-        Fact::Data(DataFact::ChecksumFailed) => line!(warn, about, "a book is not the venue's, by its checksum"),
-        Fact::Data(DataFact::Resync) => line!(info, about, "subscribing anew for what is missing"),
-        Fact::Data(DataFact::Leaving { detail }) => {
+        DataFact::ChecksumFailed => {
+            if memory.checksums.is_news(about.at.mono) {
+                line!(
+                    warn,
+                    about,
+                    "a book is not the venue's, by its checksum; for a minute more such are only counted"
+                );
+            } else {
+                line!(debug, about, "a book is not the venue's");
+            }
+        }
+        DataFact::Resync => line!(info, about, "subscribing anew for what is missing"),
+        DataFact::Leaving { detail } => {
             line!(info, about, %detail, "the venue will end the connection: another one is made first");
         }
-        Fact::Data(DataFact::Ended { instruments }) => line!(info, about, instruments, "instruments have ended"),
-        Fact::Data(DataFact::ParseError(reason)) => {
+        DataFact::Ended { instruments } => line!(info, about, instruments, "instruments have ended"),
+        DataFact::ParseError(reason) => {
             if std::mem::replace(&mut memory.told_parse_error, true) {
                 line!(debug, about, %reason, "frame not understood");
             } else {

@@ -61,6 +61,7 @@ use opentelemetry::global::BoxedTracer;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Observes one stream: counts in its cells, keeps its history there, logs, and traces its outages.
 ///
@@ -163,6 +164,25 @@ impl StreamObserver {
     /// The guarded figures are valid after any panic: each is set at once.
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One gap in the data is news, the next thousand within a minute are not.
+#[derive(Default)]
+struct GapNews(Option<Instant>);
+
+impl GapNews {
+    const QUIET: Duration = Duration::from_secs(60);
+
+    /// Whether one at `now` is told.
+    fn is_news(&mut self, now: Instant) -> bool {
+        let is_news = self
+            .0
+            .is_none_or(|last| now.saturating_duration_since(last) >= Self::QUIET);
+        if is_news {
+            self.0 = Some(now);
+        }
+        is_news
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Connection<Io> {
     broken: Option<Failure>,
     /// Whether a close frame was sent or received: the first one decides, and nothing is sent after it.
     closing: bool,
+    /// Whether the venue has said that it will end the connection.
+    is_told_leaving: bool,
     first_answer: FirstAnswer,
     bytes_read: u64,
     arrival: Arrival,
@@ -118,6 +120,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             ended: None,
             broken: None,
             closing: false,
+            is_told_leaving: false,
             first_answer: FirstAnswer::Awaited(Box::default()),
             timer: Box::pin(sleep_until(clocks.next().into())),
             clocks,
@@ -139,6 +142,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
         self.outbox.queue(self.session.subscribe(instruments));
         if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.quality.begin_anew(instruments, self.session.is_awaiting());
             self.outbox.expect_answer();
             return self.send_queued().await.map(|()| Subscribed::default());
         }
@@ -275,6 +279,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                     if unanswered.is_empty() {
                         continue;
                     }
+                    self.quality.goes_on_with(&unanswered);
                     self.queue.push_back(MarketEvent::Subscribed(Subscribed {
                         unanswered,
                         ..Subscribed::default()

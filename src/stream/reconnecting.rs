@@ -17,7 +17,7 @@ use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
 use calm::Calm;
 use endpoints::Endpoints;
-use second::Second;
+use second::{Farewell, Second};
 use std::collections::VecDeque;
 use std::time::Instant;
 use turn::Wish;
@@ -76,6 +76,7 @@ use turn::Wish;
 pub struct ReconnectingDataStream<S: MarketDataStream, O: Observer = NoObserver> {
     slot: Slot<S>,
     second: Second<S>,
+    farewell: Farewell,
     venue: Box<str>,
     supervisor: Supervisor,
     observer: O,
@@ -117,6 +118,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
             endpoints: Endpoints::new(inner.endpoints()),
             slot: Slot::new(inner),
             second: Second::Unmade,
+            farewell: Farewell::default(),
             supervisor: Supervisor::new(policy, seed),
             observer,
             wanted: false,
@@ -189,6 +191,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 Notice::Renewed { .. } => self.take_over(now),
                 Notice::TakenOver { stage, .. } => self.go_on_with_successor(*stage),
                 Notice::Lost { cause, detail } => {
+                    self.forget_farewell();
                     self.finish_leaving();
                     self.leave_connection(now);
                     self.gap = true;

@@ -69,6 +69,13 @@ impl Sequences {
         }
         Order::Next
     }
+
+    /// The instrument's numbers begin anew with whatever comes next.
+    pub(super) fn forget(&mut self, instrument: &str) {
+        for (_, states) in &mut self.instruments {
+            states.remove(instrument);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -93,8 +100,10 @@ impl State {
         let before = self.last;
         match place {
             Place::After { previous, .. } if previous == before => {}
-            // Nothing is between the two, so a distance says nothing.
-            Place::After { number, .. } if number <= before => return self.fell_back(number, u64::MAX),
+            // Of numbers that jump a distance says little. But nothing is repeated from the first half of a series.
+            Place::After { number, .. } if number <= before => {
+                return self.fell_back(number, FARTHEST_REPEAT.max(before / 2));
+            }
             Place::After { number, .. } => return self.jumped_to(number, None),
             Place::Next(number) | Place::Unordered(number) | Place::Range { last: number, .. } if number <= before => {
                 return self.fell_back(number, FARTHEST_REPEAT);
@@ -226,6 +235,37 @@ mod tests {
             ]),
             [Next, Next, Repeated, Next, Next, Next, Gap(None)]
         );
+    }
+
+    #[test]
+    fn numbers_that_jump_begin_anew_where_they_fall_far_back() {
+        let after = |previous, number| Place::After { previous, number };
+        assert_eq!(
+            of(&[
+                after(0, 5_000_000),
+                after(4_000_000, 4_900_000),
+                after(5_000_000, 5_100_000),
+                after(10, 20),
+                after(20, 900)
+            ]),
+            [Next, Repeated, Next, Gap(None), Next]
+        );
+    }
+
+    #[test]
+    fn what_is_forgotten_begins_anew_and_the_others_go_on() {
+        let mut sequences = Sequences::default();
+        let follow = |sequences: &mut Sequences, number, instrument| {
+            let (series, place) = (Series::Instrument(0), Place::Next(number));
+            sequences.follow(&Sequence { series, place }, Some(instrument))
+        };
+        for instrument in ["a", "b"] {
+            assert_eq!(follow(&mut sequences, 1, instrument), Next);
+        }
+        sequences.forget("a");
+        assert_eq!(follow(&mut sequences, 9, "a"), Next);
+        assert_eq!(follow(&mut sequences, 11, "a"), Gap(Some(1)));
+        assert_eq!(follow(&mut sequences, 9, "b"), Gap(Some(7)));
     }
 
     #[test]

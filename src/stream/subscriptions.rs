@@ -98,6 +98,13 @@ impl Subscriptions {
         );
     }
 
+    /// The venue refused these. One that was in effect, and was asked for anew because something of it was missing, is no more.
+    pub(super) fn refuse(&mut self, instruments: &[Instrument]) {
+        for refused in instruments {
+            self.active.remove(refused);
+        }
+    }
+
     /// These have ended. Returns those of them that were asked for.
     pub(super) fn end(&mut self, instruments: &[Instrument]) -> Vec<Instrument> {
         let ended: Vec<_> = instruments
@@ -171,6 +178,13 @@ mod tests {
         subscriptions.take_back(&instruments(&["a"]));
         subscriptions.accept(instruments(&["a"]));
         assert_eq!(subscriptions.active(), 0);
+    }
+
+    #[test]
+    fn what_is_refused_later_is_in_effect_no_more_and_still_desired() {
+        let mut subscriptions = live(&["a", "b"]);
+        subscriptions.refuse(&instruments(&["a", "x"]));
+        assert_eq!((subscriptions.desired(), subscriptions.active()), (2, 1));
     }
 
     #[test]

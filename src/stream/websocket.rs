@@ -86,8 +86,11 @@ impl WebSocketStream {
         cells: Arc<StreamCells>,
         observer: Arc<dyn Observer>,
     ) -> Self {
+        let venue = venue.into();
+        cells.set_has_sequences(venue.has_sequences());
+        cells.set_compares_checksums(false);
         Self {
-            venue: venue.into(),
+            venue,
             feed: Arc::default(),
             endpoints: vec![endpoint.clone()],
             endpoint,
@@ -127,6 +130,7 @@ impl<D: Dialler> WebSocketStream<D> {
     /// The same, with what is asked for of each instrument.
     #[must_use]
     pub fn with_feed(mut self, feed: Feed) -> Self {
+        self.cells.set_compares_checksums(feed.compares_checksums(&*self.venue));
         self.feed = Arc::new(feed);
         self
     }

@@ -21,6 +21,11 @@ impl Feed {
         }
     }
 
+    /// Whether its books are compared with that venue's checksums: asked for, and there are any.
+    pub fn compares_checksums(&self, venue: &dyn super::Venue) -> bool {
+        self.checksums && venue.checksums().is_some()
+    }
+
     /// The channels of that venue that are asked for.
     pub fn channels_of(&self, venue: &dyn super::Venue) -> Vec<String> {
         if self.channels.is_empty() {

@@ -11,6 +11,7 @@
 
 pub(crate) mod aftermath;
 pub(crate) mod metered;
+pub(crate) mod numbered;
 pub(crate) mod pipe;
 pub(crate) mod rig;
 pub(crate) mod rows;

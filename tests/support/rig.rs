@@ -10,7 +10,7 @@ use feedwatch::stream::{
     TlsTrust, TransportOptions, WebSocketStream,
 };
 use feedwatch::supervise::Policy;
-use feedwatch::venue::{Polymarket, Venue};
+use feedwatch::venue::{Feed, Polymarket, Venue};
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
@@ -87,6 +87,24 @@ impl<D: Dialler> Rig<D> {
         })
         .await
     }
+}
+
+/// A stream of these instruments of another venue, which shows itself as Polymarket, with what is asked for of each.
+pub(crate) async fn feeding(
+    venue: &'static dyn Venue,
+    feed: Feed,
+    instruments: &[Instrument],
+    url: &str,
+    policy: Policy,
+    options: TransportOptions,
+) -> Rig {
+    let of_policy = policy.clone();
+    Rig::over(url, &of_policy, instruments, |endpoint, cells, observer| {
+        let trust = TlsTrust::only([]).unwrap();
+        let socket = WebSocketStream::new(venue, endpoint, options, trust, cells, observer.clone());
+        ReconnectingDataStream::with_observer(socket.with_feed(feed), policy, 1, observer)
+    })
+    .await
 }
 
 /// A stream of the instruments 11 and 12 with several endpoints, and the gate of each.
@@ -208,10 +226,15 @@ impl<S: MarketDataStream> RigOf<S> {
                 "not within {LIMIT:?}: {what}\n{}",
                 text::render(&self.shown, Moment::now())
             );
-            // The slice only bounds the time between two looks; the stream loses nothing when it is not polled on.
-            if let Ok(event) = timeout(Duration::from_millis(10), self.stream.next_event()).await {
-                self.events.push(event.expect("the stream goes on"));
-            }
+            self.poll_once().await;
+        }
+    }
+
+    /// Polls the stream for an event, and not for long.
+    pub(crate) async fn poll_once(&mut self) {
+        // The slice only bounds the time between two looks; the stream loses nothing when it is not polled on.
+        if let Ok(event) = timeout(Duration::from_millis(10), self.stream.next_event()).await {
+            self.events.push(event.expect("the stream goes on"));
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn check(input: &str, format: Format) {
     }
 }
 
-/// No stream of a scene has a queue.
+/// No stream of a scene has a queue, numbers or checksums.
 fn shown_metrics() -> impl Iterator<Item = &'static Metric> {
     catalogue::all().filter(|metric| metric.scope() != Scope::Process && metric.is_always())
 }

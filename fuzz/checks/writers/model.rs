@@ -42,6 +42,8 @@ pub(crate) struct StreamModel {
     last_data: Option<u64>,
     /// And when it was smoothed last: nanoseconds since the origin, 1 at least.
     lag: Option<(f64, u64)>,
+    /// Windows of ten seconds, by their beginning: the most that an event came too early in each.
+    skew: Vec<(u64, f64)>,
     /// Until when the clocks have run, in `values`.
     settled: u64,
     /// By metric and its own labels; what is not here is 0.
@@ -63,6 +65,7 @@ impl StreamModel {
             last_frame: None,
             last_data: None,
             lag: None,
+            skew: Vec::new(),
             settled: 0,
             values: BTreeMap::new(),
             clocks: BTreeMap::new(),
@@ -95,6 +98,18 @@ impl StreamModel {
             "feedwatch_last_frame_timestamp_seconds" => clock.unix(self.last_frame),
             "feedwatch_last_data_timestamp_seconds" => clock.unix(self.last_data),
             "feedwatch_stream_lag_seconds" => self.lag.map_or(0.0, |(lag, _)| lag),
+            "feedwatch_stream_clock_skew_seconds" => {
+                // The window that has begun, and the whole one before it.
+                let shown = |(since, _): &&(u64, f64)| {
+                    let last = self.skew.last().map_or(0, |(since, _)| *since);
+                    clock.mono - since <= 20_000 && (*since == last || since + 10_000 == last)
+                };
+                self.skew
+                    .iter()
+                    .filter(shown)
+                    .map(|(_, most)| *most)
+                    .fold(0.0, f64::max)
+            }
             "feedwatch_stream_up_seconds_total" => clocks(&["up"]),
             "feedwatch_stream_observed_seconds_total" => clocks(&["up", "down"]),
             "feedwatch_stream_stale_seconds_total" => clocks(&["stale"]),
@@ -215,6 +230,18 @@ impl StreamModel {
 
     pub(crate) fn data(&mut self, now: u64) {
         self.last_data = Some(now);
+    }
+
+    /// An event came so much too early.
+    pub(crate) fn skew(&mut self, seconds: f64, now: u64) {
+        match self.skew.last_mut() {
+            Some((since, most)) if now - *since <= 10_000 => *most = most.max(seconds),
+            Some((since, _)) if now - *since <= 20_000 => {
+                let since = *since + 10_000;
+                self.skew.push((since, seconds));
+            }
+            _ => self.skew.push((now, seconds)),
+        }
     }
 
     /// Of events that come together the first one counts; what was before weighs 1/e after ten seconds.

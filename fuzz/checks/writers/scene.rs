@@ -322,6 +322,9 @@ impl Event<'_> {
                     model.lag(took, self.clock.mono);
                 } else {
                     venue.add("feedwatch_message_clock_skew_total", "");
+                    if (-86_400.0..0.0).contains(&took) {
+                        model.skew(-took, self.clock.mono);
+                    }
                 }
             }
             "control" => {

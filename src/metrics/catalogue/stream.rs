@@ -2,7 +2,7 @@
 
 use super::Kind::{Counter, Gauge};
 use super::Value::{Float, Int};
-use super::{Exemplars, Kind, Labels, Metric, Source, TRANSITIONS};
+use super::{Exemplars, Kind, Labels, Metric, Part, Source, TRANSITIONS};
 use super::{TRIP_TRIGGERS, Value, attempt_causes, loss_causes, one, two};
 use crate::market::{Cause, DecodeError, EventKind, SubscriptionFailure};
 use crate::metrics::exemplar::ExemplarWords;
@@ -246,19 +246,19 @@ pub(super) const METRICS: &[Metric] = &[
         },
         |stream, i| at(&stream.figures.parse_errors, i),
     ),
-    metric(
+    of_part(
+        Part::Sequences,
         "feedwatch_sequence_gaps_total",
         Counter,
-        "Times that events were missing, by the numbers that the venue gives them",
-        Labels::None,
-        |stream, _| Int(stream.figures.sequence_gaps),
+        "Times that events were missing, by the numbers that the venue gives them; only where it does",
+        |stream| Int(stream.figures.sequence_gaps),
     ),
-    metric(
+    of_part(
+        Part::Checksums,
         "feedwatch_checksum_failures_total",
         Counter,
-        "Books that were not the venue's, by the checksum that it sends; only compared where asked for",
-        Labels::None,
-        |stream, _| Int(stream.figures.checksum_failures),
+        "Books that were not the venue's, by the checksum that it sends; only where they are compared",
+        |stream| Int(stream.figures.checksum_failures),
     ),
     metric(
         "feedwatch_last_frame_timestamp_seconds",
@@ -368,35 +368,55 @@ pub(super) const METRICS: &[Metric] = &[
         Labels::None,
         |stream, _| Float(stream.lag()),
     ),
-    of_queue(
+    metric(
+        "feedwatch_stream_clock_skew_seconds",
+        Gauge,
+        "How far events of the last ten seconds, twenty at most, came before the venue's time of them: by so much at least this side's clock is behind; 0 = none did",
+        Labels::None,
+        |stream, _| Float(stream.clock_skew()),
+    ),
+    of_part(
+        Part::Queue,
         "feedwatch_queue_depth",
         Gauge,
         "Events that wait for the consumer; only where one is attached",
-        |queue| Int(queue.depth),
+        |stream| of_queue(stream, |queue| queue.depth),
     ),
-    of_queue(
+    of_part(
+        Part::Queue,
         "feedwatch_queue_capacity",
         Gauge,
         "Events that may wait for the consumer; only where one is attached",
-        |queue| Int(queue.capacity),
+        |stream| of_queue(stream, |queue| queue.capacity),
     ),
-    of_queue(
+    of_part(
+        Part::Queue,
         "feedwatch_queue_dropped_total",
         Counter,
         "Frames that the consumer did not take in time, and that it has lost; only where one is attached",
-        |queue| Int(queue.dropped),
+        |stream| of_queue(stream, |queue| queue.dropped),
     ),
 ];
 
-const fn of_queue(name: &'static str, kind: Kind, help: &'static str, read: fn(&QueueSnapshot) -> Value) -> Metric {
+const fn of_part(
+    part: Part,
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    read: fn(&StreamSnapshot) -> Value,
+) -> Metric {
     Metric {
         name,
         kind,
         labels: Labels::None,
         help,
-        source: Source::Queue(read),
+        source: Source::Part(part, read),
         exemplars: Exemplars::None,
     }
+}
+
+fn of_queue(stream: &StreamSnapshot, read: fn(&QueueSnapshot) -> u64) -> Value {
+    Int(stream.queue.as_ref().map_or(0, read))
 }
 
 const fn metric(

@@ -15,6 +15,9 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::Message;
 
+/// So many requests may wait for their turn behind those of the first subscription.
+const MOST_REQUESTS: usize = 1000;
+
 #[derive(Debug)]
 pub(super) struct Outbox {
     requests: VecDeque<String>,
@@ -55,9 +58,12 @@ impl Outbox {
         self.requests.is_empty() && self.reply.is_none() && !self.expects_answer
     }
 
-    /// When the next request may leave, if one has to wait for its turn.
+    /// When the next request may leave, if one has to wait for its turn. One whose turn has come waits for the socket.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.pace.due().filter(|_| !self.requests.is_empty())
+        if self.requests.is_empty() {
+            return None;
+        }
+        self.pace.due().filter(|due| *due > Moment::now().mono)
     }
 
     /// What may leave now. A reply waits for no turn: it was asked for.
@@ -80,6 +86,7 @@ impl Outbox {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// Resolves when all that may leave now has left; what is left waits for its turn, and leaves while the connection is polled.
+    /// Where too much is left, whoever asks for more has to wait.
     pub(super) async fn send_queued(&mut self) -> Result<(), Failure> {
         poll_fn(|cx| self.poll_sent(cx)).await
     }
@@ -90,7 +97,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 return Poll::Ready(Err(failure.clone()));
             }
             self.send_due(cx);
-            let is_sent = !self.outbox.has_next(Moment::now().mono) && !self.clocks.is_unsent();
+            let is_sent = !self.outbox.has_next(Moment::now().mono)
+                && !self.clocks.is_unsent()
+                && self.outbox.requests_left() <= MOST_REQUESTS;
             if is_sent || self.closing {
                 return Poll::Ready(Ok(()));
             }

@@ -1,10 +1,12 @@
 //! Whether something of the data is missing, and what is done about it.
 
-use super::Connection;
-use crate::market::{Cause, Failure, Instrument, MarketEvent};
+use super::{Connection, FirstAnswer};
+use crate::market::{Cause, Failure, Instrument, MarketEvent, Place, Sequence, Series};
 use crate::stream::sequences::{Order, Sequences};
 use crate::stream::{DataFact, Fact};
 use crate::venue::{Checksums, Feed, Resync, Venue};
+use rustc_hash::FxBuildHasher;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -14,20 +16,27 @@ const RESYNC_WINDOW: Duration = Duration::from_secs(60);
 
 /// What is followed of a connection's data.
 pub(super) struct Quality {
-    pub(super) sequences: Sequences,
+    sequences: Sequences,
     checksums: Option<Box<dyn Checksums>>,
     resync: Option<Resync>,
     /// Since when, and how many times, something was subscribed to anew.
     resyncs: Option<(Instant, u32)>,
+    /// Subscribed to anew: until that is answered, or begins with a whole book, what comes may be of the subscription before.
+    anew: HashSet<Instrument, FxBuildHasher>,
 }
 
-/// What a frame shows to be missing.
-#[derive(Debug)]
-pub(super) enum Missing {
-    /// Events, and of which instrument, if one.
-    Events(Option<Instrument>, Option<u64>),
-    /// Whatever makes the book of this one another than the venue's.
-    Changes(Instrument),
+/// Of what a frame shows something to be missing.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    of: BTreeSet<Instrument>,
+    /// It cannot be told of what: of anything that the connection carries.
+    is_of_all: bool,
+}
+
+impl Missing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.of.is_empty() && !self.is_of_all
+    }
 }
 
 impl Quality {
@@ -37,6 +46,53 @@ impl Quality {
             checksums: if feed.checksums { venue.checksums() } else { None },
             resync: (!feed.report_gaps_only).then(|| venue.resync()),
             resyncs: None,
+            anew: HashSet::default(),
+        }
+    }
+
+    /// An event of that instrument stands there. Where others are missing before it, it is noted of what.
+    pub(super) fn follow(&mut self, sequence: &Sequence, instrument: Option<&str>, missing: &mut Missing) -> Order {
+        let own = instrument.filter(|_| matches!(sequence.series, Series::Instrument(_)));
+        if let Some(instrument) = own
+            && self.anew.contains(instrument)
+        {
+            if !matches!(sequence.place, Place::Start(_)) {
+                return Order::Next;
+            }
+            self.go_on_with(instrument);
+        }
+        let order = self.sequences.follow(sequence, instrument);
+        if let Order::Gap(_) = order {
+            match own {
+                Some(instrument) => _ = missing.of.insert(Instrument::new(instrument)),
+                None => missing.is_of_all = true,
+            }
+        }
+        order
+    }
+
+    /// These are subscribed to while the connection is live: perhaps not for the first time.
+    pub(super) fn begin_anew(&mut self, instruments: &[Instrument], is_answered: bool) {
+        if is_answered {
+            self.anew.extend(instruments.iter().cloned());
+        }
+        for instrument in instruments {
+            self.sequences.forget(instrument.as_str());
+        }
+    }
+
+    /// What comes of these from now on is of the new subscription, if of any.
+    pub(super) fn goes_on_with(&mut self, instruments: &[Instrument]) {
+        if !self.anew.is_empty() {
+            for instrument in instruments {
+                self.go_on_with(instrument.as_str());
+            }
+        }
+    }
+
+    fn go_on_with(&mut self, instrument: &str) {
+        if self.anew.remove(instrument) {
+            self.sequences.forget(instrument);
         }
     }
 
@@ -53,46 +109,58 @@ impl Quality {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// Compares the books with the checksums of a frame of data.
-    pub(super) fn check_books(&mut self, text: &str, missing: &mut Vec<Missing>) {
+    pub(super) fn check_books(&mut self, text: &str, missing: &mut Missing) {
         if let Some(checksums) = &mut self.quality.checksums {
+            let (observer, at) = (&self.observer, self.arrival.at);
             checksums.check(text, &mut |instrument| {
-                missing.push(Missing::Changes(Instrument::new(instrument)));
+                observer.observe(at, &Fact::Data(DataFact::ChecksumFailed));
+                missing.of.insert(Instrument::new(instrument));
             });
         }
     }
 
-    /// Tells what is missing before the frame that shows it, and has it come again by the rule of the venue.
-    pub(super) fn on_missing(&mut self, missing: Vec<Missing>) {
-        for missing in missing {
-            let (instrument, fact) = match missing {
-                Missing::Events(instrument, missed) => (instrument, DataFact::SequenceGap { missed }),
-                Missing::Changes(instrument) => (Some(instrument), DataFact::ChecksumFailed),
-            };
-            self.tell(self.arrival.at, &Fact::Data(fact));
-            let instruments = instrument.clone().into_iter().collect();
-            self.queue.push_back(MarketEvent::Gap { instruments });
-            match (self.quality.resync, instrument) {
-                (None | Some(Resync::Consumer), _) => {}
-                (Some(Resync::Resubscribe), Some(instrument)) if self.quality.may_resync(self.arrival.at.mono) => {
-                    self.tell(self.arrival.at, &Fact::Data(DataFact::Resync));
-                    let instrument = [instrument];
-                    self.outbox.queue(self.session.unsubscribe(&instrument));
-                    self.outbox.queue(self.session.subscribe(&instrument));
-                    self.outbox.expect_answer();
-                }
-                (Some(Resync::Resubscribe | Resync::Reconnect), _) => {
-                    let detail = "events are missing, and only another connection makes the data whole";
-                    return self.end(Failure::new(Cause::SequenceGap).with_detail(detail));
-                }
-            }
+    /// Tells the consumer what is missing, before it gets the frame that shows it, and has it come again by the rule of the venue.
+    /// Returns why the connection is to end behind that frame, where nothing else helps.
+    #[cold]
+    pub(super) fn on_missing(&mut self, missing: Missing) -> Option<Failure> {
+        let Missing { of, is_of_all } = missing;
+        let of: Vec<_> = of.into_iter().collect();
+        self.queue.push_back(MarketEvent::Gap {
+            instruments: if is_of_all { Vec::new() } else { of.clone() },
+        });
+        match self.quality.resync {
+            None | Some(Resync::Consumer) => None,
+            Some(Resync::Resubscribe) if !is_of_all => self.resync(of),
+            Some(Resync::Resubscribe | Resync::Reconnect) => Some(incomplete(
+                "events are missing, and only another connection makes the data whole",
+            )),
         }
+    }
+
+    /// Subscribes to these anew. What is not asked for any more is not asked for again.
+    fn resync(&mut self, mut instruments: Vec<Instrument>) -> Option<Failure> {
+        let at = self.arrival.at;
+        instruments.retain(|instrument| self.instruments.carries(instrument.as_str()));
+        for _ in &instruments {
+            if !self.quality.may_resync(at.mono) {
+                return Some(incomplete("events are missing again and again"));
+            }
+            self.tell(at, &Fact::Data(DataFact::Resync));
+        }
+        if instruments.is_empty() {
+            return None;
+        }
+        self.outbox.queue(self.session.unsubscribe(&instruments));
+        self.outbox.queue(self.session.subscribe(&instruments));
+        self.quality.begin_anew(&instruments, self.session.is_awaiting());
+        // The first answer has a time limit already, that of its dial.
+        if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.outbox.expect_answer();
+        }
+        None
     }
 }
 
-/// What that order says to be missing.
-pub(super) fn missing(order: Order, instrument: Option<&str>) -> Option<Missing> {
-    match order {
-        Order::Next | Order::Repeated => None,
-        Order::Gap(missed) => Some(Missing::Events(instrument.map(Instrument::new), missed)),
-    }
+fn incomplete(detail: &'static str) -> Failure {
+    Failure::new(Cause::SequenceGap).with_detail(detail)
 }

@@ -1,10 +1,11 @@
 //! What a received message means: counted, understood, and queued for the consumer.
 
-use super::quality::{self, Missing};
+use super::quality::Missing;
 use super::{Connection, FirstAnswer, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
-use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Series, Subscribed};
+use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
+use crate::stream::sequences::Order;
 use crate::stream::{DataFact, Fact, TransportFact, failure};
 use crate::venue::{Answer, Heard};
 use bytes::Bytes;
@@ -77,7 +78,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let mut read = Read::default();
         // Whatever is not data may be meant for this side.
         let mut is_control = false;
-        let (cells, instruments, sequences) = (&self.cells, &self.instruments, &mut self.quality.sequences);
+        let (cells, instruments, quality) = (&self.cells, &self.instruments, &mut self.quality);
+        let observer = &self.observer;
         let decoded = self.decoder.decode(text, &mut |event| {
             cells.message(event.kind);
             if event.kind.is_data() {
@@ -90,12 +92,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                     cells.event_arrived(time, &arrival);
                 }
             }
-            if let Some(sequence) = event.sequence {
-                let order = sequences.follow(sequence, event.instrument);
-                let of = matches!(sequence.series, Series::Instrument(_))
-                    .then_some(event.instrument)
-                    .flatten();
-                read.missing.extend(quality::missing(order, of));
+            if let Some(sequence) = event.sequence
+                && let Order::Gap(missed) = quality.follow(sequence, event.instrument, &mut read.missing)
+            {
+                observer.observe(arrival.at, &Fact::Data(DataFact::SequenceGap { missed }));
             }
             is_control |= !event.kind.is_data();
             read.is_news |= event.kind != EventKind::Heartbeat;
@@ -125,14 +125,21 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             Heard::Answer(answer) => self.on_answer(answer, self.arrival.at.mono),
             Heard::Pong => self.on_pong(self.arrival.at),
             Heard::Reply(text) => self.outbox.reply(text),
-            Heard::Leaving(detail) => self.queue.push_back(MarketEvent::Leaving { detail }),
+            // The driver follows the first one only.
+            Heard::Leaving(detail) if !self.is_told_leaving => {
+                self.is_told_leaving = true;
+                self.queue.push_back(MarketEvent::Leaving { detail });
+            }
+            Heard::Leaving(_) => {}
         }
     }
 
     fn queue_read(&mut self, read: Read, payload: Bytes) {
-        if !read.missing.is_empty() {
-            self.on_missing(read.missing);
-        }
+        let end = if read.missing.is_empty() {
+            None
+        } else {
+            self.on_missing(read.missing)
+        };
         if read.is_news {
             self.queue_frame(payload, self.arrival.at, read.is_data);
         }
@@ -140,6 +147,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.instruments.leave_out(&read.ended);
             let instruments = read.ended;
             self.queue.push_back(MarketEvent::Ended { instruments });
+        }
+        if let Some(failure) = end {
+            self.end(failure);
         }
     }
 
@@ -157,38 +167,34 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     fn on_answer(&mut self, answer: Answer, now: Instant) {
-        if let Answer::Settled(subscribed) = &answer {
-            self.instruments.accepted(&subscribed.accepted, now);
-        }
-        if matches!(self.first_answer, FirstAnswer::Taken) {
-            self.queue.push_back(MarketEvent::Subscribed(match answer {
-                Answer::Settled(subscribed) => subscribed,
-                Answer::Rejected(refused, _) => Subscribed {
+        let (answer, failure) = match answer {
+            Answer::Settled(subscribed) => (subscribed, None),
+            Answer::Rejected(refused, failure) => {
+                let answer = Subscribed {
                     refused,
                     ..Subscribed::default()
-                },
-            }));
-        } else if let FirstAnswer::Awaited(mut came) = std::mem::replace(&mut self.first_answer, FirstAnswer::Taken) {
-            let (so_far, refusal) = &mut *came;
-            match answer {
-                Answer::Settled(subscribed) => {
-                    so_far.accepted.extend(subscribed.accepted);
-                    so_far.refused.extend(subscribed.refused);
-                }
-                Answer::Rejected(refused, failure) => {
-                    so_far.refused.extend(refused);
-                    refusal.get_or_insert(failure);
-                }
+                };
+                (answer, Some(failure))
             }
-            self.first_answer = if self.session.is_awaiting() {
-                FirstAnswer::Awaited(came)
-            } else {
-                FirstAnswer::Came(match *came {
-                    (so_far, Some(refusal)) if so_far.accepted.is_empty() => Err(refusal),
-                    // Some are in effect: they go on without those that were refused.
-                    (so_far, _) => Ok(so_far),
-                })
-            };
+        };
+        self.instruments.accepted(&answer.accepted, now);
+        self.quality.goes_on_with(&answer.accepted);
+        self.quality.goes_on_with(&answer.refused);
+        let FirstAnswer::Awaited(came) = &mut self.first_answer else {
+            return self.queue.push_back(MarketEvent::Subscribed(answer));
+        };
+        let (so_far, refusal) = &mut **came;
+        so_far.accepted.extend(answer.accepted);
+        so_far.refused.extend(answer.refused);
+        if refusal.is_none() {
+            *refusal = failure;
+        }
+        if !self.session.is_awaiting() {
+            self.first_answer = FirstAnswer::Came(match std::mem::take(&mut **came) {
+                (so_far, Some(refusal)) if so_far.accepted.is_empty() => Err(refusal),
+                // Some are in effect: they go on without those that were refused.
+                (so_far, _) => Ok(so_far),
+            });
         }
     }
 
@@ -206,7 +212,7 @@ struct Read {
     /// The consumer gets it: it is more than a heartbeat or an acknowledgement, or cannot be read.
     is_news: bool,
     ended: Vec<Instrument>,
-    missing: Vec<Missing>,
+    missing: Missing,
 }
 
 /// What a frame costs while it waits for the consumer: an empty one is not free.

@@ -85,6 +85,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
             }
         }
+        self.subscriptions.refuse(&answer.refused);
         self.subscriptions.accept(answer.accepted);
         self.tell_subscriptions(now);
     }
@@ -101,9 +102,9 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 }
             }
             Some(MarketEvent::Leaving { detail }) => {
-                let detail = detail.clone();
-                self.tell(Moment::now(), DataFact::Leaving { detail });
-                self.renew();
+                let (detail, now) = (detail.clone(), Moment::now());
+                self.tell(now, DataFact::Leaving { detail });
+                self.move_away(now);
             }
             Some(MarketEvent::Subscribed(answer)) => self.on_answer(answer.clone(), Moment::now()),
             Some(MarketEvent::Ended { instruments }) => return self.on_ended(instruments),

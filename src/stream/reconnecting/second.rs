@@ -14,6 +14,18 @@ use std::time::{Duration, Instant};
 /// Who hangs up has so long to come to an end, whatever limits of its own it has.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
+/// A venue that says to each connection that it will end has them replaced no more often than this.
+const LEAST_STAY: Duration = Duration::from_secs(10);
+
+/// What a venue has said about the end of the connection.
+#[derive(Debug, Default)]
+pub(super) struct Farewell {
+    /// It is to be replaced, from then on.
+    due: Option<Instant>,
+    /// When one was last replaced for that.
+    last: Option<Instant>,
+}
+
 /// On the heap: most streams never need it.
 pub(super) enum Second<S> {
     /// Nobody has needed it.
@@ -101,12 +113,32 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
-    /// Its age asks for it, or its last successor failed a while ago.
+    /// The venue will end the connection: it is replaced as soon as that can be. A probe has to show first what it is worth, and
+    /// a successor that is under way will do.
+    pub(super) fn move_away(&mut self, now: Moment) {
+        let soonest = self.farewell.last.map(|last| later(last, LEAST_STAY));
+        self.farewell.due = Some(soonest.map_or(now.mono, |soonest| soonest.max(now.mono)));
+        self.renew_if_due(now);
+    }
+
+    /// Of the connection that the venue spoke of nothing is left.
+    pub(super) const fn forget_farewell(&mut self) {
+        self.farewell.due = None;
+    }
+
+    /// The venue has said that it will end, its age asks for it, or its last successor failed a while ago.
     pub(super) fn renew_if_due(&mut self, now: Moment) {
         if let Second::Leaving(_, until) = self.second
             && until <= now.mono
         {
             self.finish_leaving();
+        }
+        if self.farewell_due().is_some_and(|due| due <= now.mono) {
+            self.farewell = Farewell {
+                due: None,
+                last: Some(now.mono),
+            };
+            return self.pursue_renewal(Wish::Renew, now);
         }
         if self.wish.is_none() && self.is_renewal_due(now) {
             self.pursue_renewal(Wish::RenewIfDue, now);
@@ -117,15 +149,21 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         matches!(self.supervisor.renewal(), Renewal::Wait { due } if due <= now.mono)
     }
 
-    /// When to look again: for the age of the connection, or the end of the one before.
+    /// When to replace it for what the venue has said, where it can be.
+    fn farewell_due(&self) -> Option<Instant> {
+        self.farewell.due.filter(|_| self.wish.is_none() && self.can_renew())
+    }
+
+    /// When to look again: for the age of the connection or what the venue has said, or for the end of the one before.
     pub(super) fn renewal_due(&self) -> Option<Instant> {
         if let Second::Leaving(_, until) = self.second {
             return Some(until);
         }
-        match self.supervisor.renewal() {
+        let of_age = match self.supervisor.renewal() {
             Renewal::Wait { due } if self.wish.is_none() && !matches!(self.second, Second::Impossible) => Some(due),
             _ => None,
-        }
+        };
+        of_age.into_iter().chain(self.farewell_due()).min()
     }
 
     /// A renewal that had to wait for the second place, and need not any more.
@@ -246,6 +284,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// The successor is the connection from now on, and the one before leaves.
     pub(super) fn take_over(&mut self, now: Moment) {
         self.exchange();
+        self.forget_farewell();
         self.subscriptions.succeed();
         if let Second::Successor(mut before) = std::mem::replace(&mut self.second, Second::Unmade) {
             let until = later(now.mono, LEAVE_LIMIT);
