@@ -93,6 +93,7 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod bitfinex;
 mod feed;
 mod json;
 mod ledger;
@@ -104,6 +105,7 @@ mod session;
 mod wire;
 
 pub use binance::Binance;
+pub use bitfinex::Bitfinex;
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
@@ -116,7 +118,13 @@ use std::fmt;
 use std::time::Duration;
 
 /// Every venue that is built in.
-pub const ALL: &[&dyn Venue] = &[&Polymarket, &Binance::Spot, &Binance::UsdM, &Binance::CoinM];
+pub const ALL: &[&dyn Venue] = &[
+    &Polymarket,
+    &Binance::Spot,
+    &Binance::UsdM,
+    &Binance::CoinM,
+    &Bitfinex,
+];
 
 /// The venue of that name.
 ///

@@ -37,6 +37,15 @@ impl<'f> Place<'f> {
         }
     }
 
+    /// The one event of a frame that is about that instrument.
+    pub(super) const fn of(instrument: &'f str) -> Self {
+        Self {
+            event: 0,
+            item: None,
+            instrument: Some(instrument),
+        }
+    }
+
     pub(super) fn error(self, name: &str, problem: String, valid: &'static str) -> ValueError {
         let field = match self.item {
             Some((list, index)) if name.is_empty() => format!("{list}[{index}]"),

@@ -39,7 +39,31 @@ def binance_event(stream, event):
     return "!unknown_channel"
 
 
+bitfinex_channels = {}
+
+
+def bitfinex(frame):
+    message = json.loads(frame)
+    if isinstance(message, dict):
+        name = message["event"]
+        if name == "subscribed":
+            bitfinex_channels[message["chanId"]] = (message["channel"], message["symbol"])
+        yield line({"info": "status", "error": "error", "pong": "heartbeat"}.get(name, "ack"), message.get("symbol"))
+        return
+    number, sequence = message[0], "connection:next=%d" % message[-1]
+    channel, symbol = bitfinex_channels[number]
+    if message[1] == "hb":
+        yield line("heartbeat", symbol, None, sequence)
+    elif isinstance(message[1], str):
+        yield line("trade" if message[1] == "te" else "other", symbol, message[2][1], sequence)
+    else:
+        is_whole = not message[1] or isinstance(message[1][0], list)
+        kind = {"book": "book_snapshot" if is_whole else "book_delta", "trades": "trade", "ticker": "ticker"}[channel]
+        yield line(kind, symbol, None, sequence)
+
+
 VENUES = {
+    "bitfinex": bitfinex,
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,

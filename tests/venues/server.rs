@@ -39,6 +39,11 @@ impl Client {
         }
     }
 
+    /// Whether it could be said: the client may be gone.
+    pub(crate) async fn try_say(&mut self, message: &Value) -> bool {
+        self.0.send(Message::text(text(message))).await.is_ok()
+    }
+
     pub(crate) async fn say(&mut self, message: &Value) {
         self.0.send(Message::text(text(message))).await.unwrap();
     }
