@@ -97,6 +97,33 @@ impl<K: Eq + Hash> Ledger<K> {
         self.refuse_all(instruments, words)
     }
 
+    /// One answer is to all of these requests: each was granted, or left out.
+    pub(super) fn settle(&mut self, verdicts: impl IntoIterator<Item = (K, bool)>) -> Option<Answer> {
+        let mut answer = Subscribed::default();
+        for (key, is_granted) in verdicts {
+            for instrument in self.requests.remove(&key).unwrap_or_default() {
+                match self.close(&instrument, !is_granted) {
+                    Some(true) => answer.accepted.push(instrument),
+                    Some(false) => answer.refused.push(instrument),
+                    None => {}
+                }
+            }
+        }
+        let is_settled = !answer.accepted.is_empty() || !answer.refused.is_empty();
+        is_settled.then_some(Answer::Settled(answer))
+    }
+
+    /// All of these requests were refused, in these words of the venue.
+    pub(super) fn refuse_each(
+        &mut self,
+        keys: impl IntoIterator<Item = K>,
+        words: impl Into<Cow<'static, str>>,
+    ) -> Option<Answer> {
+        let requests = keys.into_iter().filter_map(|key| self.requests.remove(&key));
+        let instruments = requests.flatten().collect();
+        self.refuse_all(instruments, words)
+    }
+
     /// Everything that is awaited was refused: the venue does not say what it means.
     pub(super) fn refuse_rest(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let instruments = self.requests.drain().flat_map(|(_, instruments)| instruments).collect();

@@ -94,6 +94,7 @@
 
 mod binance;
 mod bitfinex;
+mod deribit;
 mod feed;
 mod json;
 mod ledger;
@@ -106,6 +107,7 @@ mod wire;
 
 pub use binance::Binance;
 pub use bitfinex::Bitfinex;
+pub use deribit::Deribit;
 pub use feed::Feed;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
@@ -124,6 +126,7 @@ pub const ALL: &[&dyn Venue] = &[
     &Binance::UsdM,
     &Binance::CoinM,
     &Bitfinex,
+    &Deribit,
 ];
 
 /// The venue of that name.

@@ -62,8 +62,34 @@ def bitfinex(frame):
         yield line(kind, symbol, None, sequence)
 
 
+def deribit(frame):
+    message = json.loads(frame)
+    if "method" not in message:
+        yield line("ack")
+        return
+    channel, data = message["params"]["channel"].split("."), message["params"]["data"]
+    if channel[0] == "trades":
+        for trade in data:
+            yield line("trade", trade["instrument_name"], trade["timestamp"])
+        return
+    name, time, sequence = data.get("instrument_name"), data.get("timestamp"), None
+    if channel[0] == "chart":
+        kind, name = "candle", channel[2]
+    elif channel[0] == "book":
+        series = {"100ms": 0, "raw": 1}.get(channel[2])
+        kind = "book_delta" if data.get("type") == "change" else "book_snapshot"
+        if kind == "book_delta":
+            sequence = "%d:after=%d>%d" % (series, data["prev_change_id"], data["change_id"])
+        elif "type" in data:
+            sequence = "%d:start=%d" % (series, data["change_id"])
+    else:
+        kind = "ticker"
+    yield line(kind, name, time, sequence)
+
+
 VENUES = {
     "bitfinex": bitfinex,
+    "deribit": deribit,
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
