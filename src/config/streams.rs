@@ -150,7 +150,7 @@ fn read_one(
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
     // Where the first is wrong, who knows.
     let uses_tls = endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().any(Endpoint::is_tls);
-    let access = access.of_stream(section, uses_tls);
+    let access = access.of_stream(section, venue.as_deref(), uses_tls);
     let venue = venue?;
     let mut feed = Feed::of(channels);
     (feed.checksums, feed.report_gaps_only) = (checksums, report_gaps_only);

@@ -97,6 +97,8 @@ mod bitfinex;
 mod deribit;
 mod feed;
 mod json;
+mod kalshi;
+mod key;
 mod ledger;
 mod limits;
 mod object;
@@ -109,6 +111,8 @@ pub use binance::Binance;
 pub use bitfinex::Bitfinex;
 pub use deribit::Deribit;
 pub use feed::Feed;
+pub use kalshi::Kalshi;
+pub use key::{ApiKey, InvalidApiKey};
 pub use limits::{Heartbeat, Limits, Ping, Resync};
 pub use polymarket::Polymarket;
 pub use reference::VenueRef;
@@ -127,6 +131,7 @@ pub const ALL: &[&dyn Venue] = &[
     &Binance::CoinM,
     &Bitfinex,
     &Deribit,
+    &Kalshi,
 ];
 
 /// The venue of that name.
@@ -185,6 +190,17 @@ pub trait Venue: Send + Sync + fmt::Debug {
     /// What makes the data whole again after a gap in its numbers, or a book whose checksum is another.
     fn resync(&self) -> Resync {
         Resync::Consumer
+    }
+
+    /// Whether it takes no connection without the key of an account.
+    fn needs_key(&self) -> bool {
+        false
+    }
+
+    /// The headers that sign an upgrade with a key: for this path with its query, at this time, in milliseconds since the Unix
+    /// epoch. None of a venue that asks for no key.
+    fn sign_upgrade(&self, _key: &ApiKey, _path: &str, _unix_millis: i64) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 
     /// The dialogue of a new connection that is to carry this.

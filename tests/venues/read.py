@@ -87,9 +87,21 @@ def deribit(frame):
     yield line(kind, name, time, sequence)
 
 
+def kalshi(frame):
+    message = json.loads(frame)
+    sequence = "channel%d:next=%d" % (message["sid"], message["seq"]) if "seq" in message else None
+    kind = message["type"]
+    if kind in ("trade", "ticker"):
+        body = message["msg"]
+        yield line(kind, body["market_ticker"], body["ts"] * 1000, sequence)
+    else:
+        yield line("error" if kind == "error" else "ack", None, None, sequence)
+
+
 VENUES = {
     "bitfinex": bitfinex,
     "deribit": deribit,
+    "kalshi": kalshi,
     "binance": binance,
     "binance_usdm": binance,
     "binance_coinm": binance,
