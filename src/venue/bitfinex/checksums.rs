@@ -87,23 +87,23 @@ impl Book {
     }
 
     /// `None`: the book is not known any more.
-    fn set(&mut self, level: &RawValue) -> Option<()> {
-        let items = Place::new(0).list(level).ok()?;
-        let [price, count, size, ..] = *items else {
+    fn set(&mut self, raw: &RawValue) -> Option<()> {
+        let items = Place::new(0).list(raw).ok()?;
+        let [price, count, quantity, ..] = *items else {
             return None;
         };
-        let side = if size.get().starts_with('-') {
+        let levels = if quantity.get().starts_with('-') {
             &mut self.asks
         } else {
             &mut self.bids
         };
         let key = amount(Some(price))?;
         if whole(count)? == 0 {
-            side.remove(&key);
+            levels.remove(&key);
         } else {
-            side.insert(key, format!("{}:{}", price.get(), size.get()).into());
+            levels.insert(key, format!("{}:{}", price.get(), quantity.get()).into());
         }
-        (side.len() <= MOST_LEVELS).then_some(())
+        (levels.len() <= MOST_LEVELS).then_some(())
     }
 
     fn checksum(&self) -> i32 {
@@ -142,7 +142,7 @@ mod tests {
     fn a_book_is_compared_in_the_venues_own_words() {
         let sums = [
             // 10.5:2:11:-3:4.9e-7:1e-8:12:-0.5
-            r#"[7,[[10.5,1,2],[4.9e-7,2,1e-8],[12,1,-0.5],[11,1,-3]],1]"#,
+            "[7,[[10.5,1,2],[4.9e-7,2,1e-8],[12,1,-0.5],[11,1,-3]],1]",
             r#"[7,"cs",-1368631695,2]"#,
             // 10.5:2.25:12:-0.5:4.9e-7:1e-8
             "[7,[10.5,3,2.25],3]",

@@ -108,9 +108,11 @@ impl<'f> Context<'f> {
         let (Some(price), Some(count), Some(size)) = (price, count, signed(Some(size))) else {
             return Err(wrong());
         };
-        let side = side(size);
-        let size = if count == 0 { Decimal::ZERO } else { size.abs() };
-        Ok((side, Level { price, size }))
+        let level = Level {
+            price,
+            size: if count == 0 { Decimal::ZERO } else { size.abs() },
+        };
+        Ok((side(size), level))
     }
 
     fn trade(self, raw: &'f RawValue) -> Result<Trade<'f>, ValueError> {

@@ -99,7 +99,7 @@ fn notification(params: &Params<'_>, visit: Visit<'_>) -> Result<(), DecodeError
 }
 
 /// Each change says which one was before it. Books that are grouped come whole each time.
-fn book(data: &Data<'_>, pace: &str) -> Result<(EventKind, Option<Sequence>), DecodeError> {
+fn book(data: &Data<'_>, interval: &str) -> Result<(EventKind, Option<Sequence>), DecodeError> {
     let number = data.change_id.ok_or(DecodeError::Schema)?;
     let (kind, place) = match (data.name, data.prev_change_id) {
         (None, _) => return Ok((EventKind::BookSnapshot, None)),
@@ -108,7 +108,7 @@ fn book(data: &Data<'_>, pace: &str) -> Result<(EventKind, Option<Sequence>), De
         (Some(_), _) => return Err(DecodeError::Schema),
     };
     // The same book at another pace is numbered by its own events.
-    let series = Series::Instrument(match pace {
+    let series = Series::Instrument(match interval {
         "100ms" => 0,
         "raw" => 1,
         _ => 2,

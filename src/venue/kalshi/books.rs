@@ -34,18 +34,18 @@ impl Books {
 
     /// The size of a level after that difference; `None` = the book is not known, or not any more.
     pub(super) fn change(&mut self, instrument: &str, side: Side, price: Decimal, by: Decimal) -> Option<Decimal> {
-        let sizes = self.of.get_mut(instrument)?;
+        let levels = self.of.get_mut(instrument)?;
         let key = (side == Side::Buy, price);
-        let size = sizes.get(&key).copied().unwrap_or_default().checked_add(by);
-        match size {
-            Some(size) if size.is_zero() => _ = sizes.remove(&key),
-            Some(size) if size > Decimal::ZERO && sizes.len() < MOST_LEVELS => _ = sizes.insert(key, size),
+        let left = levels.get(&key).copied().unwrap_or_default().checked_add(by);
+        match left {
+            Some(left) if left.is_zero() => _ = levels.remove(&key),
+            Some(left) if left > Decimal::ZERO && levels.len() < MOST_LEVELS => _ = levels.insert(key, left),
             // Less than nothing is no book of the venue's.
             _ => {
                 self.of.remove(instrument);
                 return None;
             }
         }
-        size
+        left
     }
 }

@@ -124,17 +124,13 @@ impl KalshiSession {
     fn hear_error(&mut self, id: Option<u64>, body: &Body<'_>) -> Option<Heard> {
         let words = body.msg.as_deref().unwrap_or("refused");
         let words = format!("{words} (code {})", body.code.unwrap_or_default());
-        let answer = match id {
-            Some(id) => {
-                let command = self.commands.remove(&id)?;
-                let keys = command.wanted.into_iter().map(|instrument| (id, instrument));
-                self.ledger.refuse_each(keys, words)
-            }
-            None => {
-                self.commands.clear();
-                self.ledger.refuse_rest(words)
-            }
+        let Some(id) = id else {
+            self.commands.clear();
+            return self.ledger.refuse_rest(words).map(Heard::Answer);
         };
+        let command = self.commands.remove(&id)?;
+        let keys = command.wanted.into_iter().map(|instrument| (id, instrument));
+        let answer = self.ledger.refuse_each(keys, words);
         answer.map(Heard::Answer)
     }
 }

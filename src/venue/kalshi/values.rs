@@ -64,8 +64,8 @@ fn book<'f>(books: &mut Books, event: &Object<'f>) -> Result<Value<'f>, ValueErr
 
 /// Where nobody bids, the list is left out. It had another name before parts of contracts could be traded.
 fn side(event: &Object<'_>, names: [&'static str; 2]) -> Result<Vec<Level>, ValueError> {
-    let named = names.into_iter().find(|name| event.get(name).is_some());
-    named.map_or(Ok(Vec::new()), |name| event.pairs(name))
+    let told = names.into_iter().find(|name| event.get(name).is_some());
+    told.map_or(Ok(Vec::new()), |name| event.pairs(name))
 }
 
 fn change<'f>(books: &mut Books, event: &Object<'f>) -> Result<Value<'f>, ValueError> {
