@@ -14,6 +14,7 @@ mod files;
 
 use feedwatch::config::{AccessConfig, Change, Config, ConfigErrors, Fate};
 use feedwatch::stream::{Authorities, ClientIdentity, Proxy, UpgradeHeaders};
+use feedwatch::venue::ApiKey;
 use files::TempFile;
 use rcgen::{CertificateParams, KeyPair};
 
@@ -253,6 +254,79 @@ fn every_file_that_cannot_be_used_is_told_with_the_place_of_its_key() {
             of_tls("", "/nowhere/c.pem", "/nowhere/k.pem"),
             "f.toml:2:27: tls.client_certificate_file: \"/nowhere/c.pem\": No such file or directory (os error 2)\n\
              f.toml:3:19: tls.client_key_file: \"/nowhere/k.pem\": No such file or directory (os error 2)",
+        ),
+    ] {
+        assert_eq!(found, expected);
+    }
+}
+
+/// A stream of a venue that takes no connection without a key.
+fn of_kalshi(keys: &str) -> String {
+    text("", &[keys]).replace("polymarket", "kalshi")
+}
+
+const RSA: &str = include_str!("fixtures/kalshi/key.pem");
+const EC: &str = include_str!("fixtures/kalshi/key-ec.pem");
+
+#[test]
+fn the_key_of_an_account_comes_from_its_file_and_is_not_shown() {
+    let file = holding(RSA);
+    let keys = |id: &str| of_kalshi(&format!("api_key_id = {id:?}\napi_key_file = {:?}", file.name()));
+    let config = parse(&keys("6f1c-77")).unwrap_or_else(|errors| panic!("{errors}"));
+    let key = config.streams[0].access.key.clone();
+    assert_eq!(key, Some(ApiKey::from_pem("6f1c-77", RSA.as_bytes()).unwrap()));
+    assert!(!format!("{config:?}").contains("6f1c"));
+    let another = parse(&keys("6f1c-78")).unwrap();
+    let difference = config.difference(&another).unwrap();
+    let fate = &difference.streams[0].1;
+    assert!(
+        matches!(fate, Fate::Kept { keys, .. } if keys == &["api_key_id"]),
+        "{fate:?}"
+    );
+}
+
+#[test]
+fn a_key_that_is_missing_or_cannot_sign_is_told_with_the_place_of_its_key() {
+    let [key, other, none] = [RSA, EC, "no key"].map(holding);
+    let files = [("KEY", &key), ("EC", &other), ("NONE", &none)];
+    let told_of = |id: &str, file: &str| {
+        let lines = [("api_key_id", id), ("api_key_file", file)];
+        let lines = lines.iter().filter(|(_, value)| *value != "-");
+        let lines: Vec<_> = lines.map(|(key, value)| format!("{key} = {value:?}")).collect();
+        told(&of_kalshi(&lines.join("\n")), &files)
+    };
+    for (found, expected) in [
+        (
+            told_of("-", "-"),
+            "f.toml:2:1: streams[0].api_key_id: is missing; kalshi takes no connection without a key: set api_key_id and api_key_file",
+        ),
+        (
+            told_of("a", "-"),
+            "f.toml:5:14: streams[0].api_key_id: is of no use without api_key_file beside it",
+        ),
+        (
+            told_of("-", key.name()),
+            "f.toml:5:16: streams[0].api_key_file: is of no use without api_key_id beside it",
+        ),
+        (
+            told_of("a b", key.name()),
+            "f.toml:5:14: streams[0].api_key_id: the key's id is empty, too long or no plain text; must be 1 to 256 visible ASCII characters",
+        ),
+        (
+            told_of("a", other.name()),
+            "f.toml:6:16: streams[0].api_key_file: EC: the key is not one of RSA; must be the RSA key that the venue gave to the account",
+        ),
+        (
+            told_of("a", none.name()),
+            "f.toml:6:16: streams[0].api_key_file: NONE: holds no private key; must be a file with one, in PEM",
+        ),
+        (
+            told_of("a", "/nowhere/key"),
+            "f.toml:6:16: streams[0].api_key_file: \"/nowhere/key\": No such file or directory (os error 2)",
+        ),
+        (
+            told(&text("", &["api_key_id = 'a'"]), &[]),
+            "f.toml:5:14: streams[0].api_key_id: is of no use; polymarket asks for no key",
         ),
     ] {
         assert_eq!(found, expected);

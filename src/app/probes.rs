@@ -159,8 +159,8 @@ impl Table {
             return Err("target is not the address of that module, and [probe] allow_urls is false".into());
         }
         let access = &module.access;
-        if !access.headers.is_empty() || access.tls.identity.is_some() {
-            return Err("that module has headers or a certificate, which are for its own address alone".into());
+        if !access.headers.is_empty() || access.key.is_some() || access.tls.identity.is_some() {
+            return Err("that module has headers, a key or a certificate, which are for its own address alone".into());
         }
         Ok(endpoint)
     }

@@ -51,6 +51,7 @@ impl Trusts {
         Access {
             trust: trust.unwrap_or(&self.nobody).clone(),
             headers: access.headers.clone(),
+            key: access.key.clone(),
             proxy: access.proxy.clone(),
         }
     }
@@ -70,6 +71,7 @@ impl Trusts {
         Ok(Access {
             trust,
             headers: access.headers.clone(),
+            key: access.key.clone(),
             proxy: access.proxy.clone(),
         })
     }

@@ -8,6 +8,7 @@ use super::secrets::{add_headers_from, bytes_from, password_from};
 use super::section::Section;
 use super::value::{Raw, Wrong};
 use crate::stream::{Authorities, ClientIdentity, InvalidIdentity, Proxy, UpgradeHeaders};
+use crate::venue::{ApiKey, InvalidApiKey, Venue};
 use std::collections::HashMap;
 
 /// The one place, beside a file, that the password for the general proxy is taken from.
@@ -18,6 +19,8 @@ pub(super) const PASSWORD_VARIABLE: &str = "FEEDWATCH__PROXY__PASSWORD";
 pub struct AccessConfig {
     /// What it sends along with the upgrade.
     pub headers: UpgradeHeaders,
+    /// The key that signs the upgrade; `None` = the venue asks for none.
+    pub key: Option<ApiKey>,
     /// Whom it trusts, and as whom it comes. Of a stream without TLS nothing.
     pub tls: TlsConfig,
     /// What it goes through; `None` = nothing.
@@ -57,8 +60,14 @@ impl AccessReader {
     }
 
     /// Of one stream, or of another section with its keys; `uses_tls` says whether it connects to `wss` anywhere.
-    pub(super) fn of_stream(&mut self, section: &mut Section<'_, '_>, uses_tls: bool) -> AccessConfig {
+    pub(super) fn of_stream(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        venue: Option<&dyn Venue>,
+        uses_tls: bool,
+    ) -> AccessConfig {
         let headers = headers(section);
+        let key = api_key(section, venue);
         let proxy = self.proxy(&mut section.section("proxy"));
         let is_set = !section.is_empty("tls");
         let tls = self.tls(&mut section.section("tls"));
@@ -67,6 +76,7 @@ impl AccessReader {
         }
         AccessConfig {
             headers,
+            key,
             tls: if uses_tls { tls } else { TlsConfig::default() },
             proxy,
         }
@@ -175,6 +185,40 @@ fn credentials(section: &mut Section<'_, '_>) -> Option<(String, String)> {
             section.wrong(password_key, "is of no use without username beside it".to_owned());
         }
         _ => {}
+    }
+    None
+}
+
+/// Id and private key belong together, and to a venue that asks for them.
+fn api_key(section: &mut Section<'_, '_>, venue: Option<&dyn Venue>) -> Option<ApiKey> {
+    const ID: &str = "api_key_id";
+    const FILE: &str = "api_key_file";
+    let id = section.take(ID, |raw| Ok(raw.text()?.to_owned()));
+    let file: Option<Content> = section.take(FILE, |raw| {
+        let path = raw.text()?;
+        Ok((path.to_owned(), bytes_from(path)?))
+    });
+    let is_wrong = section.is_faulty(ID) || section.is_faulty(FILE);
+    let venue = venue?;
+    let (name, needs_key) = (venue.name(), venue.needs_key());
+    match (id, file) {
+        _ if is_wrong => {}
+        (None, None) if needs_key => section.wrong(
+            ID,
+            format!("is missing; {name} takes no connection without a key: set {ID} and {FILE}"),
+        ),
+        (None, None) => {}
+        (Some(_), _) if !needs_key => section.wrong(ID, format!("is of no use; {name} asks for no key")),
+        (None, Some(_)) if !needs_key => section.wrong(FILE, format!("is of no use; {name} asks for no key")),
+        (Some(_), None) => section.wrong(ID, format!("is of no use without {FILE} beside it")),
+        (None, Some(_)) => section.wrong(FILE, format!("is of no use without {ID} beside it")),
+        (Some(id), Some((path, text))) => {
+            let key = ApiKey::from_pem(&id, &text).map_err(|error| match error {
+                InvalidApiKey::Id => section.wrong(ID, error.to_string()),
+                error => section.wrong(FILE, format!("{}: {error}", quoted(&path))),
+            });
+            return key.ok();
+        }
     }
     None
 }

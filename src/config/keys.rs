@@ -364,6 +364,14 @@ pub const KEYS: &[KeyDoc] = &[
         "streams[].headers_file",
         "a file of more such headers, a `name: value` a line: for secrets",
     ),
+    bare(
+        "streams[].api_key_id",
+        "what the venue calls the key of the account that connects; only where the venue takes no connection without one",
+    ),
+    bare(
+        "streams[].api_key_file",
+        "a file with that private key, in PEM, not encrypted",
+    ),
     key("streams[].tls", "{}", "any keys of [tls], for this stream alone"),
     key(
         "streams[].proxy",

@@ -132,7 +132,11 @@ fn read_module(section: &mut Section<'_, '_>, venues: &Venues, access: &mut Acce
     let timeout = section.take("timeout_ms", |raw| raw.millis_within(TIMES));
     let frames = section.take("frames", |raw| raw.whole(1..=1000));
     let endpoint = endpoint.or_else(|| Endpoint::parse(venue.as_ref()?.default_url()).ok());
-    let mut access = access.of_stream(section, endpoint.as_ref().is_none_or(Endpoint::is_tls));
+    let mut access = access.of_stream(
+        section,
+        venue.as_deref(),
+        endpoint.as_ref().is_none_or(Endpoint::is_tls),
+    );
     venues.add_headers(section, venue.as_ref(), &mut access);
     let venue = venue?;
     let most = venue.limits().instruments_per_connection(feed.channels.len());

@@ -184,7 +184,7 @@ fn read_one(
     let rest = watch.as_ref().map(|watch| &watch.rest).map(RestEndpoint::endpoint);
     let uses_tls =
         endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().chain(rest).any(Endpoint::is_tls);
-    let mut access = access.of_stream(section, uses_tls);
+    let mut access = access.of_stream(section, venue.as_deref(), uses_tls);
     let venue = venue?;
     let described = venues.described(venue.name());
     venues.add_headers(section, Some(&venue), &mut access);

@@ -5,7 +5,10 @@ use super::failure;
 use super::headers::UpgradeHeaders;
 use super::proxy::Proxy;
 use super::tls::TlsTrust;
-use crate::market::Failure;
+use crate::clock::Moment;
+use crate::market::{Cause, Failure};
+use crate::venue::{ApiKey, Venue};
+use tokio_tungstenite::tungstenite::http::HeaderMap;
 
 /// Whom a dial trusts, what it shows of itself, and what it goes through. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub struct Access {
     pub trust: TlsTrust,
     /// What it sends along with the upgrade.
     pub headers: UpgradeHeaders,
+    /// The key that signs the upgrade, at a venue that wants it; `None` = none.
+    pub key: Option<ApiKey>,
     /// What it goes through; `None` = straight to the venue.
     pub proxy: Option<Proxy>,
 }
@@ -24,8 +29,29 @@ impl Access {
         Self {
             trust,
             headers: UpgradeHeaders::default(),
+            key: None,
             proxy: None,
         }
+    }
+
+    /// Adds what is sent along with an upgrade to `endpoint`, signed at this moment.
+    pub(super) fn add_headers(
+        &self,
+        venue: &dyn Venue,
+        endpoint: &Endpoint,
+        now: Moment,
+        request: &mut HeaderMap,
+    ) -> Result<(), Failure> {
+        let mut headers = self.headers.clone();
+        if let Some(key) = &self.key {
+            for (name, value) in venue.sign_upgrade(key, endpoint.uri().path(), now.unix_millis()) {
+                headers.add(name, &value).map_err(|error| {
+                    Failure::new(Cause::Internal).with_detail(format!("a header of the signature {error}"))
+                })?;
+            }
+        }
+        headers.add_to(request);
+        Ok(())
     }
 
     /// Who is dialled to reach `endpoint`.

@@ -16,7 +16,7 @@ use super::{Fact, MarketDataStream, Observer, TransportFact, TransportOptions};
 use crate::clock::Moment;
 use crate::market::{Cause, DialPhase, Failure, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{InstrumentClocks, StreamCells};
-use crate::venue::{Feed, VenueRef};
+use crate::venue::{ApiKey, Feed, VenueRef};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -164,6 +164,14 @@ impl<D: Dialler> WebSocketStream<D> {
         self.with_access(watch::channel(Access { headers, ..access }).1)
     }
 
+    /// The same, signed with this key at a venue that wants one.
+    #[must_use]
+    pub fn with_key(self, key: ApiKey) -> Self {
+        let key = Some(key);
+        let access = self.access.borrow().clone();
+        self.with_access(watch::channel(Access { key, ..access }).1)
+    }
+
     /// The same, through this proxy.
     #[must_use]
     pub fn with_proxy(self, proxy: Proxy) -> Self {
@@ -231,7 +239,7 @@ impl<D: Dialler> WebSocketStream<D> {
         let io = Wire::new(io, options.read_buffer_bytes, options.max_message_bytes);
         let upgraded = match self.endpoint.uri().clone().into_client_request() {
             Ok(mut request) => {
-                access.headers.add_to(request.headers_mut());
+                access.add_headers(&*self.venue, &endpoint, Moment::now(), request.headers_mut())?;
                 client_async_with_config(request, io, Some(config)).await
             }
             Err(error) => Err(error),

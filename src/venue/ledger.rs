@@ -116,6 +116,22 @@ impl<K: Eq + Hash> Ledger<K> {
         self.refuse_all(instruments, words)
     }
 
+    /// One answer is to all of these requests: each was granted, or left out.
+    pub(super) fn settle(&mut self, verdicts: impl IntoIterator<Item = (K, bool)>) -> Option<Answer> {
+        let mut answer = Subscribed::default();
+        for (key, is_granted) in verdicts {
+            for instrument in self.requests.remove(&key).unwrap_or_default() {
+                match self.close(&instrument, !is_granted) {
+                    Some(true) => answer.accepted.push(instrument),
+                    Some(false) => answer.refused.push(instrument),
+                    None => {}
+                }
+            }
+        }
+        let is_settled = !answer.accepted.is_empty() || !answer.refused.is_empty();
+        is_settled.then_some(Answer::Settled(answer))
+    }
+
     /// These requests were refused together, as far as they are not answered.
     pub(super) fn refuse_each<'k>(
         &mut self,

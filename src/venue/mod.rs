@@ -93,10 +93,12 @@
 //! Methods that these traits get in a minor release have a default.
 
 mod binance;
+mod bitfinex;
 mod bitmex;
 mod bitstamp;
 mod bybit;
 mod coinbase;
+mod deribit;
 mod directory;
 mod dydx;
 mod feed;
@@ -104,6 +106,8 @@ mod gemini;
 pub mod generic;
 mod hyperliquid;
 mod json;
+mod kalshi;
+mod key;
 mod kraken;
 mod kraken_futures;
 mod ledger;
@@ -117,15 +121,19 @@ mod time;
 mod wire;
 
 pub use binance::Binance;
+pub use bitfinex::Bitfinex;
 pub use bitmex::Bitmex;
 pub use bitstamp::Bitstamp;
 pub use bybit::Bybit;
 pub use coinbase::Coinbase;
+pub use deribit::Deribit;
 pub use directory::{Directory, InvalidListing, Listed, Listing, matches};
 pub use dydx::Dydx;
 pub use feed::Feed;
 pub use gemini::Gemini;
 pub use hyperliquid::Hyperliquid;
+pub use kalshi::Kalshi;
+pub use key::{ApiKey, InvalidApiKey};
 pub use kraken::Kraken;
 pub use kraken_futures::KrakenFutures;
 pub use limits::{Heartbeat, Limits, Ping, Resync};
@@ -159,6 +167,9 @@ pub const ALL: &[&dyn Venue] = &[
     &Bitstamp,
     &Bitmex,
     &Gemini,
+    &Bitfinex,
+    &Deribit,
+    &Kalshi,
 ];
 
 /// The venue of that name.
@@ -217,6 +228,17 @@ pub trait Venue: Send + Sync + fmt::Debug {
     /// What makes the data whole again after a gap in its numbers, or a book whose checksum is another.
     fn resync(&self) -> Resync {
         Resync::Consumer
+    }
+
+    /// Whether it takes no connection without the key of an account.
+    fn needs_key(&self) -> bool {
+        false
+    }
+
+    /// The headers that sign an upgrade with a key: for this path with its query, at this time, in milliseconds since the Unix
+    /// epoch. None of a venue that asks for no key.
+    fn sign_upgrade(&self, _key: &ApiKey, _path: &str, _unix_millis: i64) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 
     /// The dialogue of a new connection that is to carry this.

@@ -3,7 +3,7 @@
 use super::fixture::{self, Exchange, Scenario, Step, message, text, venues};
 use feedwatch::market::{Cause, EventKind, Failure, Instrument};
 use feedwatch::supervise::DialLimit;
-use feedwatch::venue::{Answer, Feed, Heard, Ping, Session, Venue};
+use feedwatch::venue::{Answer, Decoder, Feed, Heard, Ping, Session, Venue};
 use std::collections::BTreeSet;
 
 /// All that came of a scenario.
@@ -15,11 +15,9 @@ struct Outcome {
 }
 
 /// As a connection shows frames to a session: those with something else than data in them, or all.
-fn hear(venue: &dyn Venue, session: &mut dyn Session, frame: &str) -> Option<Heard> {
+fn hear(venue: &dyn Venue, decoder: &mut dyn Decoder, session: &mut dyn Session, frame: &str) -> Option<Heard> {
     let mut is_control = false;
-    let read = venue
-        .decoder()
-        .decode(frame, &mut |event| is_control |= !event.kind.is_data());
+    let read = decoder.decode(frame, &mut |event| is_control |= !event.kind.is_data());
     assert_eq!(read, Ok(()), "{}: {frame}", venue.name());
     if is_control || session.hears_data() {
         session.hear(frame)
@@ -29,7 +27,7 @@ fn hear(venue: &dyn Venue, session: &mut dyn Session, frame: &str) -> Option<Hea
 }
 
 fn run(venue: &dyn Venue, scenario: &Scenario) -> Outcome {
-    let mut session = venue.session(&scenario.feed());
+    let (mut session, mut decoder) = (venue.session(&scenario.feed()), venue.decoder());
     let instruments = scenario.instruments();
     let mut said: Vec<_> = session
         .subscribe(&instruments)
@@ -49,7 +47,7 @@ fn run(venue: &dyn Venue, scenario: &Scenario) -> Outcome {
             }
             Step::Venue(frames) => {
                 for frame in frames.iter().map(text) {
-                    match hear(venue, &mut *session, &frame) {
+                    match hear(venue, &mut *decoder, &mut *session, &frame) {
                         Some(Heard::Answer(Answer::Settled(answer))) => {
                             outcome.accepted.extend(answer.accepted);
                             outcome.refused.extend(answer.refused);
@@ -137,12 +135,12 @@ fn who_gives_up_says_what_is_unanswered() {
 fn pings_and_notices_are_understood() {
     for venue in venues() {
         let dialogue = fixture::dialogue(venue.name());
-        let mut session = venue.session(&Feed::default());
+        let (mut session, mut decoder) = (venue.session(&Feed::default()), venue.decoder());
         match (&dialogue.ping, venue.heartbeat().ping) {
             (Exchange::Frames, Ping::Frame) => {}
             (Exchange::Texts { ping, pong }, Ping::Text(said)) => {
                 assert_eq!(message(&said), message(&text(ping)), "{}", venue.name());
-                let heard = hear(venue, &mut *session, &text(pong));
+                let heard = hear(venue, &mut *decoder, &mut *session, &text(pong));
                 assert_eq!(heard, Some(Heard::Pong), "{}", venue.name());
             }
             (exchange, ping) => panic!("{}: {exchange:?}, but {ping:?}", venue.name()),
@@ -150,7 +148,7 @@ fn pings_and_notices_are_understood() {
         match &dialogue.venue_ping {
             Exchange::Frames | Exchange::Never => {}
             Exchange::Texts { ping, pong } => {
-                let Some(Heard::Reply(reply)) = hear(venue, &mut *session, &text(ping)) else {
+                let Some(Heard::Reply(reply)) = hear(venue, &mut *decoder, &mut *session, &text(ping)) else {
                     panic!("{} wants an answer to {ping}", venue.name())
                 };
                 assert_eq!(message(&reply), message(&text(pong)), "{}", venue.name());
@@ -162,11 +160,16 @@ fn pings_and_notices_are_understood() {
                     .decode(&text(sign), &mut |event| kinds.push(event.kind))
                     .unwrap();
                 assert_eq!(kinds, [EventKind::Heartbeat], "{}", venue.name());
-                assert_eq!(hear(venue, &mut *session, &text(sign)), None, "{}", venue.name());
+                assert_eq!(
+                    hear(venue, &mut *decoder, &mut *session, &text(sign)),
+                    None,
+                    "{}",
+                    venue.name()
+                );
             }
         }
         if let Some(notice) = &dialogue.leaving {
-            let heard = hear(venue, &mut *session, &text(notice));
+            let heard = hear(venue, &mut *decoder, &mut *session, &text(notice));
             assert!(matches!(heard, Some(Heard::Leaving(_))), "{}: {heard:?}", venue.name());
         }
     }
@@ -205,20 +208,31 @@ fn limits_and_names_make_sense() {
 #[test]
 fn batches_hold_every_instrument_once() {
     for venue in venues() {
-        let scenario = fixture::dialogue(venue.name()).accepted;
+        let dialogue = fixture::dialogue(venue.name());
+        let scenario = dialogue.accepted;
         let Some(first) = scenario.instruments.first() else {
             panic!("{}", venue.name())
         };
         let instrument = Instrument::new(first);
-        let mut session = venue.session(&scenario.feed());
+        let (mut session, mut decoder) = (venue.session(&scenario.feed()), venue.decoder());
         let said = session.subscribe(std::slice::from_ref(&instrument));
         assert!(!said.is_empty(), "{}", venue.name());
         let again = session.unsubscribe(std::slice::from_ref(&instrument));
-        assert!(!again.is_empty(), "{}", venue.name());
+        assert_eq!(again.is_empty(), dialogue.unsubscribes_by_answer, "{}", venue.name());
         assert!(
             !session.is_awaiting(),
             "{}: what is taken back is awaited no more",
             venue.name()
         );
+        let mut is_late = false;
+        for step in &scenario.steps {
+            if let Step::Venue(frames) = step {
+                let heard = frames
+                    .iter()
+                    .map(|frame| hear(venue, &mut *decoder, &mut *session, &text(frame)));
+                is_late |= heard.flatten().any(|heard| matches!(heard, Heard::Reply(_)));
+            }
+        }
+        assert_eq!(is_late, dialogue.unsubscribes_by_answer, "{}", venue.name());
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Dialogue {
     pub(crate) refused_all: Scenario,
     /// Accepted first, and then taken back.
     pub(crate) unsubscribed: Scenario,
+    /// What is taken back before its answer has come is unsubscribed only then: the answer says how.
+    #[serde(default)]
+    pub(crate) unsubscribes_by_answer: bool,
     /// The client's ping.
     pub(crate) ping: Exchange,
     /// The venue's own.

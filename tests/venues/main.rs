@@ -13,5 +13,6 @@ mod fixture;
 mod frames;
 mod replay;
 mod server;
+mod signed;
 mod sockets;
 mod value;

@@ -5,7 +5,12 @@ use crate::stream::{ClientIdentity, Proxy};
 
 /// The keys that lead from one to the other. They may be the stream's own or those of the sections.
 pub(super) fn differing(before: &AccessConfig, next: &AccessConfig) -> Vec<&'static str> {
-    let AccessConfig { headers, tls, proxy } = before;
+    let AccessConfig {
+        headers,
+        key,
+        tls,
+        proxy,
+    } = before;
     let TlsConfig { authorities, identity } = tls;
     let is_same_certificate = both(
         identity.as_ref(),
@@ -14,8 +19,11 @@ pub(super) fn differing(before: &AccessConfig, next: &AccessConfig) -> Vec<&'sta
     );
     let is_same_place = both(proxy.as_ref(), next.proxy.as_ref(), Proxy::is_at_place_of);
     let is_same_user = both(proxy.as_ref(), next.proxy.as_ref(), Proxy::has_user_of);
+    let is_same_key = both(key.as_ref(), next.key.as_ref(), |before, next| before.id() == next.id());
     super::differing([
         ("headers", *headers != next.headers),
+        ("api_key_id", !is_same_key),
+        ("api_key_file", is_same_key && *key != next.key),
         ("tls.ca_file", *authorities != next.tls.authorities),
         ("tls.client_certificate_file", !is_same_certificate),
         (

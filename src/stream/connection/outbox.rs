@@ -18,11 +18,14 @@ use tokio_tungstenite::tungstenite::Message;
 /// So many requests may wait for their turn behind those of the first subscription.
 const MOST_REQUESTS: usize = 1000;
 
+/// So many replies wait at most; the oldest gives way.
+const MOST_REPLIES: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Outbox {
     requests: VecDeque<String>,
-    /// The last reply that has not left: who asks ten times before it reads gets one.
-    reply: Option<String>,
+    /// Replies that have not left, no two the same: who asks ten times before it reads gets one.
+    replies: VecDeque<String>,
     pace: Pace,
     /// The answer to the requests is awaited from when the last one leaves.
     expects_answer: bool,
@@ -32,7 +35,7 @@ impl Outbox {
     pub(super) fn new(limit: Option<DialLimit>) -> Self {
         Self {
             requests: VecDeque::new(),
-            reply: None,
+            replies: VecDeque::new(),
             pace: Pace::new(limit),
             expects_answer: false,
         }
@@ -47,7 +50,13 @@ impl Outbox {
     }
 
     pub(super) fn reply(&mut self, text: String) {
-        self.reply = Some(text);
+        if self.replies.contains(&text) {
+            return;
+        }
+        if self.replies.len() >= MOST_REPLIES {
+            self.replies.pop_front();
+        }
+        self.replies.push_back(text);
     }
 
     pub(super) fn requests_left(&self) -> usize {
@@ -55,7 +64,7 @@ impl Outbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.reply.is_none() && !self.expects_answer
+        self.requests.is_empty() && self.replies.is_empty() && !self.expects_answer
     }
 
     /// When the next request may leave, if one has to wait for its turn. One whose turn has come waits for the socket.
@@ -68,7 +77,7 @@ impl Outbox {
 
     /// What may leave now. A reply waits for no turn: it was asked for.
     fn next(&mut self, now: Instant) -> Option<String> {
-        if let Some(reply) = self.reply.take() {
+        if let Some(reply) = self.replies.pop_front() {
             return Some(reply);
         }
         if !self.pace.allows(now) {
@@ -80,7 +89,7 @@ impl Outbox {
     }
 
     fn has_next(&self, now: Instant) -> bool {
-        self.reply.is_some() || !self.requests.is_empty() && self.pace.allows(now)
+        !self.replies.is_empty() || !self.requests.is_empty() && self.pace.allows(now)
     }
 }
 

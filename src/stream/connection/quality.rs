@@ -108,7 +108,7 @@ impl Quality {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
-    /// Compares the books with the checksums of a frame of data.
+    /// Compares the books with the checksums of a frame.
     pub(super) fn check_books(&mut self, text: &str, missing: &mut Missing) {
         if let Some(checksums) = &mut self.quality.checksums {
             let (observer, at) = (&self.observer, self.arrival.at);

@@ -105,8 +105,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         });
         if read.is_data {
             cells.data_arrived(arrival.stamp);
-            self.check_books(text, &mut read.missing);
         }
+        // A checksum may come alone, and an answer says what the numbers of channels mean.
+        self.check_books(text, &mut read.missing);
         if let Err(error) = decoded {
             read.is_news = true;
             self.tell(arrival.at, &Fact::Data(DataFact::ParseError(error)));
