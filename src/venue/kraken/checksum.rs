@@ -180,8 +180,8 @@ impl Book {
 }
 
 /// Reads the levels of a side; whether all could be read.
-fn named(side: Option<&RawValue>, of: Side, levels: &mut Vec<(Side, Level)>) -> bool {
-    let Some(list) = side else { return true };
+fn named(list: Option<&RawValue>, of: Side, levels: &mut Vec<(Side, Level)>) -> bool {
+    let Some(list) = list else { return true };
     let mut is_read = true;
     let each = |level: Named<'_>| match (amount(Some(level.price)), amount(Some(level.qty))) {
         (Some(price), Some(size)) => levels.push((of, Level { price, size })),
