@@ -37,7 +37,7 @@ struct Request {
 
 /// An answer of either interface.
 #[derive(Deserialize)]
-struct Message<'f> {
+struct Reply<'f> {
     #[serde(rename = "type", borrow)]
     name: Option<&'f str>,
     /// Of Advanced Trade.
@@ -211,22 +211,19 @@ impl Session for CoinbaseSession {
     }
 
     fn hear(&mut self, frame: &str) -> Option<Heard> {
-        let message: Message<'_> = serde_json::from_str(frame.trim()).ok()?;
-        let answer = match (message.name, message.channel) {
+        let reply: Reply<'_> = serde_json::from_str(frame.trim()).ok()?;
+        let answer = match (reply.name, reply.channel) {
             (Some("error"), None) => {
-                let words = [message.message.as_deref(), message.reason.as_deref()];
+                let words = [reply.message.as_deref(), reply.reason.as_deref()];
                 let words: Vec<_> = words.into_iter().flatten().collect();
                 self.on_error(&words.join(": "))
             }
             (None, Some("subscriptions")) => self.on_listed(|channel, product| {
-                let lists = message
-                    .events
-                    .iter()
-                    .filter_map(|event| event.subscriptions.get(channel));
+                let lists = reply.events.iter().filter_map(|event| event.subscriptions.get(channel));
                 lists.flatten().any(|listed| listed == product.as_str())
             }),
             (Some("subscriptions"), None) => self.on_listed(|channel, product| {
-                let mut lists = message.channels.iter().filter(|listed| is_same(&listed.name, channel));
+                let mut lists = reply.channels.iter().filter(|listed| is_same(&listed.name, channel));
                 lists.any(|list| list.product_ids.iter().any(|listed| listed == product.as_str()))
             }),
             _ => None,

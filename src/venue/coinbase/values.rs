@@ -66,13 +66,13 @@ fn of_exchange<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), Value
 fn change<'f>(place: Place<'f>, raw: &'f RawValue) -> Result<(Side, Level), ValueError> {
     let items = place.list(raw)?;
     let item = |index: usize| items.get(index).copied();
-    let side = match plain(item(0)) {
+    let of = match plain(item(0)) {
         Some("buy") => Some(Side::Buy),
         Some("sell") => Some(Side::Sell),
         _ => None,
     };
-    match (side, amount(item(1)), amount(item(2))) {
-        (Some(side), Some(price), Some(size)) => Ok((side, Level { price, size })),
+    match (of, amount(item(1)), amount(item(2))) {
+        (Some(of), Some(price), Some(size)) => Ok((of, Level { price, size })),
         _ => Err(place.wrong("", Some(raw), CHANGE)),
     }
 }

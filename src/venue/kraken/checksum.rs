@@ -180,8 +180,8 @@ impl Book {
 }
 
 /// Reads the levels of a side; whether all could be read.
-fn named(side: Option<&RawValue>, of: Side, levels: &mut Vec<(Side, Level)>) -> bool {
-    let Some(list) = side else { return true };
+fn named(list: Option<&RawValue>, of: Side, levels: &mut Vec<(Side, Level)>) -> bool {
+    let Some(list) = list else { return true };
     let mut is_read = true;
     let each = |level: Named<'_>| match (amount(Some(level.price)), amount(Some(level.qty))) {
         (Some(price), Some(size)) => levels.push((of, Level { price, size })),
@@ -290,7 +290,7 @@ mod tests {
             let asks: Vec<_> = (1..=10).map(|price| (format!("{price}.0"), "1.0")).collect();
             let all: Vec<_> = asks.iter().map(|(price, size)| (price.as_str(), *size)).collect();
             let text = |prices: std::ops::RangeInclusive<u32>| -> String {
-                prices.map(|price| format!("{price}010")).collect()
+                prices.map(|price| price.to_string() + "010").collect()
             };
             let whole = frame("snapshot", "", &levels(&all), crc(&text(1..=10)));
             assert_eq!(differs(&mut books, &whole), Vec::<String>::new());

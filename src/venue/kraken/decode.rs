@@ -57,11 +57,15 @@ pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
         Some("trade") => EventKind::Trade,
         Some("ticker") => EventKind::Ticker,
         Some("ohlc") => EventKind::Candle,
-        Some("heartbeat") => return visit_one(EventKind::Heartbeat, visit),
-        Some("status" | "instrument") => return visit_one(EventKind::Status, visit),
+        Some("heartbeat") => EventKind::Heartbeat,
+        Some("status" | "instrument") => EventKind::Status,
         Some(_) => return Err(DecodeError::UnknownChannel),
-        None => return visit_one(frame.control()?, visit),
+        None => frame.control()?,
     };
+    if !kind.is_data() {
+        visit(Envelope::new(kind));
+        return Ok(());
+    }
     let data = frame.data.ok_or(DecodeError::Schema)?;
     // Trades of a snapshot have been for long, and a candle's time is that of its end.
     let has_time = kind != EventKind::Candle && !(kind == EventKind::Trade && is_snapshot);
@@ -81,11 +85,6 @@ pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
     list.deserialize_seq(Each::new(each))
         .map_err(|error| wire::reason(&error))?;
     defect.map_or(Ok(()), Err)
-}
-
-fn visit_one(kind: EventKind, visit: Visit<'_>) -> Result<(), DecodeError> {
-    visit(Envelope::new(kind));
-    Ok(())
 }
 
 impl Frame<'_> {
