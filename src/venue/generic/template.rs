@@ -273,7 +273,7 @@ mod tests {
             (r#"["{instrument_lower}@{channel}#{id}"]"#, r#"["btc-usd@trade#7"]"#),
             (r#"["{instrument_upper}"]"#, r#"["BTC-USD"]"#),
             (
-                r#"[[{instruments}],[{channels}]]"#,
+                "[[{instruments}],[{channels}]]",
                 r#"[["BTC-usd","ETH-usd"],["trade","book"]]"#,
             ),
             (r#"[{"t":1},{items}]"#, r#"[{"t":1},{"a":1},{"a":2}]"#),
