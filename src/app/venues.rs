@@ -1,4 +1,10 @@
 //! `feedwatch venues`: what is built in, for people, for the documentation and for programs.
+//!
+//! ```
+//! use feedwatch::app::venues;
+//!
+//! assert!(venues::markdown().contains("\n## kraken\n"));
+//! ```
 
 use crate::supervise::DialLimit;
 use crate::venue::{self, Heartbeat, Limits, Ping, Resync, Venue};

@@ -288,6 +288,14 @@ pub const KEYS: &[KeyDoc] = &[
         "probe.modules{}.headers_file",
         "a file of more such headers, a `name: value` a line: for secrets",
     ),
+    bare(
+        "probe.modules{}.api_key_id",
+        "what the venue calls the key of the account that connects; as of a stream",
+    ),
+    bare(
+        "probe.modules{}.api_key_file",
+        "a file with that private key, in PEM; as of a stream",
+    ),
     key("probe.modules{}.tls", "{}", "any keys of [tls], for this module alone"),
     key(
         "probe.modules{}.proxy",

@@ -2,6 +2,12 @@
 //!
 //! Names that `blackbox_exporter` has are used for what it means by them, so that rules which know them go on working.
 //! Source: <https://github.com/prometheus/blackbox_exporter>
+//!
+//! ```
+//! use feedwatch::probe::metrics::METRICS;
+//!
+//! assert!(METRICS.iter().any(|metric| metric.name == "probe_success"));
+//! ```
 
 use super::report::{ProbeReport, Verdict};
 use crate::clock::Moment;

@@ -1,4 +1,21 @@
 //! `feedwatch probe`: one look at a venue from the command line.
+//!
+//! ```
+//! use feedwatch::app::probe::ProbeWish;
+//! use std::time::Duration;
+//!
+//! let wish = ProbeWish {
+//!     venue: Some("krakn".into()),
+//!     stream: None,
+//!     url: None,
+//!     instruments: vec!["BTC/USD".into()],
+//!     channels: Vec::new(),
+//!     time: Duration::from_secs(10),
+//!     frames: 1,
+//! };
+//! let told = wish.ready().err().unwrap().to_string();
+//! assert!(told.contains("krakn"), "{told}");
+//! ```
 
 mod human;
 mod json;
