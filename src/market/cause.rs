@@ -102,7 +102,7 @@ causes! {
     /// Live, and no data for `stale_after`, on a stream that reconnects when stale.
     Stale => "stale", false, true;
     /// Events are missing, and only another connection makes the data whole.
-    SequenceGap => "sequence_gap", false, true;
+    SequenceGap => "sequence_gap", true, true;
     /// Ended by this side on purpose: nothing is left to subscribe to, or another connection has taken over.
     Planned => "planned", false, true;
     /// A reconnect was asked for.

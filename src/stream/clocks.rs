@@ -115,6 +115,13 @@ impl Clocks {
         self.answer = Some(Deadline::new(later(now, self.limits.subscribe_timeout)));
     }
 
+    /// The first subscription was asked for, whose answer may come in parts. Who waits for it gives up a little later: until then
+    /// it has to be known which parts there are.
+    pub(super) fn asked_first(&mut self, now: Instant) {
+        let limit = self.limits.subscribe_timeout;
+        self.answer = Some(Deadline::new(later(now, limit - limit / 10)));
+    }
+
     /// A close frame was sent, whose answer may take so long.
     pub(super) fn hung_up(&mut self, now: Instant, limit: Duration) {
         self.end = Some(Deadline::new(later(now, limit)));

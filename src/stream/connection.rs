@@ -146,7 +146,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.outbox.expect_answer();
             return self.send_queued().await.map(|()| Subscribed::default());
         }
-        if !self.session.is_awaiting() {
+        if self.session.is_awaiting() {
+            self.outbox.expect_answer();
+        } else {
             // A venue that answers nothing: what it was asked for counts as in effect once everything has left.
             self.first_answer = FirstAnswer::Came(Ok(Subscribed {
                 accepted: instruments.to_vec(),
@@ -274,6 +276,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         while let Some(due) = self.clocks.due(now) {
             match due {
                 Due::Lost(cause, detail) => return self.end(Failure::new(cause).with_detail(detail)),
+                Due::AnswerOver if !matches!(self.first_answer, FirstAnswer::Taken) => self.go_on_without_the_rest(),
                 Due::AnswerOver => {
                     let unanswered = self.session.give_up();
                     if unanswered.is_empty() {
@@ -292,6 +295,20 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 }
             }
         }
+    }
+
+    /// Where the first subscription was answered in part, those that were accepted go on. Where nothing was, whoever waits for the
+    /// answer gives up.
+    fn go_on_without_the_rest(&mut self) {
+        let FirstAnswer::Awaited(came) = &mut self.first_answer else {
+            return;
+        };
+        if came.0.accepted.is_empty() {
+            return;
+        }
+        let mut answer = std::mem::take(&mut came.0);
+        answer.unanswered = self.session.give_up();
+        self.first_answer = FirstAnswer::Came(Ok(answer));
     }
 
     fn send_ping(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), tungstenite::Error> {

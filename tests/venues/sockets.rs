@@ -111,6 +111,35 @@ async fn subscriptions_are_answered() {
     }
 }
 
+/// Of two requests the venue answers the first one.
+#[tokio::test]
+async fn what_is_answered_in_time_goes_on_without_the_rest() {
+    let scenario = fixture::dialogue("binance").refused_one;
+    let listening = Listening::new().await;
+    let (address, instruments) = (listening.address(), scenario.instruments());
+    let served = async {
+        let mut client = listening.accept().await;
+        client.play(&scenario.steps[..1]).await;
+        client.say(&serde_json::json!({"result": null, "id": 1})).await;
+        while client.text().await.is_some() {}
+    };
+    let asked = async {
+        let options = TransportOptions {
+            subscribe_timeout: Duration::from_secs(2),
+            ..TransportOptions::default()
+        };
+        let mut stream = told("binance", address, scenario.feed(), options, &Arc::default());
+        stream.connect().await.unwrap();
+        let answer = timeout(Duration::from_secs(15), stream.subscribe(&instruments)).await;
+        stream.close().await;
+        answer.expect("it does not wait for ever").unwrap()
+    };
+    let (answer, ()) = tokio::join!(asked, served);
+    assert_eq!(sorted(answer.accepted), ids(&scenario.accepted));
+    assert_eq!(sorted(answer.unanswered), ids(&scenario.refused));
+    assert!(answer.refused.is_empty());
+}
+
 /// The driver's deadline ends what is never answered; until then nothing is told.
 #[tokio::test(start_paused = true)]
 async fn without_an_answer_nothing_is_in_effect() {

@@ -73,6 +73,9 @@ pub enum ProbeError {
     /// There cannot be such an instrument.
     #[error("--instrument {0:?} is impossible; {1}")]
     Instrument(String, String),
+    /// What the stream watches is looked up while it runs, and not here.
+    #[error("stream {0:?} watches names, which a probe does not look up; name an --instrument")]
+    Watch(String),
     /// There cannot be such a channel.
     #[error("--channel {0:?} is impossible; {1}")]
     Channel(String, String),
@@ -111,6 +114,9 @@ impl ProbeWish {
             // As many as one of its connections carries.
             let carried = stream.instruments.iter().take(stream.instruments_per_connection);
             instruments.extend(carried.cloned());
+        }
+        if let Some(stream) = stream.filter(|stream| instruments.is_empty() && stream.watch.is_some()) {
+            return Err(ProbeError::Watch(stream.name.as_str().to_owned()));
         }
         let feed = match stream.filter(|_| self.channels.is_empty()) {
             Some(stream) => stream.feed.clone(),

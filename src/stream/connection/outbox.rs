@@ -1,6 +1,6 @@
 //! What waits to be sent: requests at the venue's rate, and answers to what it asked.
 
-use super::Connection;
+use super::{Connection, FirstAnswer};
 use crate::clock::Moment;
 use crate::market::Failure;
 use crate::stream::failure;
@@ -145,7 +145,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.clocks.queued(now);
         }
         if self.outbox.requests.is_empty() && std::mem::take(&mut self.outbox.expects_answer) {
-            self.clocks.asked(now);
+            if matches!(self.first_answer, FirstAnswer::Taken) {
+                self.clocks.asked(now);
+            } else {
+                self.clocks.asked_first(now);
+            }
         }
     }
 }
