@@ -23,6 +23,13 @@ struct Row {
     has_sequences: bool,
     has_checksums: bool,
     resync: Resync,
+    /// What an instrument looks like.
+    instrument: String,
+    /// What a channel looks like.
+    channel: String,
+    needs_key: bool,
+    /// What names that are looked up look like.
+    names: Option<String>,
 }
 
 /// The one place that looks at a venue.
@@ -37,7 +44,20 @@ fn row(venue: &dyn Venue) -> Row {
         has_sequences: venue.has_sequences(),
         has_checksums: venue.checksums().is_some(),
         resync: venue.resync(),
+        // Who errs is told what is right.
+        instrument: words(venue.check_instrument("")),
+        channel: words(venue.check_channel("")),
+        needs_key: venue.needs_key(),
+        names: venue
+            .directory()
+            .map(|directory| words(directory.check_name(""))),
     }
+}
+
+fn words(verdict: Result<(), impl ToString>) -> String {
+    verdict
+        .err()
+        .map_or_else(|| "anything".to_owned(), |words| words.to_string())
 }
 
 fn rows() -> Vec<Row> {
@@ -94,7 +114,21 @@ impl Row {
         let keep_alive = format!("{} every {}", self.ping(), time(self.heartbeat.interval));
         vec![
             ("address", self.url.clone()),
+            ("instruments", self.instrument.clone()),
+            ("channels", self.channel.clone()),
             ("channels by default", channels),
+            (
+                "names to watch",
+                self.names.clone().unwrap_or_else(|| "none are looked up".to_owned()),
+            ),
+            (
+                "a key",
+                if self.needs_key {
+                    "needed: api_key_id and api_key_file of the stream".to_owned()
+                } else {
+                    "not needed".to_owned()
+                },
+            ),
             (
                 "subscriptions on a connection",
                 subscriptions_per_connection.to_string(),
@@ -137,6 +171,10 @@ impl Row {
             "name": self.name,
             "url": self.url,
             "channels": self.channels,
+            "instrument_spelling": self.instrument,
+            "channel_spelling": self.channel,
+            "names": self.names,
+            "needs_key": self.needs_key,
             "subscriptions_per_connection": limits.subscriptions_per_connection,
             "dials_per_second": limits.dial.per_second,
             "dial_burst": limits.dial.burst,
@@ -154,7 +192,13 @@ impl Row {
 }
 
 fn rate(limit: DialLimit) -> String {
-    format!("{} a second, {} at once", limit.per_second, limit.burst)
+    let often = limit.per_second;
+    let rate = if often < 0.1 {
+        format!("{:.0} an hour", often * 3600.0)
+    } else {
+        format!("{often} a second")
+    };
+    format!("{rate}, {} at once", limit.burst)
 }
 
 fn yes(is_so: bool) -> String {
