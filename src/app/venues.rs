@@ -17,6 +17,8 @@ struct Row {
     has_sequences: bool,
     has_checksums: bool,
     resync: Resync,
+    /// What a name is; `None` where there are none.
+    names: Option<String>,
 }
 
 /// The one place that looks at a venue.
@@ -31,7 +33,13 @@ fn row(venue: &dyn Venue) -> Row {
         has_sequences: venue.has_sequences(),
         has_checksums: venue.checksums().is_some(),
         resync: venue.resync(),
+        names: names(venue),
     }
+}
+
+/// What is said of a name that is impossible everywhere, which is what one looks like.
+fn names(venue: &dyn Venue) -> Option<String> {
+    Some(venue.directory()?.check_name("").err()?.into_owned())
 }
 
 fn rows() -> Vec<Row> {
@@ -107,6 +115,12 @@ impl Row {
             ("events are numbered", yes(self.has_sequences)),
             ("books have checksums", yes(self.has_checksums)),
             ("after a gap", self.after_gap().to_owned()),
+            (
+                "names to watch",
+                self.names
+                    .clone()
+                    .unwrap_or_else(|| "none; instruments are listed by id".to_owned()),
+            ),
         ]
     }
 
@@ -143,6 +157,7 @@ impl Row {
             "sequences": self.has_sequences,
             "checksums": self.has_checksums,
             "after_gap": self.after_gap(),
+            "names": self.names,
         })
     }
 }
