@@ -48,9 +48,7 @@ fn row(venue: &dyn Venue) -> Row {
         instrument: words(venue.check_instrument("")),
         channel: words(venue.check_channel("")),
         needs_key: venue.needs_key(),
-        names: venue
-            .directory()
-            .map(|directory| words(directory.check_name(""))),
+        names: venue.directory().map(|directory| words(directory.check_name(""))),
     }
 }
 

@@ -7,10 +7,11 @@
 //! Of what version 4 and older sent, envelopes are read and trades have values; the values of its books are not read.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -113,6 +114,10 @@ impl Venue for Bybit {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(BybitDecoder)
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

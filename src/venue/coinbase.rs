@@ -9,11 +9,12 @@
 //! number after the one before.
 
 mod advanced;
+mod directory;
 mod exchange;
 mod session;
 mod values;
 
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -124,6 +125,10 @@ impl Venue for Coinbase {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(CoinbaseDecoder(*self))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

@@ -3,7 +3,14 @@
 use crate::market::Instrument;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
+
+/// The longest pattern: no id is longer.
+const LONGEST_PATTERN: usize = 64;
+/// The longest words of an error that are repeated.
+const LONGEST_WORDS: usize = 100;
+/// The longest mark of a next page that is asked for; those of venues have some dozens of characters.
+const LONGEST_CURSOR: usize = 2000;
 
 /// What a venue lists over REST, and under which names.
 ///
@@ -59,7 +66,8 @@ pub struct Listed {
     pub title: String,
 }
 
-/// An answer that is no listing. The message never repeats what the answer holds, which is anybody's text.
+/// An answer that is no listing. The message repeats nothing of the answer, which is anybody's text, but the short and plain words
+/// of an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidListing(Cow<'static, str>);
@@ -125,6 +133,44 @@ pub(super) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?'])
 }
 
+/// Whether a name is a pattern of ids, which are made of such bytes.
+pub(super) fn is_pattern_of(name: &str, legal: impl Fn(u8) -> bool) -> bool {
+    let may_stand = |byte: u8| matches!(byte, b'*' | b'?') || legal(byte);
+    is_pattern(name) && name.len() <= LONGEST_PATTERN && name.bytes().all(may_stand)
+}
+
+/// An answer that is an error, in the venue's words where these are short and plain.
+pub(super) fn refused(words: &str) -> InvalidListing {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b':' | b',' | b'.' | b'-' | b'_');
+    if !words.is_empty() && words.len() <= LONGEST_WORDS && words.bytes().all(is_plain) {
+        InvalidListing::new(format!("is an error: {words}"))
+    } else {
+        InvalidListing::new("is an error")
+    }
+}
+
+/// A value of a query, with every byte escaped that has a meaning there; those of `kept` are left as they are.
+pub(super) fn query_value(text: &str, kept: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || kept.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Where the next page begins: venues say with an empty text that there is none.
+pub(super) fn next_page(cursor: Option<String>) -> Result<Option<String>, InvalidListing> {
+    let cursor = cursor.filter(|cursor| !cursor.is_empty());
+    if cursor.as_ref().is_some_and(|cursor| cursor.len() > LONGEST_CURSOR) {
+        return Err(InvalidListing::new("names a next page at excessive length"));
+    }
+    Ok(cursor)
+}
+
 /// Reads JSON; the error says how far it could be read.
 pub(super) fn read_json<T: DeserializeOwned>(answer: &[u8]) -> Result<T, InvalidListing> {
     serde_json::from_slice(answer).map_err(|error| {
@@ -161,6 +207,26 @@ mod tests {
             let (chars, of_id): (Vec<_>, Vec<_>) = (pattern.chars().collect(), id.chars().collect());
             prop_assert_eq!(matches(&pattern, &id), slowly(&chars, &of_id), "{} {}", pattern, id);
         }
+    }
+
+    #[test]
+    fn only_short_and_plain_words_of_an_error_are_repeated() {
+        let told = |words: &str| refused(words).to_string();
+        assert_eq!(
+            told("50011: Too many requests"),
+            "is an error: 50011: Too many requests"
+        );
+        for words in ["", "<b>", "line\nbreak", &"x".repeat(LONGEST_WORDS + 1)] {
+            assert_eq!(told(words), "is an error", "{words}");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_a_page_stays_one_value_of_a_query() {
+        assert_eq!(query_value("a+b/c=&d e%", b""), "a%2Bb%2Fc%3D%26d%20e%25");
+        assert_eq!(query_value("first%3DA&x", b"%"), "first%3DA%26x");
+        assert_eq!(next_page(Some(String::new())), Ok(None));
+        assert!(next_page(Some("x".repeat(LONGEST_CURSOR + 1))).is_err());
     }
 
     #[test]

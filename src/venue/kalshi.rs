@@ -7,10 +7,11 @@
 
 mod books;
 mod decode;
+mod directory;
 mod session;
 mod values;
 
-use super::{ApiKey, Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{ApiKey, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -103,6 +104,10 @@ impl Venue for Kalshi {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(KalshiDecoder::default())
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

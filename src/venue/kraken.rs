@@ -10,11 +10,12 @@
 
 mod checksum;
 mod decode;
+mod directory;
 mod session;
 mod v1;
 mod values;
 
-use super::{Checksums, Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Checksums, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -104,6 +105,10 @@ impl Venue for Kraken {
 
     fn checksums(&self) -> Option<Box<dyn Checksums>> {
         Some(Box::new(checksum::Books::default()))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

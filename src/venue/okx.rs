@@ -6,10 +6,11 @@
 
 mod checksum;
 mod decode;
+mod directory;
 mod session;
 mod values;
 
-use super::{Checksums, Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Checksums, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -92,6 +93,10 @@ impl Venue for Okx {
     /// Since June 2026 the venue says 0 instead of a checksum, which is compared with nothing; older recordings have them.
     fn checksums(&self) -> Option<Box<dyn Checksums>> {
         Some(Box::new(checksum::OkxChecksums::default()))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 
