@@ -85,7 +85,7 @@
 //!
 //! **4. Events.** What comes back is a `futures` stream of [`market::MarketEvent`]. A gap is never hidden: what was built from a
 //! connection that is lost, and what frames are missing from, is thrown away. The venue sends every book whole once it is live
-//! again. A frame is read when the bot asks for it, by [`venue::Venue::values`]:
+//! again. A frame is read when the bot asks for it, by [`venue::Decoder::values`]:
 //!
 //! ```
 //! use feedwatch::market::{Instrument, MarketEvent, OrderBook, Value};

@@ -6,7 +6,7 @@ use crate::config::{Config, ProbeConfig, ProbeModule, TransportConfig};
 use crate::exporter::{NoProbe, Prober, Probing};
 use crate::probe::{Probe, ProbeReport};
 use crate::stream::{DialGate, Endpoint, TcpDialler, TransportOptions};
-use crate::supervise::DialLimit;
+use crate::supervise::{DialLimit, Policy};
 use crate::venue;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
-use tracing::error;
+use tracing::{error, info};
 
 /// What is asked for is repeated up to so many characters.
 const SHOWN: usize = 80;
@@ -197,8 +197,15 @@ impl Table {
         let report = Box::pin(probe.run(dialler)).await;
         // A venue that asks for rest means the streams of its host as well; of an address that somebody named, who knows.
         let asked = report.failure.as_ref().and_then(|failure| failure.retry_after);
-        if let Some(time) = asked.filter(|_| is_known) {
-            gate.rest(time);
+        if let Some(asked) = asked.filter(|_| is_known) {
+            // Who only looked must not keep the streams away for longer than they would stay themselves.
+            let rest = asked.min(Policy::default().retry_after_max);
+            gate.rest(rest);
+            info!(
+                address = report.endpoint.host(),
+                rest_ms = rest.as_millis(),
+                "a probe was asked for rest: the streams of its host wait"
+            );
         }
         Some(report)
     }

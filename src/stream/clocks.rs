@@ -119,7 +119,7 @@ impl Clocks {
     /// it has to be known which parts there are.
     pub(super) fn asked_first(&mut self, now: Instant) {
         let limit = self.limits.subscribe_timeout;
-        self.answer = Some(Deadline::new(later(now, limit - limit / 10)));
+        self.answer = Some(Deadline::new(later(now, limit.mul_f64(0.9))));
     }
 
     /// A close frame was sent, whose answer may take so long.

@@ -7,6 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 /// So many series of a kind are followed on one connection. Their names come from the venue, which may be out of its mind.
 const MOST_SERIES: usize = 20_000;
 
+/// Nor is a name longer.
+const LONGEST_NAME: usize = 256;
+
 /// What is further behind the last number than this is no repetition: the series began anew.
 const FARTHEST_REPEAT: u64 = 10_000;
 
@@ -64,7 +67,7 @@ impl Sequences {
         if let Some(state) = states.get_mut(instrument) {
             return state.follow(place);
         }
-        if states.len() < MOST_SERIES {
+        if states.len() < MOST_SERIES && instrument.len() <= LONGEST_NAME {
             states.insert(instrument.into(), State::at(place));
         }
         Order::Next

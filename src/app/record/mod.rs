@@ -244,8 +244,11 @@ fn open(options: &RecordOptions) -> Result<Recorder, RecordError> {
         path: options.output.clone(),
         error,
     })?;
+    // What is no file of a recording is in the way as well: a folder, or a link to wherever.
+    let is_taken = options.output.symlink_metadata().is_ok_and(|what| !what.is_file());
     let first = existing.values().flatten().next();
     match first {
+        _ if is_taken => Err(RecordError::Exists(options.output.clone())),
         Some((path, _)) if !options.resume => Err(RecordError::Exists(path.clone())),
         _ => Ok(Recorder::new(names, limits, existing)),
     }

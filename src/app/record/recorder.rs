@@ -182,7 +182,7 @@ impl Recorder {
             connection.parts += 1;
             Part {
                 place: Place {
-                    connection: self.before + number,
+                    connection: self.before.saturating_add(number),
                     part: connection.parts,
                 },
                 begun: now,

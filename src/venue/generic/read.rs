@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// So many subscriptions are known by what the venue calls them, on one connection.
 const MOST_ALIASES: usize = 16_384;
+
+/// No alias and its instrument together are longer; what is longer is not kept.
+const LONGEST_ALIAS: usize = 1024;
 /// So much of a venue's words is told.
 const LONGEST_WORDS: usize = 200;
 
@@ -222,6 +225,7 @@ impl Aliases {
         for scope in rule.answers(frame) {
             if let (Some(alias), Some(instrument)) = (scope.text(at), pick.text(scope))
                 && self.0.len() < MOST_ALIASES
+                && alias.len() + instrument.len() <= LONGEST_ALIAS
             {
                 self.0.insert(alias.into_owned(), instrument.into_owned());
             }
