@@ -447,6 +447,8 @@ async fn gaps_of_binance_are_told_and_the_connection_is_kept() {
 }
 
 #[test]
-fn a_gap_is_a_cause_of_losses_and_never_of_a_failed_attempt() {
-    assert!(Cause::SequenceGap.ends_connections() && !Cause::SequenceGap.fails_attempts());
+fn a_gap_keeps_its_name_where_it_comes_before_the_last_answer() {
+    // Data of what is answered comes while the rest is still asked for.
+    assert_eq!(Cause::SequenceGap.of_attempt(), Cause::SequenceGap);
+    assert_eq!(Cause::SequenceGap.of_loss(), Cause::SequenceGap);
 }

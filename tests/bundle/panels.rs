@@ -16,7 +16,7 @@ const DEMO: Duration = Duration::from_secs(120);
 const RATE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Queries without an answer in the demo: where they stand, and why that is right.
-const RIGHTLY_EMPTY: [(&str, &str); 8] = [
+const RIGHTLY_EMPTY: [(&str, &str); 9] = [
     (
         "feedwatch-exporter: annotation Configuration changes",
         "the demo runs one configuration",
@@ -41,6 +41,10 @@ const RIGHTLY_EMPTY: [(&str, &str); 8] = [
     (
         "feedwatch-stream: Gaps",
         "the venue of the demo does not number its events",
+    ),
+    (
+        "feedwatch-stream: Names last looked up, ago",
+        "the demo watches no names",
     ),
     (
         "feedwatch-stream: Books that differ",
