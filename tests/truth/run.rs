@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// No script takes so long.
 const LIMIT: Duration = Duration::from_secs(90);
 /// What is on its way when the traffic stops has arrived by then, and the stream is not stale yet.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(20);
 /// On a busy machine it may take longer: so often it is tried.
 const ROUNDS: usize = 5;
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
