@@ -26,9 +26,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// No script takes so long.
 const LIMIT: Duration = Duration::from_secs(90);
 /// What is on its way when the traffic stops has arrived by then, and the stream is not stale yet.
-const SETTLE: Duration = Duration::from_secs(20);
+const SETTLE: Duration = Duration::from_secs(3);
 /// On a busy machine it may take longer: so often it is tried.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 10;
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
 const LOOK: Duration = Duration::from_millis(50);
 
