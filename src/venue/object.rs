@@ -1,5 +1,6 @@
 //! An object of a frame, and what its fields say: as strictly as money wants it. For values, at leisure.
 
+use super::wire::unquoted;
 use crate::market::{Decimal, Instrument, Level, ValueError, decimal};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -249,11 +250,7 @@ pub(super) fn amount(raw: Raw<'_>) -> Option<Decimal> {
 
 /// A decimal, in quotes or not; a number may have an exponent. Exact, or not at all.
 pub(super) fn signed(raw: Raw<'_>) -> Option<Decimal> {
-    let text = raw?.get();
-    let text = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text);
+    let text = unquoted(raw?.get());
     let (is_negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let read = decimal(unsigned).or_else(|| scientific(unsigned))?;
     Some(if is_negative { -read } else { read })
@@ -280,12 +277,7 @@ fn scientific(text: &str) -> Option<Decimal> {
 
 /// A whole number, in quotes or not.
 pub(super) fn whole(raw: &RawValue) -> Option<i64> {
-    let text = raw.get();
-    let text = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text);
-    text.parse().ok()
+    unquoted(raw.get()).parse().ok()
 }
 
 /// A text without escapes.

@@ -4,6 +4,11 @@
 /// millisecond is cut off.
 pub(super) fn rfc3339(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    utc(date, time)
+}
+
+/// The same of a date and of a time of day, as in `2026-01-31` and `12:00:00.123456`.
+pub(super) fn utc(date: &str, time: &str) -> Option<i64> {
     let [year, month, day] = three(date, '-', [4, 2, 2])?;
     let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let [hour, minute, second] = three(clock, ':', [2, 2, 2])?;

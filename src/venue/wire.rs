@@ -16,9 +16,11 @@ pub(super) fn reason(error: &serde_json::Error) -> DecodeError {
 /// A field of that type, in quotes or not; `None` where it is anything else: a venue may use one name for two things.
 pub(super) fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
     let raw = <&RawValue>::deserialize(field)?.get();
-    let text = raw
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(raw);
-    Ok(serde_json::from_str(text).ok())
+    Ok(serde_json::from_str(unquoted(raw)).ok())
+}
+
+/// What stands in quotes, or the whole text where it does not.
+pub(super) fn unquoted(text: &str) -> &str {
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or(text)
 }

@@ -2,6 +2,8 @@
 
 use crate::market::Decimal;
 use crate::venue::object::signed;
+use crate::venue::time::utc;
+use crate::venue::wire;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::value::RawValue;
 
@@ -54,9 +56,7 @@ fn hexadecimal(raw: &RawValue) -> Option<u64> {
 }
 
 fn unquoted(raw: &RawValue) -> &str {
-    let text = raw.get();
-    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    inner.unwrap_or(text)
+    wire::unquoted(raw.get())
 }
 
 /// `2026-01-31T12:00:00.123Z`, or with an offset such as `+09:00`.
@@ -70,44 +70,13 @@ fn rfc3339(text: &str) -> Option<i64> {
         let minutes = within(hours, 2, 0, 23)? * 60 + within(minutes, 2, 0, 59)?;
         (time, if offset.starts_with('-') { -minutes } else { minutes })
     };
-    let mut parts = date.split('-');
-    let (year, month, day) = (
-        within(parts.next()?, 4, 0, 9999)?,
-        within(parts.next()?, 2, 1, 12)?,
-        within(parts.next()?, 2, 1, 31)?,
-    );
-    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let mut clock = clock.split(':');
-    let (hour, minute, second) = (
-        within(clock.next()?, 2, 0, 23)?,
-        within(clock.next()?, 2, 0, 59)?,
-        // A leap second.
-        within(clock.next()?, 2, 0, 60)?,
-    );
-    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    if parts.next().is_some() || clock.next().is_some() || !is_fraction {
-        return None;
-    }
-    let millis = format!("{fraction:0<3}").get(..3)?.parse::<i64>().ok()?;
-    let minutes = (days(year, month, day) * 24 + hour) * 60 + minute - offset;
-    Some((minutes * 60 + second) * 1000 + millis)
+    Some(utc(date, time)? - offset * 60_000)
 }
 
 fn within(digits: &str, length: usize, least: i64, most: i64) -> Option<i64> {
     let is_legal = digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number: i64 = digits.parse().ok()?;
     (is_legal && (least..=most).contains(&number)).then_some(number)
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar. A year begins in March here, so that a leap day is its last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    year * 365 + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
 #[cfg(test)]
