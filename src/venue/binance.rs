@@ -10,8 +10,8 @@ mod directory;
 mod session;
 mod values;
 
+use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
-use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -104,23 +104,10 @@ impl Venue for Binance {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(BinanceDecoder)
+        Box::new(Stateless(decode::decode, values::values))
     }
 
     fn directory(&self) -> Option<&dyn Directory> {
         Some(self)
-    }
-}
-
-/// Frames tell all that they are about.
-struct BinanceDecoder;
-
-impl Decoder for BinanceDecoder {
-    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        decode::decode(frame, visit)
-    }
-
-    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
-        values::values(frame, visit);
     }
 }

@@ -8,8 +8,8 @@ mod decode;
 mod session;
 mod values;
 
+use super::stateless::Stateless;
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
-use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -85,19 +85,6 @@ impl Venue for Bitstamp {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(BitstampDecoder)
-    }
-}
-
-/// Frames tell all that they are about.
-struct BitstampDecoder;
-
-impl Decoder for BitstampDecoder {
-    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        decode::decode(frame, visit)
-    }
-
-    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
-        values::values(frame, visit);
+        Box::new(Stateless(decode::decode, values::values))
     }
 }

@@ -9,8 +9,8 @@ mod decode;
 mod session;
 mod values;
 
+use super::stateless::Stateless;
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
-use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl Venue for Deribit {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(DeribitDecoder)
+        Box::new(Stateless(decode::decode, values::values))
     }
 }
 
@@ -108,18 +108,5 @@ fn split(channel: &str) -> (&str, &str) {
     match channel.strip_prefix(CHART).and_then(|rest| rest.strip_prefix('.')) {
         Some(rest) => (CHART, rest),
         None => channel.split_once('.').unwrap_or((channel, "")),
-    }
-}
-
-/// Frames tell all that they are about.
-struct DeribitDecoder;
-
-impl Decoder for DeribitDecoder {
-    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        decode::decode(frame, visit)
-    }
-
-    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
-        values::values(frame, visit);
     }
 }

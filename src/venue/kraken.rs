@@ -15,8 +15,8 @@ mod session;
 mod v1;
 mod values;
 
+use super::stateless::Stateless;
 use super::{Checksums, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
-use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl Venue for Kraken {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(KrakenDecoder)
+        Box::new(Stateless(decode::decode, values::values))
     }
 
     fn checksums(&self) -> Option<Box<dyn Checksums>> {
@@ -139,18 +139,5 @@ impl<'c> Channel<'c> {
             name,
             parameter: Some((parameter, value)),
         })
-    }
-}
-
-/// Frames tell all that they are about.
-struct KrakenDecoder;
-
-impl Decoder for KrakenDecoder {
-    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        decode::decode(frame, visit)
-    }
-
-    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
-        values::values(frame, visit);
     }
 }

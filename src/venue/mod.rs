@@ -117,6 +117,7 @@ mod okx;
 mod polymarket;
 mod reference;
 mod session;
+mod stateless;
 mod time;
 mod wire;
 

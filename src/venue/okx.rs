@@ -10,8 +10,8 @@ mod directory;
 mod session;
 mod values;
 
+use super::stateless::Stateless;
 use super::{Checksums, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
-use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl Venue for Okx {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(OkxDecoder)
+        Box::new(Stateless(decode::decode, values::values))
     }
 
     /// Since June 2026 the venue says 0 instead of a checksum, which is compared with nothing; older recordings have them.
@@ -97,18 +97,5 @@ impl Venue for Okx {
 
     fn directory(&self) -> Option<&dyn Directory> {
         Some(self)
-    }
-}
-
-/// Frames tell all that they are about.
-struct OkxDecoder;
-
-impl Decoder for OkxDecoder {
-    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        decode::decode(frame, visit)
-    }
-
-    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
-        values::values(frame, visit);
     }
 }
