@@ -5,8 +5,9 @@
 //! is answered apart, with the number of its request. A book comes whole first; each message of it carries a CRC-32 of the ten
 //! best levels of both sides.
 //!
-//! Nothing here says that a connection is about to end: the status (`maintenance`, `cancel_only`, `post_only`) is that of the
-//! trading engine, and a new connection would be told the same.
+//! The status says how the trading engine is: `online`, `cancel_only`, `post_only`, `limit_only`, `maintenance`. The last one, when
+//! it comes over a connection that was told otherwise before, is reason to make another connection while this one still
+//! lasts.
 
 mod checksum;
 mod decode;

@@ -7,11 +7,15 @@ use crate::venue::ledger::Ledger;
 use crate::venue::{Answer, Heard, Session};
 use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// So many symbols in one request.
 const SYMBOLS_PER_REQUEST: usize = 100;
+
+/// The trading engine stops, and connections with it.
+const MAINTENANCE: &str = "maintenance";
 
 #[derive(Debug)]
 pub(super) struct KrakenSession {
@@ -20,6 +24,15 @@ pub(super) struct KrakenSession {
     ledger: Ledger<(u64, Instrument)>,
     /// Of each request, the symbols without an answer: one that says only that the request is wrong is about all of them.
     unanswered: HashMap<u64, Vec<Instrument>>,
+    /// Whether the venue said of itself last that it is under maintenance; a connection is told at its start.
+    in_maintenance: Option<bool>,
+}
+
+/// What the venue says of itself, at the start of a connection and whenever it changes.
+#[derive(Deserialize)]
+struct Status<'f> {
+    #[serde(borrow)]
+    system: Cow<'f, str>,
 }
 
 /// An answer: it repeats the number of the request, and names the symbol.
@@ -48,6 +61,7 @@ impl KrakenSession {
             last_id: 0,
             ledger: Ledger::default(),
             unanswered: HashMap::new(),
+            in_maintenance: None,
         }
     }
 
@@ -96,6 +110,15 @@ impl KrakenSession {
         }
     }
 
+    /// A connection that is told of maintenance while it lasts is about to end. One that is told so at its start is not: it
+    /// was made since, and another would be told the same.
+    fn on_status(&mut self, data: &RawValue) -> Option<Heard> {
+        let [status]: [Status<'_>; 1] = serde_json::from_str(data.get()).ok()?;
+        let is_in = status.system == MAINTENANCE;
+        let was_in = self.in_maintenance.replace(is_in)?;
+        (is_in && !was_in).then(|| Heard::Leaving("the venue's status is maintenance".into()))
+    }
+
     fn answered(&mut self, id: u64, instrument: &Instrument) {
         if let Some(left) = self.unanswered.get_mut(&id) {
             left.retain(|asked| asked != instrument);
@@ -139,6 +162,7 @@ impl Session for KrakenSession {
         let frame = frame.trim();
         let known: Frame<'_> = serde_json::from_str(frame).ok()?;
         match (known.channel, known.method) {
+            (Some("status"), _) => return self.on_status(known.data?),
             (None, Some("pong")) => return Some(Heard::Pong),
             (None, Some("subscribe")) => {}
             // An error that names no method may be of anything.
@@ -156,5 +180,28 @@ impl Session for KrakenSession {
 
     fn give_up(&mut self) -> Vec<Instrument> {
         self.ledger.give_up()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(system: &str) -> String {
+        json!({"channel": "status", "type": "update", "data": [{"system": system, "api_version": "v2"}]}).to_string()
+    }
+
+    #[test]
+    fn only_maintenance_that_begins_while_connected_is_reason_to_leave() {
+        let mut session = KrakenSession::new(vec!["trade".into()]);
+        assert_eq!(
+            session.hear(&status("maintenance")),
+            None,
+            "a new connection is told the same"
+        );
+        assert_eq!(session.hear(&status("online")), None);
+        assert_eq!(session.hear(&status("cancel_only")), None, "data goes on");
+        assert!(matches!(session.hear(&status("maintenance")), Some(Heard::Leaving(_))));
+        assert_eq!(session.hear(&status("maintenance")), None, "told once");
     }
 }
