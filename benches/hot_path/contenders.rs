@@ -6,7 +6,8 @@ use feedwatch::market::{Instrument, MarketEvent, StreamName};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
-    Endpoint, Fact, MarketDataStream, Observer, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream,
+    Endpoint, Fact, MarketDataStream, Observer, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
+    WebSocketStream,
 };
 use feedwatch::supervise::{Notice, Policy};
 use feedwatch::venue::{Binance, Polymarket, Venue};
@@ -67,7 +68,8 @@ async fn supervised<O: Observer + 'static>(
         trust,
         cells,
         observer.clone(),
-    );
+    )
+    .with_dialler(DIALLER.get_or_init(TcpDialler::default).clone());
     let mut stream = ReconnectingDataStream::with_observer(socket, policy, 1, observer);
     let instruments: Vec<_> = wanted.instruments.iter().map(|id| Instrument::new(id)).collect();
     let _ = stream.subscribe(&instruments).await;
@@ -78,6 +80,7 @@ async fn supervised<O: Observer + 'static>(
 /// What all streams of a process share.
 static VENUES: OnceLock<Streams> = OnceLock::new();
 static TRUST: OnceLock<TlsTrust> = OnceLock::new();
+static DIALLER: OnceLock<TcpDialler> = OnceLock::new();
 
 /// Tells when a notice had been turned into figures.
 pub(crate) struct Watched<F> {

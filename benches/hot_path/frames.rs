@@ -23,7 +23,7 @@ pub(crate) enum Shape {
     Book,
     /// Arrays of two books of 1 KB.
     Array,
-    /// Trades of Binance, 170 bytes.
+    /// Trades of Binance, 130 bytes.
     Numbered,
     /// Changes of books of Binance, 2 KB.
     Depth,
@@ -61,7 +61,7 @@ impl Shape {
             Self::Change => "price changes of two tokens, 720 B",
             Self::Book => "books, 2 KB",
             Self::Array => "arrays of two books, 2 KB",
-            Self::Numbered => "Binance, trades, 170 B",
+            Self::Numbered => "Binance, trades, 130 B",
             Self::Depth => "Binance, changes of books, 2 KB",
         }
     }
