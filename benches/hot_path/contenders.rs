@@ -1,18 +1,18 @@
 //! Who reads the frames: feedwatch, and what it is measured against.
 
-use super::frames::tokens;
+use super::frames::{Market, instruments, request};
 use feedwatch::clock::Moment;
 use feedwatch::market::{Instrument, MarketEvent, StreamName};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams};
 use feedwatch::observe::StreamObserver;
 use feedwatch::stream::{
-    Endpoint, Fact, MarketDataStream, Observer, ReconnectingDataStream, TlsTrust, TransportOptions, WebSocketStream,
+    Endpoint, Fact, MarketDataStream, Observer, ReconnectingDataStream, TcpDialler, TlsTrust, TransportOptions,
+    WebSocketStream,
 };
 use feedwatch::supervise::{Notice, Policy};
-use feedwatch::venue::Polymarket;
+use feedwatch::venue::{Binance, Polymarket, Venue};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
-use serde_json::json;
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -33,8 +33,8 @@ pub(crate) struct Feedwatch(Supervised<StreamObserver>);
 
 impl Feedwatch {
     /// Live, and its first answer taken.
-    pub(crate) async fn live(url: &str, tokens: &[String]) -> Self {
-        let mut live = Self(supervised(url, tokens, Policy::default(), |observer| observer).await);
+    pub(crate) async fn live(url: &str, wanted: &Wanted) -> Self {
+        let mut live = Self(supervised(url, wanted, Policy::default(), |observer| observer).await);
         live.next().await;
         live
     }
@@ -42,7 +42,7 @@ impl Feedwatch {
 
 async fn supervised<O: Observer + 'static>(
     url: &str,
-    tokens: &[String],
+    wanted: &Wanted,
     policy: Policy,
     observer: impl FnOnce(StreamObserver) -> O,
 ) -> Supervised<O> {
@@ -53,20 +53,25 @@ async fn supervised<O: Observer + 'static>(
         transport: endpoint.scheme().into(),
         page_on_stale: false,
     };
-    let venue = VENUES.get_or_init(Streams::new).venue("polymarket");
-    let cells = Arc::new(StreamCells::new(info, venue, Moment::now().mono));
+    let venue: &'static dyn Venue = match wanted.market {
+        Market::Polymarket => &Polymarket,
+        Market::Binance => &Binance::Spot,
+    };
+    let of_venue = VENUES.get_or_init(Streams::new).venue(venue.name());
+    let cells = Arc::new(StreamCells::new(info, of_venue, Moment::now().mono));
     let observer = Arc::new(observer(StreamObserver::new(cells.clone(), &policy)));
     let trust = TRUST.get_or_init(|| TlsTrust::only([]).unwrap()).clone();
     let socket = WebSocketStream::new(
-        &Polymarket,
+        venue,
         endpoint,
         TransportOptions::default(),
         trust,
         cells,
         observer.clone(),
-    );
+    )
+    .with_dialler(DIALLER.get_or_init(TcpDialler::default).clone());
     let mut stream = ReconnectingDataStream::with_observer(socket, policy, 1, observer);
-    let instruments: Vec<_> = tokens.iter().map(|token| Instrument::new(token)).collect();
+    let instruments: Vec<_> = wanted.instruments.iter().map(|id| Instrument::new(id)).collect();
     let _ = stream.subscribe(&instruments).await;
     let _ = stream.connect().await;
     stream
@@ -75,6 +80,7 @@ async fn supervised<O: Observer + 'static>(
 /// What all streams of a process share.
 static VENUES: OnceLock<Streams> = OnceLock::new();
 static TRUST: OnceLock<TlsTrust> = OnceLock::new();
+static DIALLER: OnceLock<TcpDialler> = OnceLock::new();
 
 /// Tells when a notice had been turned into figures.
 pub(crate) struct Watched<F> {
@@ -84,7 +90,7 @@ pub(crate) struct Watched<F> {
 }
 
 /// When that was.
-pub(crate) async fn noticed<F>(url: &str, tokens: &[String], policy: Policy, is_it: F) -> Instant
+pub(crate) async fn noticed<F>(url: &str, wanted: &Wanted, policy: Policy, is_it: F) -> Instant
 where
     F: Fn(&Notice) -> bool + Send + Sync + 'static,
 {
@@ -94,7 +100,7 @@ where
         is_it,
         noted: Mutex::new(Some(noted)),
     };
-    let mut stream = supervised(url, tokens, policy, watched).await;
+    let mut stream = supervised(url, wanted, policy, watched).await;
     let receiving = async { while stream.next_event().await.is_some() {} };
     tokio::select! {
         biased;
@@ -130,13 +136,12 @@ pub(crate) struct Bare(Socket<TcpStream>);
 
 impl Bare {
     /// The same.
-    pub(crate) async fn live(url: &str, tokens: &[String]) -> Self {
+    pub(crate) async fn live(url: &str, wanted: &Wanted) -> Self {
         let address = url.trim_start_matches("ws://").split('/').next().unwrap();
         let io = TcpStream::connect(address).await.unwrap();
         io.set_nodelay(true).unwrap();
         let (mut socket, _) = tokio_tungstenite::client_async(url, io).await.unwrap();
-        let request = json!({"assets_ids": tokens, "type": "market"}).to_string();
-        socket.send(Message::text(request)).await.unwrap();
+        socket.send(Message::text(request(&wanted.instruments))).await.unwrap();
         let mut live = Self(socket);
         live.next().await;
         live
@@ -154,12 +159,12 @@ impl Contender for Bare {
 }
 
 /// What people write by hand: the same loop, and `serde_json` for the same four fields.
-pub(crate) struct ByHand(Bare);
+pub(crate) struct ByHand(Bare, Market);
 
 impl ByHand {
     /// The same.
-    pub(crate) async fn live(url: &str, tokens: &[String]) -> Self {
-        Self(Bare::live(url, tokens).await)
+    pub(crate) async fn live(url: &str, wanted: &Wanted) -> Self {
+        Self(Bare::live(url, wanted).await, wanted.market)
     }
 }
 
@@ -186,10 +191,30 @@ struct Change<'f> {
     asset_id: &'f str,
 }
 
+/// Of Binance: kind, instrument, time and the number of a trade or of a book.
+#[derive(Deserialize)]
+struct Numbered<'f> {
+    #[serde(rename = "e")]
+    kind: &'f str,
+    #[serde(rename = "s")]
+    symbol: &'f str,
+    #[serde(rename = "E")]
+    time: i64,
+    #[serde(rename = "t")]
+    trade: Option<u64>,
+    #[serde(rename = "u")]
+    update: Option<u64>,
+}
+
 impl Contender for ByHand {
     async fn next(&mut self) {
         let message = self.0.message().await;
         let text = message.to_text().unwrap();
+        if self.1 == Market::Binance {
+            let event: Numbered<'_> = serde_json::from_str(text).unwrap();
+            black_box((event.kind, event.symbol, event.time, event.trade.or(event.update)));
+            return;
+        }
         // As somebody would who knows what comes, rather than by trying one after the other.
         let events = if text.starts_with('[') {
             Events::Many(serde_json::from_str(text).unwrap())
@@ -208,9 +233,29 @@ impl Contender for ByHand {
     }
 }
 
-/// All tokens, or the first one alone.
-pub(crate) fn wanted(all: bool) -> Vec<String> {
-    let mut tokens = tokens();
-    tokens.truncate(if all { tokens.len() } else { 1 });
-    tokens
+/// What is subscribed to.
+pub(crate) struct Wanted {
+    market: Market,
+    instruments: Vec<String>,
+}
+
+impl Wanted {
+    pub(crate) fn all(market: Market) -> Self {
+        Self {
+            market,
+            instruments: instruments(market),
+        }
+    }
+
+    /// One token of Polymarket.
+    pub(crate) fn one() -> Self {
+        let mut wanted = Self::all(Market::Polymarket);
+        wanted.instruments.truncate(1);
+        wanted
+    }
+
+    /// What a request for it says.
+    pub(crate) fn request(&self) -> String {
+        request(&self.instruments)
+    }
 }

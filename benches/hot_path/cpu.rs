@@ -1,6 +1,6 @@
 //! CPU time a message.
 
-use super::contenders::{Bare, ByHand, Contender, Feedwatch, wanted};
+use super::contenders::{Bare, ByHand, Contender, Feedwatch, Wanted};
 use super::frames::Shape;
 use super::support::{Rounds, begin_table, cpu_of_thread, has_flag, take_turns};
 use super::venue::{Course, Venue};
@@ -21,10 +21,17 @@ pub(crate) fn blasted() {
         (Shape::Change, 1.8),
         (Shape::Book, 1.5),
         (Shape::Array, 1.5),
+        (Shape::Numbered, 1.8),
+        (Shape::Depth, 1.5),
     ] {
-        let bytes = shape.frames()[0].len();
+        let bytes = shape.frames(1)[0].len();
         let count = BYTES_BLASTED / bytes.max(400);
-        let measured = contest(rounds, &Venue::url(venue.port, Course::Blast(shape, count)), count);
+        let measured = contest(
+            shape,
+            rounds,
+            &Venue::url(venue.port, Course::Blast(shape, count)),
+            count,
+        );
         measured
             .row(format!("B1 {} ({bytes} B)", shape.name()), "ns", (0, 1), most)
             .print();
@@ -37,9 +44,9 @@ pub(crate) fn paced() {
     begin_table("Paced at 10,000 messages a second, one write a frame: CPU time a message (B1p)");
     let venue = Venue::start();
     let rounds = if has_flag("--full") { 11 } else { 5 };
-    for shape in [Shape::Small, Shape::Book] {
+    for shape in [Shape::Small, Shape::Book, Shape::Numbered] {
         let url = Venue::url(venue.port, Course::Paced(shape, PACE));
-        let measured = contest(rounds, &url, PACE * 3 / 10);
+        let measured = contest(shape, rounds, &url, PACE * 3 / 10);
         measured.row(format!("B1p {}", shape.name()), "ns", (0, 1), 1.1).print();
         measured
             .row(format!("B2 paced {}", shape.name()), "ns", (0, 2), 0.5)
@@ -48,20 +55,20 @@ pub(crate) fn paced() {
 }
 
 /// feedwatch, the bare loop, and the one with `serde_json`.
-fn contest(rounds: usize, url: &str, count: usize) -> Rounds<3> {
+fn contest(shape: Shape, rounds: usize, url: &str, count: usize) -> Rounds<3> {
     let runtime = runtime();
-    let tokens = wanted(true);
+    let wanted = Wanted::all(shape.market());
     if has_flag("--alone") {
         // For a profiler.
-        let mut alone = || runtime.block_on(async { take(&mut Feedwatch::live(url, &tokens).await, count).await });
+        let mut alone = || runtime.block_on(async { take(&mut Feedwatch::live(url, &wanted).await, count).await });
         return take_turns(rounds, [&mut alone, &mut || f64::NAN, &mut || f64::NAN]);
     }
     take_turns(
         rounds,
         [
-            &mut || runtime.block_on(async { take(&mut Feedwatch::live(url, &tokens).await, count).await }),
-            &mut || runtime.block_on(async { take(&mut Bare::live(url, &tokens).await, count).await }),
-            &mut || runtime.block_on(async { take(&mut ByHand::live(url, &tokens).await, count).await }),
+            &mut || runtime.block_on(async { take(&mut Feedwatch::live(url, &wanted).await, count).await }),
+            &mut || runtime.block_on(async { take(&mut Bare::live(url, &wanted).await, count).await }),
+            &mut || runtime.block_on(async { take(&mut ByHand::live(url, &wanted).await, count).await }),
         ],
     )
 }

@@ -1,12 +1,13 @@
-//! Frames as Polymarket sends them after the first one: single objects, `event_type` never first, a blank after each comma and
-//! none after a colon. Token ids and hashes have the lengths of real ones.
+//! Frames as venues send them. Polymarket's after the first one: single objects, `event_type` never first, a blank after each comma
+//! and none after a colon; ids of tokens and hashes have the lengths of real ones. Binance's: compact, numbers are numbers, prices have
+//! eight decimals, and no number of a trade or of an update comes twice.
 
 use std::fmt::Write;
 use std::time::SystemTime;
 
-/// Tokens that the frames are about, in turns.
-const TOKENS: usize = 20;
-/// Different frames of a kind; they are sent over and over.
+/// Instruments that the frames are about, in turns.
+const INSTRUMENTS: usize = 20;
+/// Different frames of a kind that has no numbers; they are sent over and over.
 const FRAMES: usize = 240;
 
 /// What frames look like.
@@ -22,10 +23,36 @@ pub(crate) enum Shape {
     Book,
     /// Arrays of two books of 1 KB.
     Array,
+    /// Trades of Binance, 130 bytes.
+    Numbered,
+    /// Changes of books of Binance, 2 KB.
+    Depth,
+}
+
+/// Whose frames these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Market {
+    Polymarket,
+    Binance,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 5] = [Self::Small, Self::Trade, Self::Change, Self::Book, Self::Array];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Small,
+        Self::Trade,
+        Self::Change,
+        Self::Book,
+        Self::Array,
+        Self::Numbered,
+        Self::Depth,
+    ];
+
+    pub(crate) const fn market(self) -> Market {
+        match self {
+            Self::Small | Self::Trade | Self::Change | Self::Book | Self::Array => Market::Polymarket,
+            Self::Numbered | Self::Depth => Market::Binance,
+        }
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -34,19 +61,28 @@ impl Shape {
             Self::Change => "price changes of two tokens, 720 B",
             Self::Book => "books, 2 KB",
             Self::Array => "arrays of two books, 2 KB",
+            Self::Numbered => "Binance, trades, 130 B",
+            Self::Depth => "Binance, changes of books, 2 KB",
         }
     }
 
-    /// The frames, the same for everybody but for the time that they tell.
-    pub(crate) fn frames(self) -> Vec<String> {
+    /// Frames, the same for everybody but for the time that they tell. To send so many, these are sent in turns.
+    pub(crate) fn frames(self, count: usize) -> Vec<String> {
         #[allow(clippy::disallowed_methods, reason = "no clock of the program's")]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_millis());
-        (0..FRAMES).map(|number| self.frame(number, now)).collect()
+        let different = match self.market() {
+            Market::Polymarket => FRAMES,
+            Market::Binance => count,
+        };
+        (0..different).map(|number| self.frame(number, now)).collect()
     }
 
     fn frame(self, number: usize, time: u128) -> String {
-        let (token, other) = (token(number % TOKENS), token((number + 1) % TOKENS));
+        if self.market() == Market::Binance {
+            return self.numbered_frame(number, time);
+        }
+        let (token, other) = (token(number % INSTRUMENTS), token((number + 1) % INSTRUMENTS));
         let (price, size) = (price(number), size(number));
         let (market, hash) = (hex(number, 64), hex(number + 1, 40));
         match self {
@@ -74,17 +110,54 @@ impl Shape {
                 book(&token, number, 1000, ",", time),
                 book(&other, number + 1, 1000, ",", time)
             ),
+            Self::Numbered | Self::Depth => String::new(),
         }
+    }
+
+    /// Of each symbol the numbers have no hole.
+    fn numbered_frame(self, number: usize, time: u128) -> String {
+        let (symbol, turn) = (symbol(number % INSTRUMENTS), number / INSTRUMENTS);
+        if self == Self::Numbered {
+            let (price, size, id) = (long_price(number), size(number), 5_955_000_000 + turn);
+            return format!(
+                r#"{{"e":"trade","E":{time},"s":"{symbol}","t":{id},"p":"{price}","q":"{size}000000","T":{time},"m":true,"M":true}}"#
+            );
+        }
+        let (first, last) = (91_000_000_000 + turn * 9, 91_000_000_008 + turn * 9);
+        let levels = |first: usize| {
+            let level = |level| format!(r#"["{}","{}000000"]"#, long_price(first + level), size(first + level));
+            (0..30).map(level).collect::<Vec<_>>().join(",")
+        };
+        let (bids, asks) = (levels(number), levels(number + 50));
+        format!(r#"{{"e":"depthUpdate","E":{time},"s":"{symbol}","U":{first},"u":{last},"b":[{bids}],"a":[{asks}]}}"#)
     }
 }
 
 /// The instruments to subscribe to.
-pub(crate) fn tokens() -> Vec<String> {
-    (0..TOKENS).map(token).collect()
+pub(crate) fn instruments(market: Market) -> Vec<String> {
+    match market {
+        Market::Polymarket => (0..INSTRUMENTS).map(token).collect(),
+        Market::Binance => (0..INSTRUMENTS).map(symbol).collect(),
+    }
 }
 
-/// The answer to a subscription of these tokens.
-pub(crate) fn answer(tokens: &[String]) -> String {
+/// What a request for these instruments says.
+pub(crate) fn request(instruments: &[String]) -> String {
+    if instruments.iter().any(|id| id.ends_with("USDT")) {
+        let stream = |id: &String| format!("{}@trade", id.to_lowercase());
+        let params: Vec<_> = instruments.iter().map(stream).collect();
+        return serde_json::json!({"method": "SUBSCRIBE", "params": params, "id": 1}).to_string();
+    }
+    serde_json::json!({"assets_ids": instruments, "type": "market"}).to_string()
+}
+
+/// The answer to a request: of Polymarket, the books of the tokens in it.
+pub(crate) fn answer(request: &str) -> String {
+    if request.contains("SUBSCRIBE") {
+        return r#"{"result":null,"id":1}"#.into();
+    }
+    let mut tokens = instruments(Market::Polymarket);
+    tokens.retain(|token| request.contains(token.as_str()));
     let books: Vec<_> = tokens.iter().map(|token| book(token, 0, 500, ",", 1)).collect();
     format!("[{}]\n", books.join(","))
 }
@@ -116,6 +189,14 @@ fn book(token: &str, number: usize, bytes: usize, comma: &str, time: u128) -> St
 
 fn price(number: usize) -> String {
     format!("0.{:02}", 1 + number % 98)
+}
+
+fn long_price(number: usize) -> String {
+    format!("{}.{:02}000000", 67_000 + number % 97, number % 100)
+}
+
+fn symbol(number: usize) -> String {
+    format!("C{}USDT", char::from(b"ABCDEFGHIJKLMNOPQRST"[number]))
 }
 
 fn size(number: usize) -> String {

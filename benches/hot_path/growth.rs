@@ -1,6 +1,6 @@
 //! B6: CPU time a message when the same rate comes over more streams.
 
-use super::contenders::{Bare, Contender, Feedwatch, wanted};
+use super::contenders::{Bare, Contender, Feedwatch, Wanted};
 use super::cpu::{nanos, runtime};
 use super::frames::Shape;
 use super::support::{Limit, Row, begin_table, cpu_of_thread, has_flag, median};
@@ -55,15 +55,15 @@ fn cost(streams: usize, is_bare: bool) -> f64 {
     let taken = Arc::new(AtomicUsize::new(0));
     runtime.block_on(async {
         for _ in 0..streams {
-            let tokens = wanted(true);
+            let wanted = Wanted::all(Shape::Small.market());
             if is_bare {
-                count(Bare::live(&url, &tokens).await, taken.clone());
+                count(Bare::live(&url, &wanted).await, taken.clone());
             } else {
-                count(Feedwatch::live(&url, &tokens).await, taken.clone());
+                count(Feedwatch::live(&url, &wanted).await, taken.clone());
             }
         }
         let begin = Venue::url(venue.port, Course::Begin(Shape::Small, RATE));
-        let _begun = Bare::live(&begin, &wanted(false)).await;
+        let _begun = Bare::live(&begin, &Wanted::one()).await;
         sleep(Duration::from_millis(100)).await;
         let (before, taken_before) = (cpu_of_thread(), taken.load(Ordering::Relaxed));
         sleep(Duration::from_secs(1)).await;

@@ -1,6 +1,6 @@
 //! B8: how soon after it happened a loss or a silence stands in the figures.
 
-use super::contenders::{noticed, wanted};
+use super::contenders::{Wanted, noticed};
 use super::cpu::runtime;
 use super::support::{Limit, Row, begin_table, has_flag, median};
 use feedwatch::clock::Moment;
@@ -65,7 +65,7 @@ fn notice(deed: Deed) -> Duration {
             Deed::Silence => matches!(notice, Notice::Stale),
             Deed::Close | Deed::Reset => matches!(notice, Notice::Lost { .. }),
         };
-        noticed(&url, &wanted(false), policy, is_it).await
+        noticed(&url, &Wanted::one(), policy, is_it).await
     });
     let happened = when.recv().unwrap();
     venue.join().unwrap();
@@ -75,7 +75,7 @@ fn notice(deed: Deed) -> Duration {
 async fn act(socket: TcpStream, deed: Deed, done: Sender<Instant>) {
     let mut socket = tokio_tungstenite::accept_async(socket).await.unwrap();
     socket.next().await.unwrap().unwrap();
-    let answer = super::frames::answer(&wanted(false));
+    let answer = super::frames::answer(&Wanted::one().request());
     socket.send(Message::text(answer)).await.unwrap();
     sleep(PATIENCE / 2).await;
     let now = Moment::now().mono;
@@ -90,7 +90,7 @@ async fn act(socket: TcpStream, deed: Deed, done: Sender<Instant>) {
             socket.get_ref().set_zero_linger().unwrap();
         }
         Deed::Silence => {
-            let frame = super::frames::Shape::Small.frames().swap_remove(0);
+            let frame = super::frames::Shape::Small.frames(1).swap_remove(0);
             socket.send(Message::text(frame)).await.unwrap();
             done.send(now + PATIENCE).unwrap();
             while let Some(Ok(_)) = socket.next().await {}

@@ -1,7 +1,7 @@
 //! B4: resident memory of a stream that is live and idle, its figures included. Each contender holds its connections in a process
 //! of its own.
 
-use super::contenders::{Bare, Contender, Feedwatch, wanted};
+use super::contenders::{Bare, Contender, Feedwatch, Wanted};
 use super::cpu::runtime;
 use super::support::{Limit, Row, begin_table, has_flag, resident_bytes};
 use super::venue::{Course, Venue};
@@ -61,11 +61,11 @@ pub(crate) fn hold_if_asked() {
     let before = resident_bytes();
     runtime().block_on(async {
         for _ in 0..streams {
-            let tokens = wanted(false);
+            let wanted = Wanted::one();
             if contender == "bare" {
-                hold(Bare::live(&url, &tokens).await);
+                hold(Bare::live(&url, &wanted).await);
             } else {
-                hold(Feedwatch::live(&url, &tokens).await);
+                hold(Feedwatch::live(&url, &wanted).await);
             }
         }
         // Everybody is polled once more.

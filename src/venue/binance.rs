@@ -7,6 +7,7 @@
 
 mod decode;
 mod directory;
+mod quick;
 mod session;
 mod values;
 

@@ -215,6 +215,17 @@ impl<'f> Cursor<'f> {
         found
     }
 
+    /// A number that is nothing but digits.
+    #[inline(always)]
+    pub(super) fn digits(&mut self) -> Option<&'f str> {
+        self.peek()?;
+        let begin = self.at;
+        self.skip_digits()?;
+        // What follows may make it another number.
+        let is_over = matches!(self.text.as_bytes().get(self.at), Some(b',' | b'}' | b']' | b' '));
+        is_over.then(|| self.text.get(begin..self.at))?
+    }
+
     /// At least one.
     fn skip_digits(&mut self) -> Option<()> {
         let rest = self.text.as_bytes().get(self.at..)?;

@@ -1,5 +1,6 @@
-//! Reads the envelopes of events, alone or within the name of their stream.
+//! Reads the envelopes of events, alone or within the name of their stream. The quick reader takes what nearly all of them are.
 
+use super::quick;
 use crate::market::{DecodeError, Envelope, EventKind, Place, Sequence, Series};
 use crate::venue::object::Each;
 use crate::venue::wire;
@@ -19,7 +20,7 @@ const AGGREGATED_TRADES: u8 = 2;
 #[serde(default)]
 pub(super) struct Event<'f> {
     #[serde(borrow)]
-    stream: Option<&'f str>,
+    pub(super) stream: Option<&'f str>,
     #[serde(borrow)]
     data: Option<&'f RawValue>,
     /// The answer to a request, or an error: present, even if it is null.
@@ -32,22 +33,22 @@ pub(super) struct Event<'f> {
     #[serde(rename = "e", borrow)]
     pub(super) name: Option<&'f str>,
     #[serde(rename = "E", deserialize_with = "wire::lenient")]
-    time: Option<i64>,
+    pub(super) time: Option<i64>,
     #[serde(rename = "s", borrow)]
-    symbol: Option<&'f str>,
+    pub(super) symbol: Option<&'f str>,
     #[serde(rename = "U", deserialize_with = "wire::lenient")]
-    first_update: Option<u64>,
+    pub(super) first_update: Option<u64>,
     #[serde(rename = "u", deserialize_with = "wire::lenient")]
-    last_update: Option<u64>,
+    pub(super) last_update: Option<u64>,
     #[serde(rename = "pu", deserialize_with = "wire::lenient")]
-    update_before: Option<u64>,
+    pub(super) update_before: Option<u64>,
     #[serde(rename = "t", deserialize_with = "wire::lenient")]
-    trade: Option<u64>,
+    pub(super) trade: Option<u64>,
     #[serde(rename = "a", deserialize_with = "wire::lenient")]
-    aggregated_trade: Option<u64>,
+    pub(super) aggregated_trade: Option<u64>,
     /// Only a partial book of spot has it, and neither name, time nor symbol.
     #[serde(rename = "lastUpdateId", deserialize_with = "wire::lenient")]
-    book_update: Option<u64>,
+    pub(super) book_update: Option<u64>,
 }
 
 pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
@@ -55,6 +56,13 @@ pub(super) fn decode(frame: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
     if text.starts_with('[') {
         return each(text, None, visit);
     }
+    if let Some((stream, event)) = quick::read(text) {
+        return event.visit(stream, visit);
+    }
+    decode_fully(text, visit)
+}
+
+fn decode_fully(text: &str, visit: Visit<'_>) -> Result<(), DecodeError> {
     let event: Event<'_> = serde_json::from_str(text).map_err(|error| wire::reason(&error))?;
     match event.data {
         Some(data) if data.get().starts_with('[') => each(data.get(), event.stream, visit),
@@ -167,4 +175,65 @@ impl Event<'_> {
 fn numbered(series: u8, number: Option<u64>) -> Option<Sequence> {
     let (series, place) = (Series::Instrument(series), Place::Next(number?));
     Some(Sequence { series, place })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As the venue writes them.
+    const USUAL: [&str; 7] = [
+        r#"{"e":"trade","E":1772000000123,"s":"BTCUSDT","t":4711,"p":"67012.34000000","q":"0.00100000","T":1772000000122,"m":true,"M":true}"#,
+        r#"{"e":"aggTrade","E":1772000000123,"s":"BTCUSDT","a":815,"p":"67012.34","q":"0.001","f":100,"l":105,"T":1772000000122,"m":true,"M":true}"#,
+        r#"{"e":"depthUpdate","E":1772000000123,"s":"BTCUSDT","U":157,"u":160,"b":[["67012.34000000","10.00000000"],["67012.00000000","0.00000000"]],"a":[["67013.00000000","1.50000000"]]}"#,
+        r#"{"e":"depthUpdate","E":1772000000123,"T":1772000000122,"s":"BTCUSDT","U":157,"u":160,"pu":149,"b":[["67012.3","10"]],"a":[]}"#,
+        r#"{"u":400900217,"s":"BTCUSDT","b":"67012.34000000","B":"31.21000000","a":"67012.35000000","A":"40.66000000"}"#,
+        r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":1772000000123,"s":"BTCUSDT","t":4711,"p":"67012.34","q":"0.1","T":1772000000122,"m":false,"M":true}}"#,
+        r#"{"stream":"btcusdt@depth5","data":{"lastUpdateId":160,"bids":[["67012.34000000","10.00000000"]],"asks":[["67013.00000000","1.50000000"]]}}"#,
+    ];
+
+    type Seen = (EventKind, Option<String>, Option<i64>, Option<Sequence>);
+
+    fn seen(frame: &str, read: fn(&str, Visit<'_>) -> Result<(), DecodeError>) -> (Vec<Seen>, Result<(), DecodeError>) {
+        let mut seen = Vec::new();
+        let result = read(frame, &mut |event| {
+            let sequence = event.sequence.copied();
+            seen.push((
+                event.kind,
+                event.instrument.map(String::from),
+                event.venue_time_ms,
+                sequence,
+            ));
+        });
+        (seen, result)
+    }
+
+    #[test]
+    fn what_comes_usually_is_read_by_the_quick_reader() {
+        for frame in USUAL {
+            assert!(quick::read(frame).is_some(), "{frame}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn the_quick_reader_changes_nothing(
+            frame in 0..USUAL.len(),
+            cut in any::<prop::sample::Index>(),
+            length in 0..30_usize,
+            put in r#"[\[\]{}":, 0-9.eE\\\n-]{0,3}|"(e|E|s|U|u|pu|t|a|b|id|data)":("7"|7|"7.5"|-7|07|7e1|null|\[\]|\{\}),|1234567890123456789012"#,
+        ) {
+            let frame = USUAL[frame];
+            let at = cut.index(frame.len() + 1);
+            let rest = frame.get(at + length..).unwrap_or_default();
+            let frame = format!("{}{put}{rest}", &frame[..at]);
+            let frame = frame.trim();
+            if !frame.starts_with('[') {
+                prop_assert_eq!(seen(frame, decode), seen(frame, decode_fully), "{}", frame);
+            }
+        }
+    }
 }
