@@ -360,6 +360,20 @@ async fn a_gate_that_gives_no_turn_in_time_is_not_passed_by() {
     assert_eq!(report.verdict, Verdict::Failed, "its turn has come: {report:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_only_looks_keeps_nobody_from_a_host_for_longer_than_a_stream_would_stay_away() {
+    let gate = DialGate::new(DialLimit {
+        per_second: 1.0,
+        burst: 1,
+    });
+    assert_eq!(gate.rest(Duration::from_secs(60)), Duration::from_secs(60));
+    let longest = Duration::from_secs(900);
+    assert_eq!(gate.rest(Duration::from_secs(3 * 24 * 3600)), longest);
+    let begun = Instant::now();
+    gate.pass().await;
+    assert_eq!(begun.elapsed(), longest);
+}
+
 #[test]
 fn the_page_of_probes_holds_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/probe.md");

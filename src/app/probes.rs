@@ -6,7 +6,7 @@ use crate::config::{Config, ProbeConfig, ProbeModule, TransportConfig};
 use crate::exporter::{NoProbe, Prober, Probing};
 use crate::probe::{Probe, ProbeReport};
 use crate::stream::{DialGate, Endpoint, TcpDialler, TransportOptions};
-use crate::supervise::{DialLimit, Policy};
+use crate::supervise::DialLimit;
 use crate::venue;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
@@ -198,9 +198,7 @@ impl Table {
         // A venue that asks for rest means the streams of its host as well; of an address that somebody named, who knows.
         let asked = report.failure.as_ref().and_then(|failure| failure.retry_after);
         if let Some(asked) = asked.filter(|_| is_known) {
-            // Who only looked must not keep the streams away for longer than they would stay themselves.
-            let rest = asked.min(Policy::default().retry_after_max);
-            gate.rest(rest);
+            let rest = gate.rest(asked);
             info!(
                 address = report.endpoint.host(),
                 rest_ms = rest.as_millis(),
