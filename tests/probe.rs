@@ -21,7 +21,7 @@ use feedwatch::probe::{Advice, Probe, ProbeReport, Verdict, metrics};
 use feedwatch::sim::{Fault, OddText, Rule, Script, SimOptions, SimulatedVenue, TlsFault, Traffic, What};
 use feedwatch::stream::{Access, DialGate, Endpoint, TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::DialLimit;
-use feedwatch::venue::{Feed, Polymarket};
+use feedwatch::venue::{ApiKey, Feed, Kalshi, Polymarket};
 use openmetrics::OpenMetrics;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -223,6 +223,39 @@ async fn a_status_is_told_and_what_it_means() {
     assert!(Advice::on(&report).unwrap().meaning.contains("blocked"));
     let report = look_at(meeting(status(401))).await;
     assert_failed(&report, Cause::Unauthorized, DialPhase::Upgrade);
+}
+
+#[tokio::test]
+async fn a_venue_that_wants_a_key_and_refuses_is_told_with_what_to_set() {
+    let denied = Fault::Status {
+        code: 401,
+        headers: BTreeMap::new(),
+        body: String::new(),
+    };
+    let key = ApiKey::from_pem("6f1c-77", include_bytes!("fixtures/kalshi/key.pem")).unwrap();
+    for (key, words) in [(None, "none was brought along"), (Some(key), "does not accept the key")] {
+        let venue = start(meeting(denied.clone()));
+        let report = run(Probe {
+            venue: (&Kalshi).into(),
+            access: Access {
+                key: key.clone(),
+                ..Access::new(TlsTrust::only([]).unwrap())
+            },
+            ..probe_of(&venue.url(), &[])
+        })
+        .await;
+        assert_eq!(report.has_key, Some(key.is_some()));
+        assert_failed(&report, Cause::Unauthorized, DialPhase::Upgrade);
+        let Advice { meaning, remedy, .. } = Advice::on(&report).unwrap();
+        assert!(meaning.contains(words), "{meaning}");
+        assert!(
+            remedy.contains("api_key_id") && remedy.contains("api_key_file"),
+            "{remedy}"
+        );
+    }
+    // Of a venue that asks for none, nothing is said of keys.
+    let report = look_at(meeting(denied)).await;
+    assert!(!Advice::on(&report).unwrap().remedy.contains("api_key"));
 }
 
 #[tokio::test]

@@ -75,6 +75,8 @@ pub struct ProbeReport {
     pub venue: String,
     /// Where it connected.
     pub endpoint: Endpoint,
+    /// Whether the upgrade was signed with a key; `None` = the venue asks for none.
+    pub has_key: Option<bool>,
     /// When it began.
     pub began: Moment,
     /// How long all of it took, the close included.
@@ -122,6 +124,7 @@ impl ProbeReport {
             verdict: Verdict::Held,
             venue: venue.to_owned(),
             endpoint,
+            has_key: None,
             began: Moment::now(),
             took: Duration::ZERO,
             waited: Duration::ZERO,

@@ -58,11 +58,19 @@ impl fmt::Debug for Probe {
 }
 
 impl Probe {
+    fn report(&self) -> ProbeReport {
+        let has_key = self.venue.needs_key().then_some(self.access.key.is_some());
+        ProbeReport {
+            has_key,
+            ..ProbeReport::new(self.venue.name(), self.endpoint.clone(), self.instruments.len())
+        }
+    }
+
     /// Makes the probe. What is wrong is part of the report.
     ///
     /// The future must be polled to its end, or the connection ends without a close frame.
     pub async fn run<D: Dialler>(self, dialler: D) -> ProbeReport {
-        let mut report = ProbeReport::new(self.venue.name(), self.endpoint.clone(), self.instruments.len());
+        let mut report = self.report();
         let began = report.began.mono;
         // Some of the time is kept for the closing handshake.
         let close_timeout = self.transport.close_timeout.min(self.time / 10);
