@@ -186,6 +186,7 @@ Examples:
   feedwatch probe polymarket --instrument 21740938561527409836651284930175562839410772635481900427365518203946672510843
   feedwatch probe polymarket --url ws://127.0.0.1:9886/ws/market --instrument 11 --for 3s --format json
   feedwatch probe --config config/feedwatch.toml --stream elections
+  feedwatch probe ticks --config config/feedwatch.toml    a venue that [[venues]] describes
 
 Exit codes:
   0  all well: live, and data came; without an instrument: connected and upgraded
@@ -305,7 +306,7 @@ pub(crate) struct Demo {
 
 #[derive(Args)]
 pub(crate) struct Probe {
-    /// The venue's name: see `feedwatch venues`
+    /// The venue's name: see `feedwatch venues`; with --config also one that it describes
     #[arg(value_name = "VENUE", required_unless_present = "stream", conflicts_with = "stream")]
     pub(crate) venue: Option<String>,
     /// Connect here instead of the venue's own address
@@ -323,10 +324,10 @@ pub(crate) struct Probe {
     /// It ends earlier, with so many frames of data
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: u64,
-    /// A configuration, of which one stream is probed as it is
-    #[arg(long, value_name = "FILE", requires = "stream")]
+    /// A configuration: its [[venues]] are known, and its [tls], [proxy] and [transport] hold
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Which one
+    /// A stream of it, which is probed as it is; the names that it watches are looked up first, unless there is an --instrument
     #[arg(long, value_name = "NAME", requires = "config")]
     pub(crate) stream: Option<String>,
     /// A report for people, or a JSON object
@@ -334,7 +335,6 @@ pub(crate) struct Probe {
     pub(crate) format: ProbeFormat,
 }
 
-fn time_to_probe(text: &str) -> Result<Duration, String> {
 /// Of a file that is not followed by another at once.
 fn age(text: &str) -> Result<Duration, String> {
     let age = duration(text)?;
@@ -342,6 +342,7 @@ fn age(text: &str) -> Result<Duration, String> {
     fits.ok_or_else(|| "must be at least 1s".into())
 }
 
+fn time_to_probe(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     let range = Duration::from_millis(100)..=Duration::from_secs(3600);
     let fits = range.contains(&time).then_some(time);

@@ -227,13 +227,11 @@ fn check_health(address: SocketAddr, config: Option<&Path>, timeout: Duration) -
 }
 
 fn probe(wish: Probe) -> Result<ExitCode, Failure> {
-    let stream = match wish.config.zip(wish.stream) {
-        Some((path, name)) => Some((load(&path)?, name)),
-        None => None,
-    };
+    let config = wish.config.map(|path| load(&path)).transpose()?;
     let ready = app::probe::ProbeWish {
         venue: wish.venue,
-        stream,
+        config,
+        stream: wish.stream,
         url: wish.url,
         instruments: wish.instruments,
         channels: wish.channels,

@@ -26,6 +26,7 @@ impl Advice {
                 "The dial was never let through: so many dials of this host came before, or the venue asked to be left alone.",
                 "Probe less often or with more time, or raise [dial] per_second where the venue allows it.",
             ),
+            Verdict::Unresolved => Self::on_names(report),
             Verdict::Failed | Verdict::Lost => match (&report.failure, report.has_key) {
                 (Some(Failure { status: Some(401), .. }), Some(has_key)) => Self::on_key(has_key),
                 (Some(failure), _) => Self::on_failure(failure),
@@ -70,6 +71,25 @@ impl Advice {
                 "The venue takes no connection without a key, and none was brought along.",
                 "Set api_key_id and api_key_file of a stream in a configuration, and probe that: --config FILE --stream NAME; or of a \
                  module of [probe.modules].",
+            )
+        }
+    }
+
+    /// About names that could not be looked up, all of them or some.
+    fn on_names(report: &ProbeReport) -> Self {
+        let has_failed = report
+            .look_up
+            .as_ref()
+            .is_some_and(|look_up| look_up.failed().next().is_some());
+        if has_failed {
+            advice(
+                "Not every name that the stream watches could be looked up at the venue's REST API, so it is not known what they stand for.",
+                "Check how the names are spelt, and whether rest_url can be reached from here; with --instrument nothing is looked up.",
+            )
+        } else {
+            advice(
+                "The names that the stream watches stand for nothing that can be subscribed to: all of it has ended.",
+                "Watch other names, or name an instrument with --instrument.",
             )
         }
     }

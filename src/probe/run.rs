@@ -58,6 +58,14 @@ impl fmt::Debug for Probe {
 }
 
 impl Probe {
+    /// The report where it is not made, for want of anything to subscribe to.
+    pub(crate) fn unresolved(&self) -> ProbeReport {
+        ProbeReport {
+            verdict: Verdict::Unresolved,
+            ..self.report()
+        }
+    }
+
     fn report(&self) -> ProbeReport {
         let has_key = self.venue.needs_key().then_some(self.access.key.is_some());
         ProbeReport {
