@@ -24,6 +24,7 @@ Exit codes:
   0    done, or shut down in an orderly way by SIGTERM, SIGINT or SIGHUP
   1    failed while running; `demo --verify` found a difference; `probe` found something wrong
   2    the command line or the configuration is wrong
+  3    `record` ended, and not one frame had come
   130  a second signal came before the shutdown was over";
 
 /// Keeps market-data WebSocket streams connected, and shows when, why and for how long they were not.
@@ -145,7 +146,13 @@ Files:
 
 Nothing waits longer than two seconds to be written, and what is written can be read whatever happens to the
 process. Where the disk is too slow, frames are left out and counted; the stream itself never waits. There is
-no HTTP server, and no traces are exported.";
+no HTTP server, and no traces are exported.
+
+Exit codes:
+  0  its time was over, or a signal ended it, and something was recorded
+  1  a file cannot be written; what was written before can be read
+  2  the command line or the configuration is wrong
+  3  its time was over, or a signal ended it, and not one frame was recorded: `feedwatch probe` says why";
 
 #[derive(Args)]
 pub(crate) struct Record {
@@ -159,14 +166,14 @@ pub(crate) struct Record {
     /// Go on after the files that this recording has already; they stay, and count for --max-total-size
     #[arg(long)]
     pub(crate) resume: bool,
-    /// End after this time, with exit code 0: 30s, 10m, 12h
+    /// End after this time: 30s, 10m, 12h
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
     /// Go on in another file before one is larger: 64MiB, 1GiB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     pub(crate) max_file_size: u64,
-    /// Go on in another file when one is so old: 1h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// Go on in another file when one is so old, at least 1s: 1h
+    #[arg(long, value_name = "TIME", value_parser = age)]
     pub(crate) max_file_age: Option<Duration>,
     /// Delete the oldest files of this recording before all are larger
     #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = size)]
@@ -179,6 +186,7 @@ Examples:
   feedwatch probe polymarket --instrument 21740938561527409836651284930175562839410772635481900427365518203946672510843
   feedwatch probe polymarket --url ws://127.0.0.1:9886/ws/market --instrument 11 --for 3s --format json
   feedwatch probe --config config/feedwatch.toml --stream elections
+  feedwatch probe ticks --config config/feedwatch.toml    a venue that [[venues]] describes
 
 Exit codes:
   0  all well: live, and data came; without an instrument: connected and upgraded
@@ -298,7 +306,7 @@ pub(crate) struct Demo {
 
 #[derive(Args)]
 pub(crate) struct Probe {
-    /// The venue's name: see `feedwatch venues`
+    /// The venue's name: see `feedwatch venues`; with --config also one that it describes
     #[arg(value_name = "VENUE", required_unless_present = "stream", conflicts_with = "stream")]
     pub(crate) venue: Option<String>,
     /// Connect here instead of the venue's own address
@@ -316,15 +324,22 @@ pub(crate) struct Probe {
     /// It ends earlier, with so many frames of data
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: u64,
-    /// A configuration, of which one stream is probed as it is
-    #[arg(long, value_name = "FILE", requires = "stream")]
+    /// A configuration: its [[venues]] are known, and its [tls], [proxy] and [transport] hold
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Which one
+    /// A stream of it, which is probed as it is; the names that it watches are looked up first, unless there is an --instrument
     #[arg(long, value_name = "NAME", requires = "config")]
     pub(crate) stream: Option<String>,
     /// A report for people, or a JSON object
     #[arg(long, value_enum, default_value_t = ProbeFormat::Human)]
     pub(crate) format: ProbeFormat,
+}
+
+/// Of a file that is not followed by another at once.
+fn age(text: &str) -> Result<Duration, String> {
+    let age = duration(text)?;
+    let fits = (age >= Duration::from_secs(1)).then_some(age);
+    fits.ok_or_else(|| "must be at least 1s".into())
 }
 
 fn time_to_probe(text: &str) -> Result<Duration, String> {

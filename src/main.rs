@@ -4,7 +4,7 @@ mod args;
 
 use args::{Arguments, Command, Demo, Format, PagerFormat, Probe, ProbeFormat, Record, Simulate, VenuesFormat};
 use clap::Parser;
-use feedwatch::app::{self, ConfigSource, DemoOptions, RecordLimits, RecordOptions, Scenario};
+use feedwatch::app::{self, ConfigSource, DemoOptions, RecordError, RecordLimits, RecordOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
 use feedwatch::sim::{Capture, ListedEvent, RestOptions, Script, SimOptions, Traffic};
@@ -26,6 +26,8 @@ const MAX_SCRIPT_BYTES: u64 = 1024 * 1024;
 enum Failure {
     /// The command line or the configuration: 2.
     Usage(Error),
+    /// A recording is empty: 3.
+    Empty(Error),
     /// Anything else: 1.
     Running(Error),
 }
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
             let (code, error) = match failure {
                 Failure::Usage(error) => (2, error),
                 Failure::Running(error) => (1, error),
+                Failure::Empty(error) => (3, error),
             };
             // Where stderr is gone, too, there is nobody left to tell.
             let _ = writeln!(io::stderr(), "{error}");
@@ -113,12 +116,10 @@ fn run_recording(record: Record) -> Result<ExitCode, Failure> {
             max_total_bytes: record.max_total_size,
         },
     };
-    block_on(app::record(options, config, build_info()))?.map_err(|error| {
-        if error.is_usage() {
-            Failure::Usage(error.into())
-        } else {
-            Failure::Running(error.into())
-        }
+    block_on(app::record(options, config, build_info()))?.map_err(|error| match error {
+        RecordError::Empty(_) => Failure::Empty(error.into()),
+        _ if error.is_usage() => Failure::Usage(error.into()),
+        _ => Failure::Running(error.into()),
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -226,13 +227,11 @@ fn check_health(address: SocketAddr, config: Option<&Path>, timeout: Duration) -
 }
 
 fn probe(wish: Probe) -> Result<ExitCode, Failure> {
-    let stream = match wish.config.zip(wish.stream) {
-        Some((path, name)) => Some((load(&path)?, name)),
-        None => None,
-    };
+    let config = wish.config.map(|path| load(&path)).transpose()?;
     let ready = app::probe::ProbeWish {
         venue: wish.venue,
-        stream,
+        config,
+        stream: wish.stream,
         url: wish.url,
         instruments: wish.instruments,
         channels: wish.channels,

@@ -286,6 +286,38 @@ fn the_key_of_an_account_comes_from_its_file_and_is_not_shown() {
 }
 
 #[test]
+fn files_of_other_systems_hold_what_they_show() {
+    let other = |text: &str| holding(&format!("\u{feff}{}", text.replace('\n', "\r\n")));
+    let (certificate, private) = pair();
+    let [key, ca, private_key, password] = [RSA, certificate.as_str(), private.as_str(), "hunter2\n"].map(other);
+    let config = parse(&of_kalshi(&format!(
+        "api_key_id = 'a'\napi_key_file = {:?}\n\
+         tls = {{ ca_file = {ca:?}, client_certificate_file = {ca:?}, client_key_file = {:?} }}\n\
+         proxy = {{ url = 'http://p:1', username = 'u', password_file = {:?} }}",
+        key.name(),
+        private_key.name(),
+        password.name(),
+        ca = ca.name(),
+    )))
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let access = &config.streams[0].access;
+    assert_eq!(access.key, Some(ApiKey::from_pem("a", RSA.as_bytes()).unwrap()));
+    let (certificate, private) = (certificate.as_bytes(), private.as_bytes());
+    assert_eq!(
+        access.tls.authorities,
+        Some(Authorities::from_pem(certificate).unwrap())
+    );
+    assert_eq!(
+        access.tls.identity,
+        Some(ClientIdentity::from_pem(certificate, private).unwrap())
+    );
+    assert_eq!(
+        access.proxy,
+        Some(proxy("http://p:1").with_credentials("u", "hunter2").unwrap())
+    );
+}
+
+#[test]
 fn a_key_that_is_missing_or_cannot_sign_is_told_with_the_place_of_its_key() {
     let [key, other, none] = [RSA, EC, "no key"].map(holding);
     let files = [("KEY", &key), ("EC", &other), ("NONE", &none)];

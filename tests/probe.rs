@@ -21,7 +21,7 @@ use feedwatch::probe::{Advice, Probe, ProbeReport, Verdict, metrics};
 use feedwatch::sim::{Fault, OddText, Rule, Script, SimOptions, SimulatedVenue, TlsFault, Traffic, What};
 use feedwatch::stream::{Access, DialGate, Endpoint, TcpDialler, TlsTrust, TransportOptions};
 use feedwatch::supervise::DialLimit;
-use feedwatch::venue::{Feed, Polymarket};
+use feedwatch::venue::{ApiKey, Feed, Kalshi, Polymarket};
 use openmetrics::OpenMetrics;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -226,6 +226,39 @@ async fn a_status_is_told_and_what_it_means() {
 }
 
 #[tokio::test]
+async fn a_venue_that_wants_a_key_and_refuses_is_told_with_what_to_set() {
+    let denied = Fault::Status {
+        code: 401,
+        headers: BTreeMap::new(),
+        body: String::new(),
+    };
+    let key = ApiKey::from_pem("6f1c-77", include_bytes!("fixtures/kalshi/key.pem")).unwrap();
+    for (key, words) in [(None, "none was brought along"), (Some(key), "does not accept the key")] {
+        let venue = start(meeting(denied.clone()));
+        let report = run(Probe {
+            venue: (&Kalshi).into(),
+            access: Access {
+                key: key.clone(),
+                ..Access::new(TlsTrust::only([]).unwrap())
+            },
+            ..probe_of(&venue.url(), &[])
+        })
+        .await;
+        assert_eq!(report.has_key, Some(key.is_some()));
+        assert_failed(&report, Cause::Unauthorized, DialPhase::Upgrade);
+        let Advice { meaning, remedy, .. } = Advice::on(&report).unwrap();
+        assert!(meaning.contains(words), "{meaning}");
+        assert!(
+            remedy.contains("api_key_id") && remedy.contains("api_key_file"),
+            "{remedy}"
+        );
+    }
+    // Of a venue that asks for none, nothing is said of keys.
+    let report = look_at(meeting(denied)).await;
+    assert!(!Advice::on(&report).unwrap().remedy.contains("api_key"));
+}
+
+#[tokio::test]
 async fn what_is_never_answered_ends_with_the_time_and_names_the_phase() {
     for (fault, cause, phase) in [
         (Fault::Hang, Cause::UpgradeTimeout, DialPhase::Upgrade),
@@ -358,6 +391,20 @@ async fn a_gate_that_gives_no_turn_in_time_is_not_passed_by() {
     tokio::time::advance(Duration::from_secs(51)).await;
     let report = probe().run(TcpDialler::default()).await;
     assert_eq!(report.verdict, Verdict::Failed, "its turn has come: {report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_looks_keeps_nobody_from_a_host_for_longer_than_a_stream_would_stay_away() {
+    let gate = DialGate::new(DialLimit {
+        per_second: 1.0,
+        burst: 1,
+    });
+    assert_eq!(gate.rest(Duration::from_secs(60)), Duration::from_secs(60));
+    let longest = Duration::from_secs(900);
+    assert_eq!(gate.rest(Duration::from_secs(3 * 24 * 3600)), longest);
+    let begun = Instant::now();
+    gate.pass().await;
+    assert_eq!(begun.elapsed(), longest);
 }
 
 #[test]

@@ -2,12 +2,11 @@
 
 use super::running::Ways;
 use super::trust::Trusts;
-use crate::config::{Config, ProbeConfig, ProbeModule, TransportConfig};
+use crate::config::{self, AccessConfig, Config, ProbeConfig, ProbeModule, TransportConfig, UnknownVenue, VenueConfig};
 use crate::exporter::{NoProbe, Prober, Probing};
 use crate::probe::{Probe, ProbeReport};
 use crate::stream::{DialGate, Endpoint, TcpDialler, TransportOptions};
-use crate::supervise::{DialLimit, Policy};
-use crate::venue;
+use crate::supervise::DialLimit;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -30,6 +29,10 @@ pub(super) struct Probes {
 /// What probes are made with.
 struct Table {
     config: ProbeConfig,
+    /// Those that are described, beside those that are built in.
+    venues: Vec<VenueConfig>,
+    /// How a venue is reached of which no module tells.
+    access: AccessConfig,
     transport: TransportConfig,
     ways: Ways,
     trusts: Mutex<Trusts>,
@@ -44,10 +47,10 @@ struct Plan {
 }
 
 /// Where probes may lead without anybody naming an address, and how fast that host may be dialled.
-pub(super) fn probed(config: &ProbeConfig) -> Vec<(Endpoint, DialLimit)> {
-    let modules = config.modules.values();
+pub(super) fn probed(config: &Config) -> Vec<(Endpoint, DialLimit)> {
+    let modules = config.probe.modules.values();
     let modules = modules.map(|module| (module.endpoint.clone(), module.venue.limits().dial));
-    let venues = venue::ALL.iter().filter_map(|venue| {
+    let venues = config::venues(&config.venues).filter_map(|venue| {
         let own = Endpoint::parse(venue.default_url()).ok()?;
         Some((own, venue.limits().dial))
     });
@@ -64,6 +67,8 @@ impl Probes {
         let elsewhere = DialGate::new(slowest.or_set(config.dial.per_second, config.dial.burst));
         let table = Table {
             config: config.probe.clone(),
+            venues: config.venues.clone(),
+            access: config.access.clone(),
             transport: config.transport.clone(),
             elsewhere: (ways.elsewhere(), elsewhere),
             ways,
@@ -111,16 +116,17 @@ impl Table {
     fn plan(&self, target: Option<&str>, module: Option<&str>) -> Result<Plan, String> {
         let found = module.map(|name| self.module(name)).transpose()?;
         let url = target.filter(|target| target.contains("://"));
-        let named = target.filter(|_| url.is_none()).map(find_venue).transpose()?;
-        if let (Some(name), Some(module), Some(venue)) = (module, &found, &named)
-            && venue.name() != module.venue.name()
+        let named = target.filter(|_| url.is_none());
+        let named = named.map(|name| self.bare(name)).transpose()?;
+        if let (Some(name), Some(module), Some(bare)) = (module, &found, &named)
+            && bare.venue != module.venue
         {
-            let (asked, its) = (venue.name(), module.venue.name());
+            let (asked, its) = (bare.venue.name(), module.venue.name());
             return Err(format!("module {name} is of the venue {its}, and target of {asked}"));
         }
         let module = match (found, named) {
             (Some(module), _) => module.clone(),
-            (None, Some(venue)) => ProbeModule::bare(venue).ok_or("that venue has no address of its own")?,
+            (None, Some(bare)) => bare,
             (None, None) if url.is_some() => {
                 return Err(
                     "a target that is an address needs a module, which says whose protocol is spoken there".into(),
@@ -133,6 +139,14 @@ impl Table {
             None => module.endpoint.clone(),
         };
         Ok(Plan { module, endpoint })
+    }
+
+    fn bare(&self, venue: &str) -> Result<ProbeModule, String> {
+        let unknown = |mut unknown: UnknownVenue| {
+            unknown.name = unknown.name.chars().take(SHOWN).collect();
+            unknown.to_string()
+        };
+        ProbeModule::bare(venue, &self.venues, self.access.clone()).map_err(unknown)
     }
 
     fn module(&self, name: &str) -> Result<&ProbeModule, String> {
@@ -198,9 +212,7 @@ impl Table {
         // A venue that asks for rest means the streams of its host as well; of an address that somebody named, who knows.
         let asked = report.failure.as_ref().and_then(|failure| failure.retry_after);
         if let Some(asked) = asked.filter(|_| is_known) {
-            // Who only looked must not keep the streams away for longer than they would stay themselves.
-            let rest = asked.min(Policy::default().retry_after_max);
-            gate.rest(rest);
+            let rest = gate.rest(asked);
             info!(
                 address = report.endpoint.host(),
                 rest_ms = rest.as_millis(),
@@ -211,7 +223,8 @@ impl Table {
     }
 }
 
-fn options(transport: &TransportConfig) -> TransportOptions {
+/// The figures of the connection of a probe that is of no stream.
+pub(super) fn options(transport: &TransportConfig) -> TransportOptions {
     TransportOptions {
         connect_attempt_delay: transport.connect_attempt_delay,
         send_timeout: transport.send_timeout,
@@ -220,13 +233,6 @@ fn options(transport: &TransportConfig) -> TransportOptions {
         read_buffer_bytes: transport.read_buffer_bytes,
         ..TransportOptions::default()
     }
-}
-
-fn find_venue(name: &str) -> Result<venue::VenueRef, String> {
-    venue::find(name).ok_or_else(|| {
-        let names: Vec<_> = venue::ALL.iter().map(|venue| venue.name()).collect();
-        format!("no venue is called {}; there are: {}", shown(name), names.join(", "))
-    })
 }
 
 fn shown(text: &str) -> String {

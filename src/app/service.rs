@@ -110,7 +110,7 @@ impl Service {
             streams.look_up(stream, &config.names, &config.transport);
         }
         streams.warn_of_scarcity(&config.streams);
-        let ways = streams.ways(&probed(&config.probe));
+        let ways = streams.ways(&probed(config));
         probes.follow(config, ways, streams.trusts().clone());
         own.config_in_force(config.hash, Moment::now());
         readiness.set_ready();
@@ -150,7 +150,7 @@ impl Service {
         self.streams.set_trusts(trusts);
         self.streams.set_dial(next.dial.clone());
         self.streams.set_tcp(next.transport.tcp.clone());
-        let probed = probed(&next.probe);
+        let probed = probed(&next);
         self.streams
             .follow(difference, &next.names, &next.transport, &probed)
             .await;

@@ -59,6 +59,11 @@ impl AccessReader {
         reader
     }
 
+    /// What holds in general.
+    pub(super) fn into_general(self) -> AccessConfig {
+        self.base
+    }
+
     /// Of one stream, or of another section with its keys; `uses_tls` says whether it connects to `wss` anywhere.
     pub(super) fn of_stream(
         &mut self,

@@ -113,6 +113,8 @@ impl Config {
             watch_interval,
             shutdown_grace,
             venues,
+            // Whoever goes that way tells of it.
+            access: _,
             streams,
             // Of all the others.
             hash: _,
@@ -193,15 +195,11 @@ fn of_stream(before: (&StreamConfig, &TransportOptions), next: (&StreamConfig, T
         pong_timeout,
         page_on_stale,
         access,
-        described,
     } = before;
     let elsewhere = differing([
         ("venue", venue.name() != next.venue.name()),
         // Another protocol under the same name.
-        (
-            "venues",
-            *described != next.described && venue.name() == next.venue.name(),
-        ),
+        ("venues", *venue != next.venue && venue.name() == next.venue.name()),
         ("url", *endpoint != next.endpoint),
         ("alternatives", *alternatives != next.alternatives),
         // Connections begin with it.
@@ -659,6 +657,18 @@ mod tests {
                 .all(|(_, fate)| *fate == kept(&[], Vec::new()))
         );
         assert!(next.difference(&next.clone()).unwrap().keys.is_empty());
+    }
+
+    #[test]
+    fn another_description_of_a_venue_is_another_module_of_the_same_name() {
+        let described = |pair: &str| {
+            let events = format!("events = [{{ kind = 'trade', instrument = '/{pair}' }}]");
+            let venue = format!("[[venues]]\nname = 'ticks'\nurl = 'ws://127.0.0.1:1'\n{events}\n");
+            parse(&format!("probe.modules.quick = {{ venue = 'ticks' }}\n{TWO}\n{venue}"))
+        };
+        let (before, next) = (described("pair"), described("symbol"));
+        assert_eq!(before.difference(&next).unwrap().keys, ["probe.modules", "venues"]);
+        assert!(before.difference(&described("pair")).unwrap().keys.is_empty());
     }
 
     #[test]

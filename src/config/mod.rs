@@ -52,7 +52,8 @@ pub use probe::{ProbeConfig, ProbeModule};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};
-pub use venues::VenueConfig;
+pub(crate) use venues::all as venues;
+pub use venues::{UnknownVenue, VenueConfig, find_venue};
 
 use crate::metrics::catalogue;
 use access::AccessReader;
@@ -102,6 +103,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `[[venues]]`, in the order of the file: those that are described, beside those that are built in.
     pub venues: Vec<VenueConfig>,
+    /// `[tls]` and `[proxy]`: how whoever says nothing else gets to a venue.
+    pub access: AccessConfig,
     /// `[[streams]]`, in the order of the file; at least one.
     pub streams: Vec<StreamConfig>,
     /// Tells one configuration from another, the same on every machine: of the file's text and what overrides it. 48 bits, so
@@ -179,6 +182,7 @@ impl Config {
             probe: ProbeConfig::read(&mut root.section("probe"), &venues, &mut access),
             streams: streams::read(&mut root, &reconnection, &venues, &mut access, metrics.max_streams),
             venues: venues.into_configs(),
+            access: access.into_general(),
             metrics,
             hash: hash(text, environment),
         };

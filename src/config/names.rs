@@ -15,7 +15,7 @@ pub struct NamesConfig {
     pub refresh_interval: Duration,
     /// The time limit of one request.
     pub timeout: Duration,
-    /// So many instruments a stream gets from its names, and no more.
+    /// So many instruments a stream gets from its names, and no more; of what a single name stands for, no more is kept either.
     pub max_instruments: usize,
 }
 

@@ -6,10 +6,10 @@ use super::error::quoted;
 use super::section::Section;
 use super::streams::{read_channels, read_instruments, read_venue};
 use super::value::Raw;
-use super::venues::Venues;
+use super::venues::{UnknownVenue, VenueConfig, Venues, find_venue};
 use crate::market::{Instrument, StreamName};
 use crate::stream::Endpoint;
-use crate::venue::{Feed, VenueRef};
+use crate::venue::{Feed, Venue, VenueRef};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,6 +17,10 @@ use std::time::Duration;
 const TIMES: RangeInclusive<u64> = 100..=600_000;
 /// There are no more modules.
 const MOST: usize = 1000;
+/// How long a probe takes at most, where nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// With so many frames of data it ends, where nothing else is said.
+const FRAMES: u64 = 1;
 
 /// What `/probe` may be asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +35,7 @@ pub struct ProbeConfig {
 }
 
 /// How a venue is probed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ProbeModule {
     /// Whose protocol is spoken.
@@ -50,38 +54,27 @@ pub struct ProbeModule {
     pub access: AccessConfig,
 }
 
-impl PartialEq for ProbeModule {
-    fn eq(&self, other: &Self) -> bool {
-        let Self {
-            venue,
-            endpoint,
-            instruments,
-            feed,
-            timeout,
-            frames,
-            access,
-        } = self;
-        venue.name() == other.venue.name()
-            && *endpoint == other.endpoint
-            && *instruments == other.instruments
-            && *feed == other.feed
-            && *timeout == other.timeout
-            && *frames == other.frames
-            && *access == other.access
-    }
-}
-
 impl ProbeModule {
-    /// A look at a venue of which nothing is said: it connects to its own address and subscribes to nothing.
-    pub fn bare(venue: VenueRef) -> Option<Self> {
-        Some(Self {
-            endpoint: Endpoint::parse(venue.default_url()).ok()?,
+    /// A look at the venue of that name, of which nothing more is said: it goes to its own address, as `access` says and with
+    /// the headers of its description, and subscribes to nothing.
+    pub fn bare(name: &str, described: &[VenueConfig], mut access: AccessConfig) -> Result<Self, UnknownVenue> {
+        let venue = find_venue(name, described)?;
+        if let Some(described) = described.iter().find(|known| known.venue.name() == name) {
+            access.headers = described.headers.clone();
+        }
+        // Each venue has an address: that of a description was read with it.
+        let endpoint = Endpoint::parse(venue.default_url()).map_err(|_| UnknownVenue {
+            name: name.to_owned(),
+            known: Vec::new(),
+        })?;
+        Ok(Self {
+            endpoint,
             venue,
             instruments: Vec::new(),
             feed: Feed::default(),
-            timeout: Duration::from_secs(10),
-            frames: 1,
-            access: AccessConfig::default(),
+            timeout: TIMEOUT,
+            frames: FRAMES,
+            access,
         })
     }
 }
@@ -147,14 +140,13 @@ fn read_module(section: &mut Section<'_, '_>, venues: &Venues, access: &mut Acce
         );
         section.wrong("instruments", problem);
     }
-    let bare = ProbeModule::bare(venue)?;
     Some(ProbeModule {
+        venue,
         endpoint: endpoint?,
         instruments,
         feed,
-        timeout: timeout.unwrap_or(bare.timeout),
-        frames: frames.unwrap_or(bare.frames),
+        timeout: timeout.unwrap_or(TIMEOUT),
+        frames: frames.unwrap_or(FRAMES),
         access,
-        ..bare
     })
 }

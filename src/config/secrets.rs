@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 use std::io::Read;
 use std::path::Path;
 
+/// Of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// No file of headers, certificates or a password is larger.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -103,18 +105,20 @@ pub(super) fn password_from(path: &str) -> Result<String, Wrong> {
 
 fn read(path: &str) -> Result<String, Wrong> {
     let bytes = bytes_from(path)?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", quoted(path)))?;
-    // Some editors put a byte order mark there, which belongs to no header and to no password.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", quoted(path)))
 }
 
-/// A whole file, which can be read again.
+/// A whole file, which can be read again; without the byte order mark that some editors put at its beginning, which belongs to no
+/// header, to no password and to no PEM.
 pub(super) fn bytes_from(path: &str) -> Result<Vec<u8>, Wrong> {
     let mut bytes = Vec::new();
     let file = open_again(Path::new(path)).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     file.map_err(|error| format!("{}: {error}", quoted(path)))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("{} is larger than {MAX_BYTES} bytes", quoted(path)));
+    }
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }

@@ -13,10 +13,8 @@ use crate::market::{Instrument, StreamName};
 use crate::metrics::catalogue::{self, Part};
 use crate::stream::{Endpoint, RestEndpoint, TransportOptions};
 use crate::supervise::Policy;
-use crate::venue::generic::GenericVenue;
 use crate::venue::{Feed, VenueRef};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One stream.
@@ -49,8 +47,6 @@ pub struct StreamConfig {
     pub page_on_stale: bool,
     /// How it gets to its venue.
     pub access: AccessConfig,
-    /// Its venue, if that is described in `[[venues]]`.
-    pub described: Option<Arc<GenericVenue>>,
 }
 
 impl StreamConfig {
@@ -186,7 +182,6 @@ fn read_one(
         endpoint.as_ref().is_none_or(Endpoint::is_tls) || alternatives.iter().chain(rest).any(Endpoint::is_tls);
     let mut access = access.of_stream(section, venue.as_deref(), uses_tls);
     let venue = venue?;
-    let described = venues.described(venue.name());
     venues.add_headers(section, Some(&venue), &mut access);
     let mut feed = Feed::of(channels);
     (feed.checksums, feed.report_gaps_only) = (checksums, report_gaps_only);
@@ -207,7 +202,6 @@ fn read_one(
         pong_timeout: reconnection.pong_timeout,
         page_on_stale: reconnection.page_on_stale,
         access,
-        described: described.map(|described| Arc::clone(&described.venue)),
     })
 }
 

@@ -40,6 +40,44 @@ pub struct VenueConfig {
     pub headers: UpgradeHeaders,
 }
 
+impl VenueConfig {
+    fn shared(&self) -> VenueRef {
+        VenueRef::Shared(Arc::clone(&self.venue) as _)
+    }
+}
+
+/// No venue has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no venue is called {name:?}; there are: {}", known.join(", "))]
+pub struct UnknownVenue {
+    /// The name.
+    pub name: String,
+    /// Those that there are.
+    pub known: Vec<String>,
+}
+
+/// The venue of that name: one that is built in, or one of these.
+///
+/// ```
+/// use feedwatch::config::find_venue;
+///
+/// assert_eq!(find_venue("kraken", &[]).unwrap().name(), "kraken");
+/// assert!(find_venue("krakn", &[]).unwrap_err().known.contains(&"kraken".to_owned()));
+/// ```
+pub fn find_venue(name: &str, described: &[VenueConfig]) -> Result<VenueRef, UnknownVenue> {
+    let found = all(described).find(|venue| venue.name() == name);
+    found.ok_or_else(|| UnknownVenue {
+        name: name.to_owned(),
+        known: all(described).map(|venue| venue.name().to_owned()).collect(),
+    })
+}
+
+/// Every venue that can be named: those that are built in, and these.
+pub(crate) fn all(described: &[VenueConfig]) -> impl Iterator<Item = VenueRef> {
+    let built_in = venue::ALL.iter().map(|venue| VenueRef::Static(*venue));
+    built_in.chain(described.iter().map(VenueConfig::shared))
+}
+
 /// The venues that streams can name: `None` for one whose description is wrong.
 pub(super) struct Venues {
     described: Vec<(String, Option<VenueConfig>)>,
@@ -67,11 +105,8 @@ impl Venues {
         let built_in = venue::ALL
             .iter()
             .map(|venue| (venue.name(), Some(VenueRef::Static(*venue))));
-        let of = |described: &VenueConfig| VenueRef::Shared(Arc::clone(&described.venue) as _);
-        let described = self
-            .described
-            .iter()
-            .map(|(name, venue)| (name.as_str(), venue.as_ref().map(of)));
+        let described = self.described.iter();
+        let described = described.map(|(name, venue)| (name.as_str(), venue.as_ref().map(VenueConfig::shared)));
         built_in.chain(described).collect()
     }
 
@@ -92,7 +127,7 @@ impl Venues {
     }
 
     /// The description of the venue of that name, if it is no built-in one.
-    pub(super) fn described(&self, name: &str) -> Option<&VenueConfig> {
+    fn described(&self, name: &str) -> Option<&VenueConfig> {
         let found = self.described.iter().find(|(known, _)| known == name);
         found.and_then(|(_, venue)| venue.as_ref())
     }

@@ -26,9 +26,11 @@ impl Advice {
                 "The dial was never let through: so many dials of this host came before, or the venue asked to be left alone.",
                 "Probe less often or with more time, or raise [dial] per_second where the venue allows it.",
             ),
-            Verdict::Failed | Verdict::Lost => match &report.failure {
-                Some(failure) => Self::on_failure(failure),
-                None => Self::on_cause(Cause::Internal),
+            Verdict::Unresolved => Self::on_names(report),
+            Verdict::Failed | Verdict::Lost => match (&report.failure, report.has_key) {
+                (Some(Failure { status: Some(401), .. }), Some(has_key)) => Self::on_key(has_key),
+                (Some(failure), _) => Self::on_failure(failure),
+                (None, _) => Self::on_cause(Cause::Internal),
             },
             Verdict::Refused => advice(
                 "The venue answered, and left out or refused some of the instruments: they do not exist there, or have ended.",
@@ -49,8 +51,46 @@ impl Advice {
     /// About a failure: that of an HTTP status depends on which.
     pub const fn on_failure(failure: &Failure) -> Self {
         match (failure.cause, failure.status) {
-            (Cause::HttpStatus, Some(status)) => Self::on_status(status),
+            (Cause::HttpStatus | Cause::Unauthorized | Cause::RateLimited, Some(status))
+            | (Cause::Upgrade, Some(status @ 300..=399)) => Self::on_status(status),
             (cause, _) => Self::on_cause(cause),
+        }
+    }
+
+    /// About a venue that asks for a key and has answered with 401.
+    const fn on_key(has_key: bool) -> Self {
+        if has_key {
+            advice(
+                "The venue does not accept the key: its id and the private key do not belong together, it was deleted, or this machine's \
+                 clock is off.",
+                "Check that api_key_file holds the private key that the venue gave out with api_key_id, that the account still has it, and \
+                 the clock.",
+            )
+        } else {
+            advice(
+                "The venue takes no connection without a key, and none was brought along.",
+                "Set api_key_id and api_key_file of a stream in a configuration, and probe that: --config FILE --stream NAME; or of a \
+                 module of [probe.modules].",
+            )
+        }
+    }
+
+    /// About names that could not be looked up, all of them or some.
+    fn on_names(report: &ProbeReport) -> Self {
+        let has_failed = report
+            .look_up
+            .as_ref()
+            .is_some_and(|look_up| look_up.failed().next().is_some());
+        if has_failed {
+            advice(
+                "Not every name that the stream watches could be looked up at the venue's REST API, so it is not known what they stand for.",
+                "Check how the names are spelt, and whether rest_url can be reached from here; with --instrument nothing is looked up.",
+            )
+        } else {
+            advice(
+                "The names that the stream watches stand for nothing that can be subscribed to: all of it has ended.",
+                "Watch other names, or name an instrument with --instrument.",
+            )
         }
     }
 
@@ -60,6 +100,10 @@ impl Advice {
                 "The venue has moved: it points to another address, which is not followed.",
                 "Set url to the new address, which the venue's documentation names.",
             ),
+            401 => advice(
+                "The venue does not let this client in: credentials are missing, wrong or out of date.",
+                "Check the headers (an API key), and this machine's clock where they are signed with the time.",
+            ),
             403 => advice(
                 "The venue refuses this client: its address or region is blocked, or a header that it wants is missing.",
                 "Try from another network, or with the headers that the venue asks for (Origin, an API key).",
@@ -68,12 +112,36 @@ impl Advice {
                 "There is no stream at this path.",
                 "Check the path of url; without url, look for a newer feedwatch, since the venue may have moved.",
             ),
+            418 => advice(
+                "The venue has banned this address for a while, since it went on asking after it was told to stop.",
+                "Stop everything that dials this venue from here until the ban is over, as Retry-After says; then dial and probe less often.",
+            ),
+            429 => advice(
+                "Too many requests came from this address, and the venue asks to be left alone.",
+                "Wait, as long as Retry-After says where it is told; then dial and probe less often, and look what else asks from here.",
+            ),
+            451 => advice(
+                "The venue does not serve the place that this client comes from, for legal reasons; it goes by the address.",
+                "Check which countries the venue serves, and where it takes this machine, or its proxy, to be: no credentials change that.",
+            ),
             400..=499 => advice(
                 "The venue does not accept the request as it is.",
                 "Check the path, the query and the headers against the venue's documentation.",
             ),
+            502 | 504 | 520..=526 => advice(
+                "What stands before the venue answered in its place: it cannot reach the venue's own servers.",
+                "Nothing is wrong on this side: look at the venue's status page, and try again in a minute.",
+            ),
+            501 | 505 => advice(
+                "What answered does not know this kind of request: no WebSocket is served there.",
+                "Check the path of url, and look for a proxy or a portal on the way.",
+            ),
+            503 => advice(
+                "The venue is overloaded, or closed for maintenance.",
+                "Nothing is wrong on this side: look at the venue's status page, and wait as long as Retry-After says where it is told.",
+            ),
             500..=599 => advice(
-                "The venue, or what stands before it, is overloaded, restarting or broken.",
+                "The venue has failed on its own side: it is restarting or broken.",
                 "Nothing is wrong on this side: look at the venue's status page, and try again in a minute.",
             ),
             _ => advice(
@@ -259,16 +327,39 @@ mod tests {
     #[test]
     fn a_status_says_more_than_its_cause() {
         let of = |status| {
+            let cause = match status {
+                401 | 451 => Cause::Unauthorized,
+                418 | 429 => Cause::RateLimited,
+                200 | 302 => Cause::Upgrade,
+                _ => Cause::HttpStatus,
+            };
             Advice::on_failure(&Failure {
                 status: Some(status),
-                ..Failure::new(Cause::HttpStatus)
+                ..Failure::new(cause)
             })
         };
-        assert!(of(403).meaning.contains("blocked"));
-        assert!(of(404).meaning.contains("path"));
-        assert!(of(503).meaning.contains("overloaded"));
-        assert!(of(302).meaning.contains("moved"));
-        assert_ne!(of(400), of(500));
+        let mut told = Vec::new();
+        for (status, words) in [
+            (200, "does not speak WebSocket"),
+            (302, "moved"),
+            (400, "as it is"),
+            (401, "credentials"),
+            (403, "blocked"),
+            (404, "path"),
+            (418, "banned"),
+            (429, "Too many"),
+            (451, "legal reasons"),
+            (500, "failed"),
+            (501, "no WebSocket"),
+            (502, "before the venue"),
+            (503, "overloaded"),
+        ] {
+            let advice = of(status);
+            assert!(advice.meaning.contains(words), "{status}: {}", advice.meaning);
+            assert!(!told.contains(&advice), "{status} says nothing of its own");
+            told.push(advice);
+        }
+        assert!(!of(451).remedy.contains("API key"));
         assert_eq!(
             Advice::on_failure(&Failure::new(Cause::HttpStatus)),
             Advice::on_cause(Cause::HttpStatus)

@@ -39,5 +39,5 @@ mod report;
 mod run;
 
 pub use advice::Advice;
-pub use report::{ProbeReport, SeenEvent, SeenFrame, Verdict};
+pub use report::{LookUp, ProbeReport, SeenEvent, SeenFrame, Verdict};
 pub use run::Probe;

@@ -2,7 +2,8 @@
 
 use crate::clock::Moment;
 use crate::market::{DecodeError, DialPhase, EventKind, Failure, Subscribed};
-use crate::stream::Endpoint;
+use crate::metrics::NameStatus;
+use crate::stream::{Endpoint, RestEndpoint};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ closed_set! {
         Upgraded => "upgraded",
         /// Not dialled: the gate of the host gave no turn in time.
         Held => "held",
+        /// Not all of the names that a stream watches could be looked up; where nothing came of any, it was not dialled.
+        Unresolved => "unresolved",
         /// The connection or its first subscription did not come about.
         Failed => "failed",
         /// The venue left out or refused some of the instruments.
@@ -63,6 +66,30 @@ pub struct SeenFrame {
     pub error: Option<DecodeError>,
 }
 
+/// What came of looking up the names that a stream watches.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LookUp {
+    /// Where they were looked up.
+    pub rest: RestEndpoint,
+    /// When that began.
+    pub began: Moment,
+    /// How long all of it took.
+    pub took: Duration,
+    /// So many instruments they stand for, all together: no more than a stream may have from them.
+    pub instruments: usize,
+    /// Each of them.
+    pub names: Vec<NameStatus>,
+}
+
+impl LookUp {
+    /// The names of which nothing was learned, and why.
+    pub fn failed(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.names.iter();
+        names.filter_map(|status| Some((status.name.as_str(), status.error.as_deref()?)))
+    }
+}
+
 /// What a probe has found.
 ///
 /// Times of frames are counted from the beginning of the dial.
@@ -75,9 +102,13 @@ pub struct ProbeReport {
     pub venue: String,
     /// Where it connected.
     pub endpoint: Endpoint,
+    /// Whether the upgrade was signed with a key; `None` = the venue asks for none.
+    pub has_key: Option<bool>,
+    /// What names were looked up before; `None` = there were none to look up.
+    pub look_up: Option<LookUp>,
     /// When it began.
     pub began: Moment,
-    /// How long all of it took, the close included.
+    /// How long all of it took, the look-up of names and the close included.
     pub took: Duration,
     /// How long it waited for its turn to dial.
     pub waited: Duration,
@@ -122,6 +153,8 @@ impl ProbeReport {
             verdict: Verdict::Held,
             venue: venue.to_owned(),
             endpoint,
+            has_key: None,
+            look_up: None,
             began: Moment::now(),
             took: Duration::ZERO,
             waited: Duration::ZERO,
@@ -142,6 +175,18 @@ impl ProbeReport {
             failure: None,
             failed_in: None,
         }
+    }
+
+    /// With what was looked up before, by the same clock.
+    #[must_use]
+    pub(crate) fn after(mut self, look_up: LookUp) -> Self {
+        self.began = look_up.began;
+        self.took += look_up.took;
+        if self.verdict == Verdict::Well && look_up.failed().next().is_some() {
+            self.verdict = Verdict::Unresolved;
+        }
+        self.look_up = Some(look_up);
+        self
     }
 
     /// How long a phase took; `None` where it was not reached.

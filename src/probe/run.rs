@@ -58,11 +58,27 @@ impl fmt::Debug for Probe {
 }
 
 impl Probe {
+    /// The report where it is not made, for want of anything to subscribe to.
+    pub(crate) fn unresolved(&self) -> ProbeReport {
+        ProbeReport {
+            verdict: Verdict::Unresolved,
+            ..self.report()
+        }
+    }
+
+    fn report(&self) -> ProbeReport {
+        let has_key = self.venue.needs_key().then_some(self.access.key.is_some());
+        ProbeReport {
+            has_key,
+            ..ProbeReport::new(self.venue.name(), self.endpoint.clone(), self.instruments.len())
+        }
+    }
+
     /// Makes the probe. What is wrong is part of the report.
     ///
     /// The future must be polled to its end, or the connection ends without a close frame.
     pub async fn run<D: Dialler>(self, dialler: D) -> ProbeReport {
-        let mut report = ProbeReport::new(self.venue.name(), self.endpoint.clone(), self.instruments.len());
+        let mut report = self.report();
         let began = report.began.mono;
         // Some of the time is kept for the closing handshake.
         let close_timeout = self.transport.close_timeout.min(self.time / 10);

@@ -1,7 +1,7 @@
 //! The gate of a host, as its streams share it.
 
 use crate::clock::Moment;
-use crate::supervise::{Dial, DialLimit, HostGate, Notice, RETRY_AFTER_CAP, Standing, Turn, later};
+use crate::supervise::{Dial, DialLimit, HostGate, Notice, Policy, Standing, Turn, later};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,10 +100,14 @@ impl DialGate {
         }
     }
 
-    /// Lets nobody through for so long: the venue wants to be left alone.
-    pub fn rest(&self, time: Duration) {
+    /// Lets nobody through for so long: the venue has told somebody who is no stream of the host that it wants to be left alone.
+    /// Returns for how long that holds: the streams are not kept away for longer than they would stay by themselves, which is
+    /// the `retry_after_max` of the default policy.
+    pub fn rest(&self, time: Duration) -> Duration {
         let now = Moment::now().mono;
-        self.0.gate().close(later(now, time.min(RETRY_AFTER_CAP)), now);
+        let time = time.min(Policy::default().retry_after_max);
+        self.0.gate().close(later(now, time), now);
+        time
     }
 
     /// Until when it is shut for every stream, if it is.

@@ -71,11 +71,6 @@ impl GenericVenue {
             description: Arc::new(description),
         })
     }
-
-    /// How it is described.
-    pub fn description(&self) -> &Description {
-        &self.description
-    }
 }
 
 impl Venue for GenericVenue {
@@ -133,6 +128,10 @@ impl Venue for GenericVenue {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(read::GenericDecoder::new(Arc::clone(&self.description)))
+    }
+
+    fn description(&self) -> Option<&Description> {
+        Some(&self.description)
     }
 }
 

@@ -257,6 +257,11 @@ pub trait Venue: Send + Sync + fmt::Debug {
     fn directory(&self) -> Option<&dyn Directory> {
         None
     }
+
+    /// How it is described; `None` where its protocol is code, which is the same as long as its name is.
+    fn description(&self) -> Option<&generic::Description> {
+        None
+    }
 }
 
 /// Reads the frames of one connection, in their order.

@@ -5,15 +5,16 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A venue, shared by all that speak its protocol.
+/// A venue, shared by all that speak its protocol. Two are the same that have one name, and one description where they have any.
 ///
 /// ```
-/// use feedwatch::venue::{Polymarket, VenueRef};
+/// use feedwatch::venue::{Kraken, Polymarket, VenueRef};
 /// use std::sync::Arc;
 ///
 /// let built_in = VenueRef::from(&Polymarket);
 /// let made = VenueRef::from(Arc::new(Polymarket));
-/// assert_eq!(built_in.name(), made.name());
+/// assert_eq!(built_in, made);
+/// assert_ne!(built_in, VenueRef::from(&Kraken));
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
@@ -50,6 +51,12 @@ impl From<&'static dyn Venue> for VenueRef {
 impl<V: Venue + 'static> From<Arc<V>> for VenueRef {
     fn from(venue: Arc<V>) -> Self {
         Self::Shared(venue)
+    }
+}
+
+impl PartialEq for VenueRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.description() == other.description()
     }
 }
 

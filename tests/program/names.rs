@@ -352,6 +352,48 @@ async fn patterns_are_held_against_one_list_of_the_venue_and_told_apart_from_tho
 }
 
 #[tokio::test]
+async fn an_api_that_wants_a_long_rest_is_told_and_a_reload_tells_it_again() {
+    let busy = Fault::RetryAfter {
+        code: 429,
+        seconds: 7200,
+        form: RetryForm::Seconds,
+    };
+    let venue = venue(vec![Rule::always(busy)]);
+    let text = watching(&venue, &["event:who-wins"], &["71"], "");
+    // Another stream of the host, which is never answered itself.
+    let (head, stream) = text.split_at(text.find("[[streams]]").unwrap());
+    let other = stream.replace("\"named\"", "\"other\"");
+    let both = format!("{head}{stream}{other}");
+    let mut service = Service::run(&text).await;
+    let message = "name not resolved: what is subscribed stays";
+    let warning = service.logged("named", message).await;
+    let error = warning["error"].as_str().unwrap();
+    assert!(
+        error.ends_with("(429 Too Many Requests); it wants to be left alone for 7200 s, and is for 900 s"),
+        "{error}"
+    );
+    service.reload(&both).await;
+    for stream in ["named", "other"] {
+        let is_told = |line: &Value| {
+            let error = line["error"].as_str().unwrap();
+            line["stream"] == stream && error.contains("is not asked: it wants to be left alone for another ")
+        };
+        eventually("it is told in the log", async || {
+            told(&service, message).iter().any(is_told)
+        })
+        .await;
+        eventually("the API tells it", async || {
+            let shown = json(&service.get(&format!("/api/v1/streams/{stream}")).await.body);
+            let error = shown["names"][0]["error"].as_str().unwrap_or_default();
+            error.contains("wants to be left alone for another ")
+        })
+        .await;
+    }
+    assert_eq!(asked(&venue).len(), 1, "it is left alone");
+    service.stop("TERM").await;
+}
+
+#[tokio::test]
 async fn what_is_beyond_the_bound_is_left_out_and_told() {
     let venue = venue(Vec::new());
     let bound = "names.max_instruments = 3";

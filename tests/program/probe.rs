@@ -3,7 +3,10 @@
 use crate::exposition::Exposition;
 use crate::harness::{LIMIT, Program, Service, TempFile, busy, closed_venue, command, config, json, run_to_end, venue};
 use crate::openmetrics::OpenMetrics;
-use feedwatch::sim::{Fault, Rule, SimOptions, SimulatedVenue, TlsFault, Traffic, What};
+use feedwatch::sim::{
+    Fault, ListedEvent, ListedMarket, RestOptions, RetryForm, Rule, Script, SimOptions, SimulatedVenue, TlsFault,
+    Traffic, What,
+};
 use serde_json::Value;
 use std::fs;
 use std::process::Stdio;
@@ -155,6 +158,11 @@ async fn a_wrong_command_line_ends_with_2_and_says_what_would_be_right() {
         (&["probe", "polymarket", "--for", "1"], "500ms"),
         (&["probe", "polymarket", "--for", "1ms"], "from 100ms to 1h"),
         (&["probe", "--stream", "a"], "--config"),
+        (&["probe", "--config", "config/feedwatch.toml"], "VENUE"),
+        (
+            &["probe", "bitgot", "--config", "config/venues/bitget.toml"],
+            "kalshi, bitget",
+        ),
         (
             &["probe", "--config", "config/feedwatch.toml", "--stream", "x"],
             "there are: elections",
@@ -179,6 +187,165 @@ async fn a_configured_stream_is_probed_as_it_is() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert!(ended.stdout().contains("2 of 2 in effect"), "{ended:#?}");
     assert!(!ended.stdout().contains("of-a-test"));
+}
+
+/// A venue that asks for a header, the description of it, and a stream that does nothing.
+fn described() -> (SimulatedVenue, String) {
+    let sim = SimulatedVenue::start(SimOptions {
+        required_header: Some(("x-key".into(), "of-a-test".into())),
+        ..SimOptions::default()
+    })
+    .unwrap();
+    let text = format!(
+        "{}[[venues]]\nname = \"ticks\"\nurl = \"{}\"\nheaders = {{ x-key = \"of-a-test\" }}\n\
+         subscribe = '{{\"assets_ids\":[{{instruments}}],\"type\":\"market\"}}'\n\
+         [[venues.events]]\nkind = \"book_snapshot\"\nwhen = {{ \"/0/event_type\" = \"book\" }}\ninstrument = \"/0/asset_id\"\n\
+         [[streams]]\nname = \"idle\"\nvenue = \"polymarket\"\nurl = \"ws://127.0.0.1:1\"\n",
+        config("", &[]),
+        sim.url()
+    );
+    (sim, text)
+}
+
+#[tokio::test]
+async fn a_venue_that_is_described_is_probed_by_its_name() {
+    let (_sim, text) = described();
+    let file = TempFile::new("toml", &text);
+    let arguments = ["probe", "ticks", "--config", file.name()];
+    let ended = run_to_end(&arguments).await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let ended = run_to_end(&[&arguments[..], &["--instrument", "11", "--frames", "1"]].concat()).await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.stdout().contains("book_snapshot 11"), "{ended:#?}");
+
+    let service = Service::run(&text).await;
+    let answer = service.get("/probe?target=ticks").await;
+    assert_eq!(figure(&answer.body, "probe_success"), Some(1.0), "{}", answer.body);
+    let unknown = service.get("/probe?target=tocks").await;
+    assert_eq!(unknown.status, 400);
+    assert!(
+        unknown.body.contains("\"tocks\"; there are: polymarket, ") && unknown.body.ends_with(", ticks\n"),
+        "{}",
+        unknown.body
+    );
+    // By the configuration in force.
+    service.reload(&text.replace("\"ticks\"", "\"tocks\"")).await;
+    assert_eq!(service.get("/probe?target=ticks").await.status, 400);
+    let answer = service.get("/probe?target=tocks").await;
+    assert_eq!(figure(&answer.body, "probe_success"), Some(1.0), "{}", answer.body);
+    service.stop("TERM").await;
+}
+
+/// A venue that meets these when it is asked for names, and the configuration of a stream that watches some.
+fn watching(rules: Vec<Rule>, names: &[&str], instruments: &[&str]) -> (SimulatedVenue, TempFile) {
+    let markets = vec![ListedMarket::new("will-ayton-win", &["11", "12"])];
+    let sim = SimulatedVenue::start(SimOptions {
+        rest: Some(RestOptions {
+            events: vec![ListedEvent::new("who-wins", markets)],
+            script: Script { rules },
+            ..RestOptions::default()
+        }),
+        ..SimOptions::default()
+    })
+    .unwrap();
+    let text = format!(
+        "{}[[streams]]\nname = \"one\"\nvenue = \"polymarket\"\nurl = \"{}\"\nrest_url = \"{}\"\nwatch = {names:?}\n\
+         instruments = {instruments:?}\n",
+        config("", &[]),
+        sim.url(),
+        sim.rest_url().unwrap()
+    );
+    (sim, TempFile::new("toml", &text))
+}
+
+fn dials(sim: &SimulatedVenue) -> usize {
+    let entries = sim.log().entries();
+    entries.iter().filter(|entry| entry.what == What::Accepted).count()
+}
+
+#[tokio::test]
+async fn what_a_stream_watches_is_looked_up_and_probed() {
+    for (names, instruments, code, told) in [
+        (&["event:who-wins"] as &[&str], &[] as &[&str], 0, "2 of 2 in effect"),
+        (&["event:who-wins"], &["11", "71"], 0, "3 of 3 in effect"),
+        (
+            &["event:who-wins", "event:who-looses"],
+            &[],
+            1,
+            "Wrong: 1 of 2 names could not be looked up, though all else is well.",
+        ),
+    ] {
+        let (_sim, file) = watching(Vec::new(), names, instruments);
+        let arguments = ["probe", "--config", file.name(), "--stream", "one", "--frames", "1"];
+        let ended = run_to_end(&arguments).await;
+        assert_eq!(ended.code, Some(code), "{ended:#?}");
+        assert!(ended.stdout().contains(told), "{ended:#?}");
+        let ended = run_to_end(&[&arguments[..], &["--format", "json"]].concat()).await;
+        let report = report(&ended.stdout());
+        assert_eq!(report["names"]["instruments"], 2, "{report}");
+        assert_eq!(report["names"]["watched"][0]["instruments"], 2);
+        assert_eq!(report["verdict"], if code == 0 { "well" } else { "unresolved" });
+    }
+    // Whoever names an instrument has nothing looked up.
+    let (sim, file) = watching(Vec::new(), &["event:who-looses"], &[]);
+    let ended = run_to_end(&[
+        "probe",
+        "--config",
+        file.name(),
+        "--stream",
+        "one",
+        "--instrument",
+        "11",
+    ])
+    .await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(
+        !sim.log()
+            .entries()
+            .iter()
+            .any(|entry| matches!(entry.what, What::Asked { .. }))
+    );
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_looked_up_are_told_and_nothing_is_dialled() {
+    let busy = Fault::RetryAfter {
+        code: 429,
+        seconds: 7200,
+        form: RetryForm::Seconds,
+    };
+    for (rules, told) in [
+        (Vec::new(), "event:who-looses: http://"),
+        (
+            vec![Rule::always(busy)],
+            "was asked too often (429 Too Many Requests); it wants to be left alone for 7200 s",
+        ),
+        (vec![Rule::always(Fault::Hang)], "the time of the probe was over"),
+    ] {
+        let (sim, file) = watching(rules, &["event:who-looses"], &[]);
+        let begun = Instant::now();
+        let ended = run_to_end(&["probe", "--config", file.name(), "--stream", "one", "--for", "1s"]).await;
+        assert!(begun.elapsed() < LIMIT);
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        let stdout = ended.stdout();
+        assert!(stdout.contains(told), "{told}: {stdout}");
+        assert!(
+            stdout.contains("Wrong: 1 of 1 names could not be looked up, so nothing was dialled."),
+            "{stdout}"
+        );
+        assert!(stdout.contains("rest_url"), "{stdout}");
+        assert_eq!(dials(&sim), 0);
+    }
+    let (sim, file) = watching(Vec::new(), &["event:who-wins"], &[]);
+    sim.resolve(&["11", "12"]);
+    let ended = run_to_end(&["probe", "--config", file.name(), "--stream", "one"]).await;
+    assert_eq!((ended.code, dials(&sim)), (Some(1), 0), "{ended:#?}");
+    assert!(
+        ended
+            .stdout()
+            .contains("Wrong: the names stand for no instrument, so nothing was dialled."),
+        "{ended:#?}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `feedwatch record`, and its files as the simulated venue plays them.
 
 use crate::harness::{
-    Ended, LIMIT, Program, Service, TempFile, TempFolder, config, eventually, json, run_to_end, venue,
+    Ended, LIMIT, Program, Service, TempFile, TempFolder, closed_venue, config, eventually, json, run_to_end, venue,
 };
 use crate::support;
 use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, SimOptions, SimulatedVenue, Traffic};
@@ -225,6 +225,27 @@ async fn a_file_that_cannot_be_written_ends_it_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_recording_in_which_there_is_nothing_has_an_exit_code_of_its_own() {
+    let (folder, venue) = (TempFolder::new(), closed_venue());
+    let (config, file) = (of(&venue, NEVER), folder.path().join("a.jsonl"));
+    let ended = record(&config, &file, &["--for", "500ms"]).end().await;
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    assert_eq!(figures(&ended)[0], 0);
+    assert!(
+        ended
+            .err
+            .last()
+            .unwrap()
+            .starts_with("nothing was recorded: not one frame came"),
+        "{ended:#?}"
+    );
+    let mut program = record(&config, &file, &[]);
+    let begun = |line: &str| (json(line)["message"] == "recording").then_some(());
+    program.err.find("its beginning", begun).await;
+    assert_eq!(stop(program, "TERM").await.code, Some(3));
+}
+
+#[tokio::test]
 async fn what_cannot_be_recorded_is_told() {
     let venue = venue(Vec::new());
     let config = of(&venue, NEVER);
@@ -249,6 +270,11 @@ async fn what_cannot_be_recorded_is_told() {
         (
             &["a", "-o", "x.jsonl", "--max-file-size", "5"],
             "write a size like 64MiB, 2GiB or 1TiB",
+        ),
+        (&["a", "-o", "x.jsonl", "--max-file-age", "0s"], "must be at least 1s"),
+        (
+            &["a", "-o", "x.jsonl", "--max-file-age", "999ms"],
+            "must be at least 1s",
         ),
         (
             &["a", "-o", "x.jsonl", "--max-total-size", "1MiB"],

@@ -33,7 +33,7 @@ pub(super) struct Unanswered {
     pub(super) outcome: LookupOutcome,
     /// A sentence. It holds nothing of the answer's body.
     pub(super) told: String,
-    /// The API wants to be left alone for so long.
+    /// The API wants to be left alone for so long, and asking sooner is of no use.
     pub(super) retry_after: Option<Duration>,
 }
 

@@ -1,5 +1,6 @@
 //! What is known of the names of a stream. Pure.
 
+use super::lookup::Found;
 use crate::market::Instrument;
 use crate::metrics::NameStatus;
 use crate::venue::Listed;
@@ -20,7 +21,8 @@ struct Name {
     status: NameStatus,
     /// Whether the last failure was the API's, and none of this name.
     failed_with_all: bool,
-    listed: Vec<Listed>,
+    /// No more than a stream may have from all its names.
+    found: Found,
 }
 
 /// What a look-up has changed.
@@ -53,17 +55,18 @@ impl Known {
     }
 
     /// The venue has said what a name stands for.
-    pub(super) fn learn(&mut self, name: &str, listed: Vec<Listed>, now: Instant) -> News {
+    pub(super) fn learn(&mut self, name: &str, found: Found, now: Instant) -> News {
         let Some(known) = self.find(name) else {
             return News::default();
         };
-        let before = std::mem::replace(&mut known.listed, listed);
+        let Found { listed: before, .. } = std::mem::replace(&mut known.found, found);
+        let listed = &known.found.listed;
         let news = News {
-            came: titles_without(&known.listed, &before),
-            left: titles_without(&before, &known.listed),
+            came: titles_without(listed, &before),
+            left: titles_without(&before, listed),
             is_first: !known.status.is_resolved(),
         };
-        known.status.instruments = known.listed.len();
+        known.status.instruments = listed.len() + known.found.beyond;
         known.status.resolved = Some(now);
         known.status.error = None;
         news
@@ -77,15 +80,16 @@ impl Known {
         !with_all && (!failed_before || with_all_before)
     }
 
-    /// What all names stand for, each once, in their order; at most so many. And how many were left out.
+    /// What all names stand for, each once, in their order; at most so many. And how many were left out, at least.
     pub(super) fn instruments(&self, most: usize) -> (Vec<Instrument>, usize) {
         let mut seen = BTreeSet::new();
-        let listed = self.names.iter().flat_map(|name| &name.listed);
+        let listed = self.names.iter().flat_map(|name| &name.found.listed);
         let mut all: Vec<_> = listed
             .map(|listed| listed.instrument.clone())
             .filter(|instrument| seen.insert(instrument.clone()))
             .collect();
-        let beyond = all.len().saturating_sub(most);
+        let of_names: usize = self.names.iter().map(|name| name.found.beyond).sum();
+        let beyond = all.len().saturating_sub(most) + of_names;
         all.truncate(most);
         (all, beyond)
     }
@@ -109,7 +113,7 @@ impl Name {
                 error: None,
             },
             failed_with_all: false,
-            listed: Vec::new(),
+            found: Found::default(),
         }
     }
 }
@@ -125,12 +129,15 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
 
-    fn listed(ids: &[&str]) -> Vec<Listed> {
+    fn found(ids: &[&str]) -> Found {
         let one = |id: &&str| Listed {
             instrument: Instrument::new(id),
             title: format!("title of {id}"),
         };
-        ids.iter().map(one).collect()
+        Found {
+            listed: ids.iter().map(one).collect(),
+            beyond: 0,
+        }
     }
 
     fn known(names: &[&str]) -> Known {
@@ -148,7 +155,7 @@ mod tests {
     fn a_failure_takes_nothing_away_and_is_news_once() {
         let now = Moment::now().mono;
         let mut known = known(&["a"]);
-        let news = known.learn("a", listed(&["1", "2"]), now);
+        let news = known.learn("a", found(&["1", "2"]), now);
         assert_eq!((news.came.len(), news.is_first), (2, true));
         assert!(known.fail("a", "unknown", false));
         assert!(!known.fail("a", "unknown", false));
@@ -157,7 +164,7 @@ mod tests {
         assert!(!known.fail("a", "still down", true));
         assert_eq!(ids(&known, 9), (vec!["1".into(), "2".into()], 0));
         assert_eq!(known.statuses()[0].error.as_deref(), Some("still down"));
-        let news = known.learn("a", listed(&["2", "3"]), now);
+        let news = known.learn("a", found(&["2", "3"]), now);
         assert_eq!(
             (news.came, news.left),
             (vec!["title of 3".into()], vec!["title of 1".into()])
@@ -170,9 +177,17 @@ mod tests {
     fn what_is_beyond_the_bound_is_left_out_from_the_end() {
         let now = Moment::now().mono;
         let mut known = known(&["a", "b"]);
-        known.learn("b", listed(&["3", "1", "4"]), now);
-        known.learn("a", listed(&["1", "2"]), now);
+        known.learn("b", found(&["3", "1", "4"]), now);
+        known.learn("a", found(&["1", "2"]), now);
         assert_eq!(ids(&known, 3), (vec!["1".into(), "2".into(), "3".into()], 1));
+        assert_eq!(ids(&known, 4).1, 0);
+        let more = Found {
+            beyond: 7,
+            ..found(&["1", "2"])
+        };
+        known.learn("a", more, now);
+        assert_eq!(ids(&known, 3).1, 1 + 7, "what a look-up has left out is told with it");
+        known.learn("a", found(&["1", "2"]), now);
         assert_eq!(ids(&known, 4).1, 0);
     }
 
@@ -180,8 +195,8 @@ mod tests {
     fn names_that_stay_keep_what_they_stand_for_and_another_venue_begins_anew() {
         let now = Moment::now().mono;
         let mut known = known(&["a", "b"]);
-        known.learn("a", listed(&["1"]), now);
-        known.learn("b", listed(&["2"]), now);
+        known.learn("a", found(&["1"]), now);
+        known.learn("b", found(&["2"]), now);
         known.keep("v", &["c".into(), "b".into()]);
         assert_eq!(ids(&known, 9), (vec!["2".into()], 0));
         let names: Vec<_> = known.statuses().into_iter().map(|status| status.name).collect();

@@ -4,10 +4,12 @@
 mod fetch;
 mod known;
 mod lookup;
+mod once;
 mod task;
 mod turn;
 mod wishes;
 
+pub(super) use once::SingleLookUp;
 pub(super) use wishes::{Told, Wishes};
 
 use super::driven::Command;
@@ -48,6 +50,25 @@ struct Settings {
 }
 
 impl Settings {
+    /// `None` where the stream watches no names.
+    fn of(
+        stream: &StreamConfig,
+        (names, transport): (&NamesConfig, &TransportConfig),
+        (access, dialler): (Access, TcpDialler),
+        turns: impl FnOnce(&WatchConfig) -> Turns,
+    ) -> Option<Self> {
+        let watch = stream.watch.as_ref()?;
+        Some(Self {
+            venue: stream.venue.clone(),
+            names: names.clone(),
+            access,
+            dialler,
+            head_start: transport.connect_attempt_delay,
+            turns: turns(watch),
+            watch: watch.clone(),
+        })
+    }
+
     fn asker(&self) -> Asker {
         Asker {
             rest: self.watch.rest.clone(),
@@ -80,31 +101,22 @@ impl Names {
     }
 
     /// Looks up the names of this stream at once, and from then on again and again; none where it watches none. `commands`
-    /// lead to its task, and `access` and `dialler` to its venue.
+    /// lead to its task, and the `way` to its venue.
     pub(super) fn follow(
         &mut self,
         stream: &StreamConfig,
-        (names, transport): (&NamesConfig, &TransportConfig),
-        (access, dialler): (Access, TcpDialler),
+        figures: (&NamesConfig, &TransportConfig),
+        way: (Access, TcpDialler),
         commands: &mpsc::Sender<Command>,
         (tracker, stop): (&TaskTracker, &CancellationToken),
     ) {
-        let Some(watch) = &stream.watch else {
+        let turns = |watch: &WatchConfig| {
+            let place = super::running::key(watch.rest.endpoint());
+            self.turns.entry(place).or_default().clone()
+        };
+        let Some(settings) = Settings::of(stream, figures, way, turns) else {
             self.tasks.remove(&stream.name);
             return;
-        };
-        let settings = Settings {
-            venue: stream.venue.clone(),
-            names: names.clone(),
-            access,
-            dialler,
-            head_start: transport.connect_attempt_delay,
-            turns: self
-                .turns
-                .entry(super::running::key(watch.rest.endpoint()))
-                .or_default()
-                .clone(),
-            watch: watch.clone(),
         };
         if let Some(task) = self.tasks.get(&stream.name) {
             task.send_replace(settings);

@@ -1,6 +1,7 @@
 //! The task that looks a stream's names up: at the start, again and again, and when the configuration was read again.
 
 use super::Settings;
+use super::fetch::Unanswered;
 use super::known::{Known, News};
 use super::lookup::LookUps;
 use crate::app::driven::Command;
@@ -39,6 +40,8 @@ impl Task {
         loop {
             let settings = self.settings.borrow_and_update().clone();
             known.keep(settings.venue.name(), &settings.watch.names);
+            // Whoever has the configuration read again wants to hear what comes of it.
+            rounds.failures = 0;
             // Also where nothing was learned yet: the stream may be another one of this name.
             self.tell(&settings, &known, &mut rounds).await;
             let mut followed = self.settings.clone();
@@ -68,13 +71,13 @@ impl Task {
         // One name that ends every round, by an answer that takes too long, must not keep the others from theirs.
         let first = rounds.failures as usize % names.len().max(1);
         names.rotate_left(first);
-        let mut failed: Option<String> = None;
+        let mut failed: Option<Unanswered> = None;
         for name in names {
             let answered = match &failed {
                 None => look_ups.look_up(name).await,
                 // It would fare no better.
-                Some(told) => {
-                    known.fail(name, told, true);
+                Some(unanswered) => {
+                    known.fail(name, &unanswered.told, true);
                     continue;
                 }
             };
@@ -83,8 +86,8 @@ impl Task {
                 Err(unanswered) => unanswered.outcome,
             });
             match answered {
-                Ok(listed) => {
-                    let news = known.learn(name, listed, Moment::now().mono);
+                Ok(found) => {
+                    let news = known.learn(name, found, Moment::now().mono);
                     self.tell_news(name, &news);
                     self.tell(settings, known, rounds).await;
                 }
@@ -96,7 +99,7 @@ impl Task {
                         warn!(stream, name, %error, "name not resolved: what is subscribed stays");
                     }
                     if with_all {
-                        failed = Some(unanswered.told);
+                        failed = Some(unanswered);
                     }
                 }
             }
@@ -108,9 +111,10 @@ impl Task {
             multiplier: 2.0,
             jitter: JITTER,
         };
-        if failed.is_some() {
+        if let Some(unanswered) = failed {
             rounds.failures = rounds.failures.saturating_add(1);
-            backoff.delay(rounds.failures, fastrand::f64())
+            let rest = unanswered.retry_after.unwrap_or_default();
+            backoff.delay(rounds.failures, fastrand::f64()).max(rest)
         } else {
             rounds.failures = 0;
             backoff.shorten(settings.names.refresh_interval, fastrand::f64())

@@ -3,17 +3,22 @@
 use crate::clock::unix_seconds;
 use crate::exporter::rfc3339;
 use crate::market::{Cause, DialPhase};
-use crate::probe::{Advice, ProbeReport, SeenEvent, SeenFrame, Verdict};
+use crate::probe::{Advice, LookUp, ProbeReport, SeenEvent, SeenFrame, Verdict};
 use std::fmt::Write;
 use std::time::Duration;
 
 const DAY: f64 = 24.0 * 3600.0;
 /// Longer names lose their middle: characters.
 const LONGEST_NAME: usize = 24;
+/// So many names that could not be looked up are told.
+const SHOWN_NAMES: usize = 5;
 
 /// The report as lines. Nothing that came over the network can move the cursor.
 pub fn human(report: &ProbeReport) -> String {
     let mut out = format!("{}  {}\n\n", report.venue, report.endpoint);
+    if let Some(look_up) = &report.look_up {
+        looked_up(&mut out, look_up);
+    }
     if !report.waited.is_zero() && report.verdict == Verdict::Held {
         line(&mut out, "turn to dial", Some(report.waited), "not given");
     }
@@ -57,6 +62,24 @@ fn line(out: &mut String, what: &str, took: Option<Duration>, more: &str) {
     let took = took.map(time).unwrap_or_default();
     let line = format!("  {what:<14}{took:>10}  {more}");
     let _ = writeln!(out, "{}", line.trim_end());
+}
+
+fn looked_up(out: &mut String, look_up: &LookUp) {
+    let (found, names) = (look_up.instruments as u64, look_up.names.len() as u64);
+    let told = format!(
+        "{} of {} at {}",
+        plural(found, "instrument"),
+        plural(names, "name"),
+        look_up.rest
+    );
+    line(out, "names", Some(look_up.took), &told);
+    for (name, error) in look_up.failed().take(SHOWN_NAMES) {
+        let _ = writeln!(out, "    {name}: {error}");
+    }
+    let more = look_up.failed().skip(SHOWN_NAMES).count();
+    if more > 0 {
+        let _ = writeln!(out, "    and {more} more failed");
+    }
 }
 
 const fn title(phase: DialPhase) -> &'static str {
@@ -134,6 +157,7 @@ fn verdict(report: &ProbeReport) -> String {
                 .to_owned()
         }
         Verdict::Held => format!("Wrong: no turn to dial within {}.", time(report.waited)),
+        Verdict::Unresolved => unresolved(report),
         Verdict::Failed => {
             let phase = report.failed_in.map(title).unwrap_or_default();
             format!("Wrong: {} ({phase}).", cause(report))
@@ -150,6 +174,24 @@ fn verdict(report: &ProbeReport) -> String {
             report.venue
         ),
         Verdict::NoData => format!("Wrong: live, and no data came within {}.", time(report.took)),
+    }
+}
+
+/// What is wrong with the names that were looked up.
+fn unresolved(report: &ProbeReport) -> String {
+    let (failed, names) = report
+        .look_up
+        .as_ref()
+        .map_or((0, 0), |look_up| (look_up.failed().count(), look_up.names.len()));
+    let dialled = if report.phases.is_empty() {
+        "so nothing was dialled"
+    } else {
+        "though all else is well"
+    };
+    match failed {
+        0 if report.asked == 0 => "Wrong: the names stand for no instrument, so nothing was dialled.".to_owned(),
+        0 => "Wrong: the look-up of the names took all the time, so nothing was dialled.".to_owned(),
+        _ => format!("Wrong: {failed} of {names} names could not be looked up, {dialled}."),
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::clock::unix_seconds;
 use crate::exporter::rfc3339;
 use crate::market::{DecodeError, DialPhase, Instrument, Subscribed};
-use crate::probe::{Advice, ProbeReport, SeenEvent, SeenFrame};
+use crate::metrics::NameStatus;
+use crate::probe::{Advice, LookUp, ProbeReport, SeenEvent, SeenFrame};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub fn json(report: &ProbeReport) -> Value {
         "url": report.endpoint.to_string(),
         "began": rfc3339(began),
         "seconds": seconds(report.took),
+        "names": report.look_up.as_ref().map(looked_up),
         "phases": phases,
         "peer": report.peer.map(|peer| peer.to_string()),
         "http_status": report.status,
@@ -47,6 +49,17 @@ pub fn json(report: &ProbeReport) -> Value {
         "first_frames": report.seen.iter().map(frame).collect::<Vec<_>>(),
         "failure": failure,
         "advice": advice,
+    })
+}
+
+fn looked_up(look_up: &LookUp) -> Value {
+    let of =
+        |status: &NameStatus| json!({ "name": status.name, "instruments": status.instruments, "error": status.error });
+    json!({
+        "rest_url": look_up.rest.to_string(),
+        "seconds": seconds(look_up.took),
+        "instruments": look_up.instruments,
+        "watched": look_up.names.iter().map(of).collect::<Vec<_>>(),
     })
 }
 

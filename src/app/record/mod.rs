@@ -150,6 +150,11 @@ pub enum RecordError {
         /// What the system says.
         error: io::Error,
     },
+    /// It has ended in good order, and there is nothing in it.
+    #[error(
+        "nothing was recorded: not one frame came from the venue of stream {0:?}; `feedwatch probe --config FILE --stream NAME` says why"
+    )]
+    Empty(String),
     /// The stream cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -163,12 +168,12 @@ impl RecordError {
     pub const fn is_usage(&self) -> bool {
         !matches!(
             self,
-            Self::Write { .. } | Self::Delete { .. } | Self::Start(_) | Self::Writer(_)
+            Self::Write { .. } | Self::Delete { .. } | Self::Empty(_) | Self::Start(_) | Self::Writer(_)
         )
     }
 }
 
-/// Records a stream until a signal, its time or an error ends it; then it prints what was recorded.
+/// Records a stream until a signal, its time or an error ends it; then it prints what was recorded. That nothing was is an error.
 ///
 /// It has no HTTP server and exports no traces: the service may run beside it, with the same configuration.
 pub async fn record(options: RecordOptions, config: Config, build: BuildInfo) -> Result<(), RecordError> {
@@ -215,7 +220,12 @@ pub async fn record(options: RecordOptions, config: Config, build: BuildInfo) ->
     let (report, written) = signals.or_exit(end).await?;
     // The files are there, whether or not anybody reads this.
     let _ = writeln!(io::stdout(), "{report}");
-    written
+    written?;
+    // What was missed came all the same, and has been told.
+    if report.frames + report.frames_missed == 0 {
+        return Err(RecordError::Empty(options.stream));
+    }
+    Ok(())
 }
 
 fn find<'c>(name: &str, config: &'c Config) -> Result<&'c StreamConfig, RecordError> {
