@@ -41,8 +41,13 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// Whether a name is possible; the error says what one looks like.
     fn check_name(&self, name: &str) -> Result<(), Cow<'static, str>>;
 
-    /// The path and the query to GET for a name; `page` is what the answer before has given as its [`Listing::next`].
+    /// The path and the query to ask for a name; `page` is what the answer before has given as its [`Listing::next`].
     fn request(&self, name: &str, page: Option<&str>) -> String;
+
+    /// What is asked in the body of the request, as JSON, where the path does not tell all: it is a POST then. Without, it is a GET.
+    fn body(&self, _name: &str, _page: Option<&str>) -> Option<String> {
+        None
+    }
 
     /// Reads the answer to that.
     fn read(&self, name: &str, answer: &[u8]) -> Result<Listing, InvalidListing>;
