@@ -334,7 +334,7 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "streams[].watch",
         "[]",
-        "names of what to subscribe to besides, which are looked up now and again: at Polymarket event:SLUG, market:SLUG or the address of a page, at Binance a pattern, BTC*; at most 100",
+        "names of what to subscribe to besides, which are looked up now and again: at Polymarket event:SLUG, market:SLUG or the address of a page, at most venues a pattern, BTC*; at most 100",
     ),
     bare(
         "streams[].rest_url",

@@ -8,10 +8,11 @@
 mod channel;
 mod checksums;
 mod decode;
+mod directory;
 mod session;
 mod values;
 
-use super::{Checksums, Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Checksums, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use channel::{Channel, Channels};
@@ -97,6 +98,10 @@ impl Venue for Bitfinex {
 
     fn checksums(&self) -> Option<Box<dyn Checksums>> {
         Some(Box::new(checksums::Books::default()))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

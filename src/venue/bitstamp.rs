@@ -5,11 +5,12 @@
 //! refused mostly without one. Nothing is numbered: the ids of trades are those of all instruments together.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
 use super::stateless::Stateless;
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -86,5 +87,9 @@ impl Venue for Bitstamp {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(Stateless(decode::decode, values::values))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }

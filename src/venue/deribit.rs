@@ -6,11 +6,12 @@
 //! there, and ends the connection of whoever does not answer.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
 use super::stateless::Stateless;
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -99,6 +100,10 @@ impl Venue for Deribit {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(Stateless(decode::decode, values::values))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

@@ -41,8 +41,13 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// Whether a name is possible; the error says what one looks like.
     fn check_name(&self, name: &str) -> Result<(), Cow<'static, str>>;
 
-    /// The path and the query to GET for a name; `page` is what the answer before has given as its [`Listing::next`].
+    /// The path and the query to ask for a name; `page` is what the answer before has given as its [`Listing::next`].
     fn request(&self, name: &str, page: Option<&str>) -> String;
+
+    /// What is asked in the body of the request, as JSON, where the path does not tell all: it is a POST then. Without, it is a GET.
+    fn body(&self, _name: &str, _page: Option<&str>) -> Option<String> {
+        None
+    }
 
     /// Reads the answer to that.
     fn read(&self, name: &str, answer: &[u8]) -> Result<Listing, InvalidListing>;
@@ -116,9 +121,15 @@ pub fn matches(pattern: &str, id: &str) -> bool {
 
 /// Of all that a venue lists what a pattern stands for. Nothing is no listing: the pattern is wrong, or the answer is.
 pub(super) fn matching(pattern: &str, all: impl Iterator<Item = Listed>) -> Result<Listing, InvalidListing> {
-    let instruments: Vec<_> = all
-        .filter(|listed| matches(pattern, listed.instrument.as_str()))
-        .collect();
+    fitting(all, |listed| matches(pattern, listed.instrument.as_str()))
+}
+
+/// The same where more than the id counts.
+pub(super) fn fitting(
+    all: impl Iterator<Item = Listed>,
+    fits: impl Fn(&Listed) -> bool,
+) -> Result<Listing, InvalidListing> {
+    let instruments: Vec<_> = all.filter(fits).collect();
     if instruments.is_empty() {
         return Err(InvalidListing::new("lists nothing that fits"));
     }
@@ -126,6 +137,14 @@ pub(super) fn matching(pattern: &str, all: impl Iterator<Item = Listed>) -> Resu
         instruments,
         next: None,
     })
+}
+
+/// An instrument that the venue's people know by its id.
+pub(super) fn untitled(id: String) -> Listed {
+    Listed {
+        instrument: Instrument::new(&id),
+        title: id,
+    }
 }
 
 /// Whether a name stands for more than one id.
@@ -187,6 +206,8 @@ pub(super) fn read_json<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Invalid
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::RestEndpoint;
+    use crate::venue::ALL;
     use proptest::prelude::*;
 
     /// The same by trying everything.
@@ -206,6 +227,36 @@ mod tests {
         fn a_pattern_fits_what_it_fits_when_everything_is_tried(pattern in "[ab*?]{0,6}", id in "[ab*]{0,8}") {
             let (chars, of_id): (Vec<_>, Vec<_>) = (pattern.chars().collect(), id.chars().collect());
             prop_assert_eq!(matches(&pattern, &id), slowly(&chars, &of_id), "{} {}", pattern, id);
+        }
+    }
+
+    /// What its words on names give as examples: `..., as in A or B; ...`.
+    fn examples(words: &str) -> Vec<&str> {
+        let (_, given) = words.split_once(", as in ").unwrap_or_default();
+        let given = given.split(';').next().unwrap_or_default();
+        given.split(" or ").flat_map(|several| several.split(", ")).collect()
+    }
+
+    #[test]
+    fn every_venue_that_is_built_in_has_names_and_takes_those_that_it_gives_as_examples() {
+        for venue in ALL {
+            let directory = venue.directory();
+            let directory =
+                directory.unwrap_or_else(|| panic!("{} has a REST API that lists its instruments", venue.name()));
+            let address = directory.default_url();
+            assert!(
+                address.starts_with("https://") && RestEndpoint::parse(address).is_ok(),
+                "{address}"
+            );
+            let words = directory.check_name("").unwrap_err();
+            assert!(words.starts_with("a name at "), "{words}");
+            let examples = examples(&words);
+            assert!(!examples.is_empty(), "{words}");
+            for name in examples {
+                assert_eq!(directory.check_name(name), Ok(()), "{} {name}", venue.name());
+                assert!(directory.request(name, None).starts_with('/'), "{name}");
+                assert!(venue.check_instrument(name).is_err(), "{name} is an instrument, too");
+            }
         }
     }
 

@@ -6,11 +6,12 @@
 //! comes, and the answer leaves when its content is there: numbers come in another order, and that is no loss.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
 use super::stateless::Stateless;
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -93,5 +94,9 @@ impl Venue for Dydx {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(Stateless(decode::decode, values::values))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }

@@ -5,11 +5,12 @@
 //! whole, and the error does not say which frame it was; so each instrument has its own. Nothing is numbered.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
 use super::stateless::Stateless;
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -97,5 +98,9 @@ impl Venue for Gemini {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(Stateless(decode::decode, values::values))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }

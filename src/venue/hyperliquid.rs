@@ -6,10 +6,11 @@
 //! subscription are the last ones before it.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
@@ -83,6 +84,10 @@ impl Venue for Hyperliquid {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(HyperliquidDecoder::default())
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }
 

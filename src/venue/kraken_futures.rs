@@ -6,11 +6,12 @@
 //! without an answer, so each request has one product.
 
 mod decode;
+mod directory;
 mod session;
 mod values;
 
 use super::stateless::Stateless;
-use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -81,5 +82,9 @@ impl Venue for KrakenFutures {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::new(Stateless(decode::decode, values::values))
+    }
+
+    fn directory(&self) -> Option<&dyn Directory> {
+        Some(self)
     }
 }

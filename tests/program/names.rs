@@ -394,6 +394,26 @@ async fn an_api_that_wants_a_long_rest_is_told_and_a_reload_tells_it_again() {
 }
 
 #[tokio::test]
+async fn lists_that_only_the_body_of_a_request_tells_apart_are_not_taken_for_one_another() {
+    let perpetuals = r#"{"universe": [{"name": "AAA"}, {"name": "BBB", "isDelisted": true}, {"name": "kAAA"}]}"#;
+    let spot = r#"{
+        "tokens": [{"name": "USDC", "index": 0}, {"name": "AAA", "index": 1}],
+        "universe": [{"name": "@1", "tokens": [1, 0]}]
+    }"#;
+    let venue = venue(vec![
+        Rule::connections(1, 1, status(200, perpetuals)),
+        Rule::connections(2, 2, status(200, spot)),
+    ]);
+    // The second is held against the list of the first.
+    let watching = watching(&venue, &["AAA*", "k*", "AAA/*"], &[], "").replace("polymarket", "hyperliquid");
+    let watching = watching.replace("names.refresh_interval_ms = 1000", "names.refresh_interval_ms = 600000");
+    let service = Service::run(&watching).await;
+    becomes(&service, [3.0, 3.0, 0.0]).await;
+    let info = ("/info".to_owned(), Some(200));
+    assert_eq!(asked(&venue), [info.clone(), info]);
+}
+
+#[tokio::test]
 async fn what_is_beyond_the_bound_is_left_out_and_told() {
     let venue = venue(Vec::new());
     let bound = "names.max_instruments = 3";

@@ -1,12 +1,12 @@
-//! One GET to a venue's REST API, bounded in time and in size. Redirects are not followed.
+//! One request to a venue's REST API, bounded in time and in size. Redirects are not followed.
 
 use crate::clock::Moment;
 use crate::market::LookupOutcome;
 use crate::stream::{Access, RestEndpoint, TcpDialler, open, retry_after};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -25,6 +25,15 @@ pub(super) struct Asker {
     pub(super) head_start: Duration,
     /// The time limit of a request: from the name look-up to the end of the answer.
     pub(super) limit: Duration,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The path and the query.
+    pub(super) path: String,
+    /// JSON: with it the request is a POST.
+    pub(super) body: Option<String>,
 }
 
 /// Why there is no answer to use.
@@ -54,7 +63,7 @@ impl Unanswered {
 
 impl Asker {
     /// The body of the answer, which was a success.
-    pub(super) async fn get(&self, asked: &str) -> Result<Bytes, Unanswered> {
+    pub(super) async fn ask(&self, asked: &Asked) -> Result<Bytes, Unanswered> {
         // Dialling with TLS makes a large future.
         let answered = timeout(self.limit, Box::pin(self.exchange(asked))).await;
         answered.unwrap_or_else(|_| {
@@ -63,7 +72,7 @@ impl Asker {
         })
     }
 
-    async fn exchange(&self, asked: &str) -> Result<Bytes, Unanswered> {
+    async fn exchange(&self, asked: &Asked) -> Result<Bytes, Unanswered> {
         let rest = &self.rest;
         let opened = open(&self.dialler, rest, &self.access, self.head_start).await;
         let io = opened.map_err(|failure| {
@@ -75,13 +84,8 @@ impl Asker {
         let (mut sender, connection) = http1::handshake(TokioIo::new(io))
             .await
             .map_err(|error| broken(&error))?;
-        let request = Request::get(rest.path_to(asked))
-            .header(header::HOST, host(rest))
-            .header(header::USER_AGENT, USER_AGENT)
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| Unanswered::new(LookupOutcome::Answer, error.to_string()))?;
+        let request =
+            request(rest, asked).map_err(|error| Unanswered::new(LookupOutcome::Answer, error.to_string()))?;
         let answer = async {
             let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
             let (head, body) = response.into_parts();
@@ -112,6 +116,22 @@ impl Asker {
     }
 }
 
+fn request(rest: &RestEndpoint, asked: &Asked) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    let request = Request::builder()
+        .uri(rest.path_to(&asked.path))
+        .header(header::HOST, host(rest))
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONNECTION, "close");
+    match &asked.body {
+        None => request.body(Full::default()),
+        Some(body) => request
+            .method(Method::POST)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(body.clone())),
+    }
+}
+
 fn of_status(rest: &RestEndpoint, status: StatusCode) -> Unanswered {
     match status {
         StatusCode::NOT_FOUND => {
@@ -139,5 +159,66 @@ fn host(rest: &RestEndpoint) -> String {
         host.unwrap_or(authority)
     } else {
         authority
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::TlsTrust;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+
+    /// What one request looks like where it arrives: its first line, and its headers and body in small letters.
+    async fn heard(body: Option<&str>) -> (String, Vec<String>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = Asker {
+            rest: RestEndpoint::parse(&format!("http://{}/below", listener.local_addr().unwrap())).unwrap(),
+            access: Access::new(TlsTrust::only([]).unwrap()),
+            dialler: TcpDialler::default(),
+            head_start: Duration::from_secs(1),
+            limit: Duration::from_secs(60),
+        };
+        let hear = async {
+            let mut socket = BufReader::new(listener.accept().await.unwrap().0);
+            let mut lines = Vec::new();
+            loop {
+                let mut line = String::new();
+                socket.read_line(&mut line).await.unwrap();
+                match line.trim_end() {
+                    "" => break,
+                    line => lines.push(line.to_owned()),
+                }
+            }
+            let first = lines.remove(0);
+            let headers: Vec<_> = lines.iter().map(|line| line.to_ascii_lowercase()).collect();
+            let length = headers.iter().find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+            socket.read_exact(&mut body).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+            socket.write_all(answer).await.unwrap();
+            (first, headers, String::from_utf8(body).unwrap())
+        };
+        let asked = Asked {
+            path: "/info?a=b".to_owned(),
+            body: body.map(str::to_owned),
+        };
+        let (answer, heard) = tokio::join!(api.ask(&asked), hear);
+        assert_eq!(answer.unwrap(), "{}");
+        heard
+    }
+
+    #[tokio::test]
+    async fn what_has_a_body_is_posted_as_json_and_all_else_is_a_get() {
+        let json = "content-type: application/json".to_owned();
+        let (first, headers, body) = heard(Some(r#"{"type":"meta"}"#)).await;
+        assert_eq!(first, "POST /below/info?a=b HTTP/1.1");
+        assert!(headers.contains(&json), "{headers:?}");
+        assert_eq!(body, r#"{"type":"meta"}"#);
+
+        let (first, headers, body) = heard(None).await;
+        assert_eq!(first, "GET /below/info?a=b HTTP/1.1");
+        assert!(!headers.contains(&json), "{headers:?}");
+        assert_eq!(body, "");
     }
 }

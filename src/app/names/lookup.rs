@@ -1,7 +1,7 @@
 //! Looking a name up: every page of it, read off the workers that carry the streams.
 
 use super::Settings;
-use super::fetch::{Asker, Unanswered};
+use super::fetch::{Asked, Asker, Unanswered};
 use crate::market::LookupOutcome;
 use crate::stream::RestEndpoint;
 use crate::venue::{Listed, Listing};
@@ -18,7 +18,7 @@ pub(super) struct LookUps<'s> {
     settings: &'s Settings,
     asker: Asker,
     /// What was asked last, and the answer: patterns of a venue are held against one and the same list.
-    last: Option<(String, Bytes)>,
+    last: Option<(Asked, Bytes)>,
 }
 
 /// What a name stands for.
@@ -73,7 +73,10 @@ impl<'s> LookUps<'s> {
             // The configuration has no names for such a venue.
             return Err(no_listing("would say nothing: the venue has no names".to_owned()));
         };
-        let asked = directory.request(name, page);
+        let asked = Asked {
+            path: directory.request(name, page),
+            body: directory.body(name, page),
+        };
         let answer = match self.last.take_if(|(last, _)| *last == asked) {
             Some((_, answer)) => answer,
             None => self.ask(&asked).await?,
@@ -95,14 +98,14 @@ impl<'s> LookUps<'s> {
         Ok(listing)
     }
 
-    async fn ask(&self, asked: &str) -> Result<Bytes, Unanswered> {
+    async fn ask(&self, asked: &Asked) -> Result<Bytes, Unanswered> {
         let Settings {
             turns, names, watch, ..
         } = self.settings;
         // A wait that is longer than a request may take is a failure, or nobody would hear of it.
         let turn = turns.take(names.timeout).await;
         let turn = turn.map_err(|rest| left_alone(&watch.rest, rest))?;
-        let mut answered = self.asker.get(asked).await;
+        let mut answered = self.asker.ask(asked).await;
         let wanted = answered.as_ref().err().and_then(|unanswered| unanswered.retry_after);
         let rest = turn.hold(wanted);
         if let (Err(unanswered), Some(wanted)) = (&mut answered, wanted) {
