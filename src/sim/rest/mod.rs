@@ -1,35 +1,29 @@
 //! The venue's REST part: what Polymarket's Gamma API says of events and markets, on a port of its own.
 
 mod listing;
+mod serve;
 
 pub use listing::{ListedEvent, ListedMarket};
+pub(super) use serve::serve;
 
 use super::Venue;
 use super::fault::Fault;
 use super::log::What;
 use super::script::{Document, Script, ScriptError, parse};
 use super::upgrade::retry_after;
-use crate::stream::MaybeTls;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Bytes, Frame};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{Response, StatusCode};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
 
-/// How long to wait when the system has no socket for us.
-const RETRY: Duration = Duration::from_millis(50);
 /// So much of a path is kept in the log.
 const PATH_LENGTH: usize = 200;
 /// So many events are served, and so many markets of each.
@@ -242,63 +236,4 @@ fn half(told: &str) -> Response<Body> {
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(told.len().max(1)));
     response
-}
-
-/// Serves the REST part until the venue stops.
-pub(super) async fn serve(venue: Arc<Venue>, listener: std::net::TcpListener) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::warn!(%error, "the simulated venue cannot serve its REST part");
-            return;
-        }
-    };
-    let stop = venue.stop.clone();
-    let accept = async {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let connection = connection(Arc::clone(&venue), stream);
-                    let stop = venue.stop.clone();
-                    venue
-                        .tasks
-                        .spawn(async move { stop.run_until_cancelled(connection).await });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the simulated venue cannot accept");
-                    sleep(RETRY).await;
-                }
-            }
-        }
-    };
-    stop.run_until_cancelled(accept).await;
-}
-
-async fn connection(venue: Arc<Venue>, stream: TcpStream) {
-    let io = match &venue.tls {
-        Some(tls) => tls.secure_well(stream).await,
-        None => Some(MaybeTls::plain(stream)),
-    };
-    let (Some(io), true) = (io, venue.rest.is_some()) else {
-        return;
-    };
-    let service = service_fn(|request: Request<Incoming>| {
-        let venue = Arc::clone(&venue);
-        async move {
-            let answer = match &venue.rest {
-                Some(rest) => rest.answer(&venue, request.uri().path()),
-                None => None,
-            };
-            match answer {
-                Some(answer) => Ok::<_, io::Error>(answer),
-                None => std::future::pending().await,
-            }
-        }
-    });
-    let mut server = http1::Builder::new();
-    // An error is the client's, or a scripted cut.
-    let _ = server
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(io), service)
-        .await;
 }
