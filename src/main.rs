@@ -7,7 +7,7 @@ use clap::Parser;
 use feedwatch::app::{self, ConfigSource, DemoOptions, RecordLimits, RecordOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
-use feedwatch::sim::{Capture, ListedEvent, RestOptions, Script, SimOptions, Traffic};
+use feedwatch::sim::{Capture, RestOptions, Script, SimOptions, Traffic};
 use feedwatch::telemetry::{self, TableMode};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -144,13 +144,11 @@ fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
             events_per_second: simulate.rate,
         },
     };
-    let (script, mut rest) = match &simulate.script {
+    let (script, rest) = match &simulate.script {
         Some(path) => read_script(path)?,
         None => (Script::default(), RestOptions::default()),
     };
-    if rest.events.is_empty() {
-        rest.events = vec![ListedEvent::example()];
-    }
+    let mut rest = rest.or_examples();
     rest.listen = simulate.rest_listen.unwrap_or_else(|| (simulate.listen.ip(), 0).into());
     let unknown = simulate.unknown.into_iter().collect();
     let options = SimOptions {

@@ -82,10 +82,12 @@
 //!
 //! # Names
 //!
-//! With [`SimOptions::rest`] it has a REST part, on a port of its own, that answers like Polymarket's Gamma API: `/events/slug/SLUG`
-//! and `/markets/slug/SLUG`. A script says what it knows. A market is listed from `from_ms` on, and is resolved at `until_ms`: it
-//! is closed then, and `market_resolved` is sent to whoever is subscribed to it. `[[rest]]` has rules like the others, which count
-//! requests in place of connections; a request can meet `none`, `hang`, `status`, `retry_after`, and `cut`, a half of an answer.
+//! With [`SimOptions::rest`] it has a REST part, on a port of its own. It answers like Polymarket's Gamma API, `/events/slug/SLUG`
+//! and `/markets/slug/SLUG`, and like each other venue whose lists are looked up: their paths differ, so that all are served at once,
+//! whatever is said over its WebSockets. A script says what it knows. A market is listed from `from_ms` on, and is resolved at
+//! `until_ms`: it is closed then, and `market_resolved` is sent to whoever is subscribed to it. Instruments of other venues come and go
+//! by the same two keys, without a word over WebSockets. `[[rest]]` has rules like the others, which count requests in place of
+//! connections; a request can meet `none`, `hang`, `status`, `retry_after`, and `cut`, a half of an answer.
 //!
 //! ```
 //! # let rest = feedwatch::sim::RestOptions::from_toml(r#"
@@ -93,6 +95,8 @@
 //! slug = "who-wins"
 //! markets = [
 //!     { slug = "will-ayton-win", tokens = ["71", "72"], until_ms = 60000 },
+//! page_size = 2                  # where a venue lists in pages, they are so short
+//!
 //!     { slug = "will-beeham-win", tokens = ["81", "82"], from_ms = 30000 },
 //! ]
 //!
@@ -100,10 +104,27 @@
 //! first_connection = 2
 //! last_connection = 3
 //! fault.status = { code = 200, body = "<html>" }
+//! [[instruments]]                # for streams that watch BTC* at Bybit
+//! venue = "bybit_linear"
+//! ids = ["BTCUSDT", "BTCPERP", "ETHUSDT"]
+//!
+//! [[instruments]]                # one more, for a while
+//! venue = "bybit_linear"
+//! ids = ["BTCUSDT-26DEC30"]
+//! from_ms = 30000
+//! until_ms = 60000
+//!
 //! # "#).unwrap();
-//! # assert_eq!((rest.events[0].markets.len(), rest.script.rules.len()), (2, 1));
+//! # assert_eq!((rest.events[0].markets.len(), rest.instruments.len(), rest.script.rules.len()), (2, 2, 2));
+//! # let options = feedwatch::sim::SimOptions { rest: Some(rest), ..Default::default() };
+//! # assert_eq!(options.problem(), None);
 //! ```
 //!
+//!
+//! [[rest]]                       # and who asks in the third minute is told to come back later
+//! from_ms = 120000
+//! until_ms = 180000
+//! fault.retry_after = { code = 429, seconds = 5 }
 //! # Use
 //!
 //! It is a venue like any other, on a port of its own. A test scripts what is to happen, and looks at both sides afterwards:
@@ -178,7 +199,7 @@ pub(crate) use capture::{compress, write_line};
 pub use expectation::Expectation;
 pub use fault::{BadFrame, Fault, Flood, OddText, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
-pub use rest::{ListedEvent, ListedMarket, RestOptions};
+pub use rest::{ListedEvent, ListedInstruments, ListedMarket, RestOptions};
 pub use script::{Rule, Script, ScriptError};
 pub use tls::{Authority, Client};
 pub use traffic::{Speed, Traffic};
@@ -388,7 +409,7 @@ impl SimulatedVenue {
         self.address
     }
 
-    /// Where its market channel is.
+    /// Where its market channel is. What is played as it was recorded is so at any path, and this has none.
     pub fn url(&self) -> String {
         let scheme = if self.venue.tls.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}{PATH}", self.address)
@@ -417,6 +438,21 @@ impl SimulatedVenue {
     /// A client that it takes, where it wants a certificate; `None` without TLS.
     pub fn client(&self) -> Option<&Client> {
         self.venue.tls.as_ref().map(Tls::client)
+    /// From now on the REST part lists these as well.
+    pub fn list_instruments(&self, listed: ListedInstruments) {
+        if let Some(rest) = &self.venue.rest {
+            rest.list_instruments(listed);
+        }
+    }
+
+    /// From now on these are traded no more, and the REST part tells so as that venue does: with another status, or not at all.
+    /// Nobody is told of it over WebSockets.
+    pub fn end_instruments(&self, venue: &str, ids: &[&str]) {
+        if let Some(rest) = &self.venue.rest {
+            rest.end_instruments(venue, ids, self.venue.log.elapsed());
+        }
+    }
+
     }
 
     /// What it did, and goes on doing.

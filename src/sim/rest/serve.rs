@@ -57,8 +57,9 @@ async fn connection(venue: Arc<Venue>, stream: TcpStream) {
     let service = service_fn(|request: Request<Incoming>| {
         let venue = Arc::clone(&venue);
         async move {
+            let asked = request.uri();
             let answer = match &venue.rest {
-                Some(rest) => rest.answer(&venue, request.uri().path()),
+                Some(rest) => rest.answer(&venue, asked.path(), asked.query().unwrap_or_default()),
                 None => None,
             };
             match answer {
