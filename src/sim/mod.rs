@@ -9,6 +9,10 @@
 //! text `PONG`, and anything else by the text `INVALID OPERATION`. Unlike the real venue's, every client gets every kind of
 //! event, whatever flags it sets.
 //!
+//! With [`SimOptions::as_recorded`] it is any other venue, at any path: what a client says first begins a recording of what that venue
+//! sent, the answers included, and nothing else is answered. Of several recordings, a connection is played the one in whose course its
+//! client says the same: [`Traffic::Replay`].
+//!
 //! # Scripts
 //!
 //! A script is a list of rules. The first that matches an arriving connection decides what that connection meets; where none
@@ -91,19 +95,15 @@
 //!
 //! ```
 //! # let rest = feedwatch::sim::RestOptions::from_toml(r#"
+//! page_size = 2                  # where a venue lists in pages, they are so short
+//!
 //! [[events]]                     # for streams that watch event:who-wins
 //! slug = "who-wins"
 //! markets = [
 //!     { slug = "will-ayton-win", tokens = ["71", "72"], until_ms = 60000 },
-//! page_size = 2                  # where a venue lists in pages, they are so short
-//!
 //!     { slug = "will-beeham-win", tokens = ["81", "82"], from_ms = 30000 },
 //! ]
 //!
-//! [[rest]]                       # the second and the third request are answered with a page that is no JSON
-//! first_connection = 2
-//! last_connection = 3
-//! fault.status = { code = 200, body = "<html>" }
 //! [[instruments]]                # for streams that watch BTC* at Bybit
 //! venue = "bybit_linear"
 //! ids = ["BTCUSDT", "BTCPERP", "ETHUSDT"]
@@ -114,17 +114,21 @@
 //! from_ms = 30000
 //! until_ms = 60000
 //!
+//! [[rest]]                       # the second and the third request are answered with a page that is no JSON
+//! first_connection = 2
+//! last_connection = 3
+//! fault.status = { code = 200, body = "<html>" }
+//!
+//! [[rest]]                       # and who asks in the third minute is told to come back later
+//! from_ms = 120000
+//! until_ms = 180000
+//! fault.retry_after = { code = 429, seconds = 5 }
 //! # "#).unwrap();
 //! # assert_eq!((rest.events[0].markets.len(), rest.instruments.len(), rest.script.rules.len()), (2, 2, 2));
 //! # let options = feedwatch::sim::SimOptions { rest: Some(rest), ..Default::default() };
 //! # assert_eq!(options.problem(), None);
 //! ```
 //!
-//!
-//! [[rest]]                       # and who asks in the third minute is told to come back later
-//! from_ms = 120000
-//! until_ms = 180000
-//! fault.retry_after = { code = 429, seconds = 5 }
 //! # Use
 //!
 //! It is a venue like any other, on a port of its own. A test scripts what is to happen, and looks at both sides afterwards:
@@ -177,6 +181,7 @@
 //! ```
 
 mod capture;
+mod choice;
 mod connection;
 mod desk;
 mod ending;
@@ -205,6 +210,7 @@ pub use tls::{Authority, Client};
 pub use traffic::{Speed, Traffic};
 
 use crate::clock::Moment;
+use choice::Plays;
 use listener::Port;
 use rest::Rest;
 use std::collections::HashSet;
@@ -301,6 +307,7 @@ struct Venue {
     tls: Option<Tls>,
     required_header: Option<(String, String)>,
     traffic: Traffic,
+    plays: Plays,
     as_recorded: bool,
     script: Script,
     seed: u64,
@@ -380,6 +387,7 @@ impl SimulatedVenue {
         let venue = Arc::new(Venue {
             tls,
             required_header: options.required_header,
+            plays: Plays::of(options.traffic.recordings()),
             traffic: options.traffic,
             as_recorded: options.as_recorded,
             script: options.script,
@@ -412,7 +420,8 @@ impl SimulatedVenue {
     /// Where its market channel is. What is played as it was recorded is so at any path, and this has none.
     pub fn url(&self) -> String {
         let scheme = if self.venue.tls.is_some() { "wss" } else { "ws" };
-        format!("{scheme}://{}{PATH}", self.address)
+        let path = if self.venue.as_recorded { "" } else { PATH };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// Where its REST part is: what a stream has as its `rest_url`. `None` where it has none.
@@ -429,15 +438,6 @@ impl SimulatedVenue {
         }
     }
 
-    /// Whom its clients must trust; `None` without TLS. Its certificates are good for `localhost`, for the loopback
-    /// addresses and for the address that it listens on.
-    pub fn authority(&self) -> Option<&Authority> {
-        self.venue.tls.as_ref().map(Tls::authority)
-    }
-
-    /// A client that it takes, where it wants a certificate; `None` without TLS.
-    pub fn client(&self) -> Option<&Client> {
-        self.venue.tls.as_ref().map(Tls::client)
     /// From now on the REST part lists these as well.
     pub fn list_instruments(&self, listed: ListedInstruments) {
         if let Some(rest) = &self.venue.rest {
@@ -453,6 +453,15 @@ impl SimulatedVenue {
         }
     }
 
+    /// Whom its clients must trust; `None` without TLS. Its certificates are good for `localhost`, for the loopback
+    /// addresses and for the address that it listens on.
+    pub fn authority(&self) -> Option<&Authority> {
+        self.venue.tls.as_ref().map(Tls::authority)
+    }
+
+    /// A client that it takes, where it wants a certificate; `None` without TLS.
+    pub fn client(&self) -> Option<&Client> {
+        self.venue.tls.as_ref().map(Tls::client)
     }
 
     /// What it did, and goes on doing.

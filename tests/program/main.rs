@@ -48,6 +48,7 @@ mod queries;
 mod receiver;
 mod record;
 mod reload;
+mod replay;
 mod resolver;
 mod scarcity;
 mod signals;
