@@ -26,6 +26,7 @@ mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
 mod leaks;
+mod listings;
 mod names;
 mod negotiation;
 mod network;
