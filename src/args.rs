@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Record what a stream receives and sends, in files that `simulate --capture` plays
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Record),
-    /// Run a simulated Polymarket venue; prints what it does, one JSON object a line
+    /// Run a simulated venue, Polymarket's or any that was recorded; prints what it does, one JSON object a line
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(Simulate),
     /// Run the exporter against simulated venues that fail in all the usual ways
@@ -118,7 +118,18 @@ Examples:
   feedwatch simulate
   feedwatch simulate --capture frames.jsonl.zst --speed max --script faults.toml
   feedwatch simulate --capture recorded.jsonl.zst --as-recorded
+  feedwatch simulate --as-recorded --capture recorded.jsonl.zst --capture recorded.2.jsonl.zst
   feedwatch simulate --tls --tls-authority ca.pem
+
+Without --as-recorded it speaks Polymarket's market channel: it answers subscriptions and pings
+itself, and sends generated events, or the frames of the files. A stream reaches it with url =
+\"ws://127.0.0.1:9886/ws/market\". With --as-recorded it is whatever venue was recorded, at any
+path: url = \"ws://127.0.0.1:9886\". Of several files, a connection is played the one in whose
+course its client says the same, by the .sent.jsonl beside each; of several such, or without
+any, they take turns.
+
+Names are listed over REST, for the rest_url of streams with watch: those of every venue, each
+at its own path.
 
 A script of faults:
   [[rules]]
@@ -129,7 +140,17 @@ A script of faults:
 An event for streams that watch = [\"event:who-wins\"], in the same file:
   [[events]]
   slug = \"who-wins\"
-  markets = [{ slug = \"will-ayton-win\", tokens = [\"71\", \"72\"], until_ms = 60000 }]";
+  markets = [{ slug = \"will-ayton-win\", tokens = [\"71\", \"72\"], until_ms = 60000 }]
+
+Instruments for streams that watch = [\"BTC*\"], and an API that is busy for half a minute:
+  [[instruments]]
+  venue = \"binance\"
+  ids = [\"BTCUSDT\", \"BTCEUR\"]
+
+  [[rest]]
+  from_ms = 30000
+  until_ms = 60000
+  fault = { retry_after = { code = 429, seconds = 10 } }";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
@@ -256,25 +277,26 @@ pub(crate) struct Simulate {
     /// Write the authority's certificate (PEM) to this file; SSL_CERT_FILE can name it to a client
     #[arg(long, value_name = "FILE", requires = "tls")]
     pub(crate) tls_authority: Option<PathBuf>,
-    /// Play the frames of this file (.jsonl or .jsonl.zst) instead of generated ones
+    /// Play the frames of this file (.jsonl or .jsonl.zst) instead of generated ones; may be repeated, for connections that
+    /// were recorded each in a file of its own
     #[arg(long, value_name = "FILE")]
-    pub(crate) capture: Option<PathBuf>,
+    pub(crate) capture: Vec<PathBuf>,
     /// How many times as fast as they were recorded; `max` = as fast as they are read
     #[arg(long, default_value = "1", requires = "capture", value_parser = speed)]
     pub(crate) speed: feedwatch::sim::Speed,
     /// Start again after the last frame
     #[arg(long, requires = "capture")]
     pub(crate) repeat: bool,
-    /// The file is of any venue, and brings its own answers: whatever a client says first begins it, and nothing else is said
+    /// The files are of any venue, and bring their own answers: what a client says first begins one, and nothing else is said
     #[arg(long, requires = "capture")]
     pub(crate) as_recorded: bool,
     /// Generated events per second on each connection
     #[arg(long, default_value_t = 10.0, conflicts_with = "capture", value_parser = rate)]
     pub(crate) rate: f64,
-    /// Faults, and events with their markets (TOML)
+    /// Faults, and what is listed at which time (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) script: Option<PathBuf>,
-    /// A token that is not known, or whose market has ended; may be repeated
+    /// A token of Polymarket that is not known, or whose market has ended; may be repeated
     #[arg(long = "unknown", value_name = "TOKEN")]
     pub(crate) unknown: Vec<String>,
     /// Decides the generated markets

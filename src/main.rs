@@ -7,14 +7,13 @@ use clap::Parser;
 use feedwatch::app::{self, ConfigSource, DemoOptions, RecordError, RecordLimits, RecordOptions, Scenario};
 use feedwatch::config::Config;
 use feedwatch::metrics::{BuildInfo, docs};
-use feedwatch::sim::{Capture, ListedEvent, RestOptions, Script, SimOptions, Traffic};
+use feedwatch::sim::{RestOptions, Script, SimOptions, Traffic};
 use feedwatch::telemetry::{self, TableMode};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -125,33 +124,22 @@ fn run_recording(record: Record) -> Result<ExitCode, Failure> {
 }
 
 fn run_simulation(simulate: Simulate) -> Result<ExitCode, Failure> {
-    let traffic = match &simulate.capture {
-        Some(path) => {
-            let frames = Capture::read(path).map_err(|error| Failure::Usage(error.into()))?;
-            if frames.is_cut_short() {
-                let (path, count) = (path.display(), frames.frames().len());
-                writeln!(
-                    io::stderr(),
-                    "{path}: its end is missing; the {count} frames up to there are played"
-                )?;
-            }
-            Traffic::Replay {
-                frames: Arc::new(frames),
-                speed: simulate.speed,
-                repeat: simulate.repeat,
-            }
-        }
-        None => Traffic::Generated {
+    let traffic = if simulate.capture.is_empty() {
+        Traffic::Generated {
             events_per_second: simulate.rate,
-        },
+        }
+    } else {
+        Traffic::Replay {
+            recordings: app::recordings(&simulate.capture).map_err(|error| Failure::Usage(error.into()))?,
+            speed: simulate.speed,
+            repeat: simulate.repeat,
+        }
     };
-    let (script, mut rest) = match &simulate.script {
+    let (script, rest) = match &simulate.script {
         Some(path) => read_script(path)?,
         None => (Script::default(), RestOptions::default()),
     };
-    if rest.events.is_empty() {
-        rest.events = vec![ListedEvent::example()];
-    }
+    let mut rest = rest.or_examples();
     rest.listen = simulate.rest_listen.unwrap_or_else(|| (simulate.listen.ip(), 0).into());
     let unknown = simulate.unknown.into_iter().collect();
     let options = SimOptions {

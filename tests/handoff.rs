@@ -280,7 +280,7 @@ async fn a_megabyte_a_second_against_a_consumer_that_stopped_reading() {
             .collect();
         let venue = SimulatedVenue::start(SimOptions {
             traffic: Traffic::Replay {
-                frames: Arc::new(frames),
+                recordings: vec![Arc::new(frames)],
                 speed: Speed::Factor(1.0),
                 repeat: false,
             },

@@ -581,7 +581,7 @@ async fn a_message_over_the_limit_ends_the_connection() {
         );
         let frames: Capture = [CapturedFrame::text(None, &big)].into_iter().collect();
         let traffic = Traffic::Replay {
-            frames: Arc::new(frames),
+            recordings: vec![Arc::new(frames)],
             speed: Speed::Factor(1.0),
             repeat: false,
         };

@@ -27,7 +27,7 @@ pub use record::{RecordError, RecordLimits, RecordOptions, Recorded, record};
 pub use reload::ConfigSource;
 pub use service::{RefusedReload, Service, StartError};
 pub use signals::{Signals, Wish};
-pub use simulate::simulate;
+pub use simulate::{recordings, simulate};
 
 use crate::config::Config;
 use crate::metrics::{BuildInfo, OwnMetrics};

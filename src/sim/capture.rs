@@ -15,12 +15,18 @@ use zstd::Zstd;
 
 /// A capture holds at most so many bytes, uncompressed.
 const MAX_BYTES: u64 = 1 << 30;
+/// So many texts are kept of what was sent: what tells one connection from another comes first.
+const MOST_SENT: usize = 64;
+/// The ends of the names of recordings, and of the file beside each that has what was sent.
+const RECEIVED: [&str; 2] = [".jsonl.zst", ".jsonl"];
+const SENT: &str = ".sent.jsonl";
 
 /// The frames that one connection received, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Capture {
     frames: Vec<CapturedFrame>,
     is_cut_short: bool,
+    sent: Vec<Box<[u8]>>,
 }
 
 /// One recorded frame.
@@ -52,6 +58,18 @@ pub enum CaptureError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file has what was sent, which is nothing to play.
+    #[error("{}: has what was sent; what is played is what was received, in the file beside it without `.sent`", path.display())]
+    Sent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nothing to play.
+    #[error("{}: has no whole frame: there is nothing to play", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is larger than a capture may be.
     #[error("{}: more than {MAX_BYTES} bytes", path.display())]
     TooBig {
@@ -81,9 +99,18 @@ impl Capture {
         let (mut frames, mut line, mut bytes, mut is_torn) = (Vec::new(), Vec::new(), 0_u64, false);
         loop {
             line.clear();
-            match lines.read_until(b'\n', &mut line).map_err(on_io)? {
-                0 => break,
-                length => bytes += length as u64,
+            match lines.read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(length) => bytes += length as u64,
+                // What the system does not say, the decoder does: the file is damaged there.
+                Err(error) if error.raw_os_error().is_none() => {
+                    return Err(CaptureError::Line {
+                        path: path.into(),
+                        line: frames.len() + 1,
+                        problem: format!("cannot be decompressed from here on: {error}"),
+                    });
+                }
+                Err(error) => return Err(on_io(error)),
             }
             if bytes >= MAX_BYTES {
                 return Err(CaptureError::TooBig { path: path.into() });
@@ -102,7 +129,54 @@ impl Capture {
             }
         }
         let is_cut_short = is_torn || lines.get_ref().get_ref().is_cut_short();
-        Ok(Self { frames, is_cut_short })
+        Ok(Self {
+            frames,
+            is_cut_short,
+            sent: Vec::new(),
+        })
+    }
+
+    /// Reads a capture that is to be played: as [`Capture::read`], and it has a frame at least.
+    pub fn read_to_play(path: impl AsRef<Path>) -> Result<Self, CaptureError> {
+        let path = path.as_ref();
+        if path.to_string_lossy().ends_with(SENT) {
+            return Err(CaptureError::Sent { path: path.into() });
+        }
+        let capture = Self::read(path)?;
+        if capture.frames.is_empty() {
+            return Err(CaptureError::Empty { path: path.into() });
+        }
+        Ok(capture)
+    }
+
+    /// Reads what was sent meanwhile, for [`Capture::with_sent`], where the file that `feedwatch record` writes for that is still
+    /// beside this one. Blocks while it reads.
+    pub fn read_sent_beside(path: impl AsRef<Path>) -> Result<Option<Self>, CaptureError> {
+        let name = path.as_ref().to_string_lossy();
+        let Some(stem) = RECEIVED.iter().find_map(|end| name.strip_suffix(end)) else {
+            return Ok(None);
+        };
+        match Self::read(format!("{stem}{SENT}")) {
+            Err(CaptureError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// The same, and beside it what was sent on that connection: by this, it is known again. Only the first texts are kept.
+    #[must_use]
+    pub fn with_sent(mut self, sent: &Self) -> Self {
+        let first = sent.frames.iter().take(MOST_SENT);
+        self.sent = first.map(|frame| frame.payload().into()).collect();
+        self
+    }
+
+    /// Whether that was sent on that connection.
+    pub(super) fn was_sent(&self, said: &[u8]) -> bool {
+        self.sent.iter().any(|sent| &**sent == said)
+    }
+
+    pub(super) const fn knows_sent(&self) -> bool {
+        !self.sent.is_empty()
     }
 
     /// Whether its end is missing: its last line, or its last zstd frame, was not written to the end. So are recordings whose
@@ -121,7 +195,7 @@ impl FromIterator<CapturedFrame> for Capture {
     fn from_iter<I: IntoIterator<Item = CapturedFrame>>(frames: I) -> Self {
         Self {
             frames: frames.into_iter().collect(),
-            is_cut_short: false,
+            ..Self::default()
         }
     }
 }

@@ -65,6 +65,11 @@ pub enum What {
         /// The HTTP status of the answer; `None` where there was no whole one.
         status: Option<u16>,
     },
+    /// Of several recordings, this one is played to the connection.
+    Replayed {
+        /// Which one, counted from 1.
+        recording: usize,
+    },
     /// Traffic has begun: what is sent from now on is more than the answer.
     Fed,
     /// The first subscription was refused.

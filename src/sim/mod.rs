@@ -9,6 +9,10 @@
 //! text `PONG`, and anything else by the text `INVALID OPERATION`. Unlike the real venue's, every client gets every kind of
 //! event, whatever flags it sets.
 //!
+//! With [`SimOptions::as_recorded`] it is any other venue, at any path: what a client says first begins a recording of what that venue
+//! sent, the answers included, and nothing else is answered. Of several recordings, a connection is played the one in whose course its
+//! client says the same: [`Traffic::Replay`].
+//!
 //! # Scripts
 //!
 //! A script is a list of rules. The first that matches an arriving connection decides what that connection meets; where none
@@ -82,13 +86,17 @@
 //!
 //! # Names
 //!
-//! With [`SimOptions::rest`] it has a REST part, on a port of its own, that answers like Polymarket's Gamma API: `/events/slug/SLUG`
-//! and `/markets/slug/SLUG`. A script says what it knows. A market is listed from `from_ms` on, and is resolved at `until_ms`: it
-//! is closed then, and `market_resolved` is sent to whoever is subscribed to it. `[[rest]]` has rules like the others, which count
-//! requests in place of connections; a request can meet `none`, `hang`, `status`, `retry_after`, and `cut`, a half of an answer.
+//! With [`SimOptions::rest`] it has a REST part, on a port of its own. It answers like Polymarket's Gamma API, `/events/slug/SLUG`
+//! and `/markets/slug/SLUG`, and like each other venue whose lists are looked up: their paths differ, so that all are served at once,
+//! whatever is said over its WebSockets. A script says what it knows. A market is listed from `from_ms` on, and is resolved at
+//! `until_ms`: it is closed then, and `market_resolved` is sent to whoever is subscribed to it. Instruments of other venues come and go
+//! by the same two keys, without a word over WebSockets. `[[rest]]` has rules like the others, which count requests in place of
+//! connections; a request can meet `none`, `hang`, `status`, `retry_after`, and `cut`, a half of an answer.
 //!
 //! ```
 //! # let rest = feedwatch::sim::RestOptions::from_toml(r#"
+//! page_size = 2                  # where a venue lists in pages, they are so short
+//!
 //! [[events]]                     # for streams that watch event:who-wins
 //! slug = "who-wins"
 //! markets = [
@@ -96,12 +104,29 @@
 //!     { slug = "will-beeham-win", tokens = ["81", "82"], from_ms = 30000 },
 //! ]
 //!
+//! [[instruments]]                # for streams that watch BTC* at Bybit
+//! venue = "bybit_linear"
+//! ids = ["BTCUSDT", "BTCPERP", "ETHUSDT"]
+//!
+//! [[instruments]]                # one more, for a while
+//! venue = "bybit_linear"
+//! ids = ["BTCUSDT-26DEC30"]
+//! from_ms = 30000
+//! until_ms = 60000
+//!
 //! [[rest]]                       # the second and the third request are answered with a page that is no JSON
 //! first_connection = 2
 //! last_connection = 3
 //! fault.status = { code = 200, body = "<html>" }
+//!
+//! [[rest]]                       # and who asks in the third minute is told to come back later
+//! from_ms = 120000
+//! until_ms = 180000
+//! fault.retry_after = { code = 429, seconds = 5 }
 //! # "#).unwrap();
-//! # assert_eq!((rest.events[0].markets.len(), rest.script.rules.len()), (2, 1));
+//! # assert_eq!((rest.events[0].markets.len(), rest.instruments.len(), rest.script.rules.len()), (2, 2, 2));
+//! # let options = feedwatch::sim::SimOptions { rest: Some(rest), ..Default::default() };
+//! # assert_eq!(options.problem(), None);
 //! ```
 //!
 //! # Use
@@ -156,6 +181,7 @@
 //! ```
 
 mod capture;
+mod choice;
 mod connection;
 mod desk;
 mod ending;
@@ -178,12 +204,13 @@ pub(crate) use capture::{compress, write_line};
 pub use expectation::Expectation;
 pub use fault::{BadFrame, Fault, Flood, OddText, RetryForm, TlsFault, UpgradeFault};
 pub use log::{Counts, Entry, FrameCounts, LOG_LIMIT, SimLog, What};
-pub use rest::{ListedEvent, ListedMarket, RestOptions};
+pub use rest::{ListedEvent, ListedInstruments, ListedMarket, RestOptions};
 pub use script::{Rule, Script, ScriptError};
 pub use tls::{Authority, Client};
 pub use traffic::{Speed, Traffic};
 
 use crate::clock::Moment;
+use choice::Plays;
 use listener::Port;
 use rest::Rest;
 use std::collections::HashSet;
@@ -280,6 +307,7 @@ struct Venue {
     tls: Option<Tls>,
     required_header: Option<(String, String)>,
     traffic: Traffic,
+    plays: Plays,
     as_recorded: bool,
     script: Script,
     seed: u64,
@@ -359,6 +387,7 @@ impl SimulatedVenue {
         let venue = Arc::new(Venue {
             tls,
             required_header: options.required_header,
+            plays: Plays::of(options.traffic.recordings()),
             traffic: options.traffic,
             as_recorded: options.as_recorded,
             script: options.script,
@@ -388,10 +417,11 @@ impl SimulatedVenue {
         self.address
     }
 
-    /// Where its market channel is.
+    /// Where its market channel is. What is played as it was recorded is so at any path, and this has none.
     pub fn url(&self) -> String {
         let scheme = if self.venue.tls.is_some() { "wss" } else { "ws" };
-        format!("{scheme}://{}{PATH}", self.address)
+        let path = if self.venue.as_recorded { "" } else { PATH };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// Where its REST part is: what a stream has as its `rest_url`. `None` where it has none.
@@ -405,6 +435,21 @@ impl SimulatedVenue {
     pub fn list_market(&self, event: &str, market: ListedMarket) {
         if let Some(rest) = &self.venue.rest {
             rest.list(event, market);
+        }
+    }
+
+    /// From now on the REST part lists these as well.
+    pub fn list_instruments(&self, listed: ListedInstruments) {
+        if let Some(rest) = &self.venue.rest {
+            rest.list_instruments(listed);
+        }
+    }
+
+    /// From now on these are traded no more, and the REST part tells so as that venue does: with another status, or not at all.
+    /// Nobody is told of it over WebSockets.
+    pub fn end_instruments(&self, venue: &str, ids: &[&str]) {
+        if let Some(rest) = &self.venue.rest {
+            rest.end_instruments(venue, ids, self.venue.log.elapsed());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which connection meets which fault.
 
 use super::fault::{Fault, millis};
-use super::rest::ListedEvent;
+use super::rest::{ListedEvent, ListedInstruments};
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
@@ -59,6 +59,10 @@ pub(super) struct Document {
     pub(super) rest: Vec<toml::Spanned<Rule>>,
     #[serde(default)]
     pub(super) events: Vec<ListedEvent>,
+    #[serde(default)]
+    pub(super) instruments: Vec<ListedInstruments>,
+    #[serde(default)]
+    pub(super) page_size: Option<usize>,
 }
 
 /// Reads a script, and judges its rules each for itself.

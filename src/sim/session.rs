@@ -3,6 +3,7 @@
 mod request;
 
 use super::Venue;
+use super::choice::Choice;
 use super::connection::Io;
 use super::desk::{Desk, market_resolved};
 use super::ending::{Ending, leave};
@@ -54,6 +55,10 @@ pub(super) struct Session {
     pub(super) socket: WebSocketStream<Io>,
     fault: Fault,
     desk: Desk,
+    /// The recordings that may be this connection's.
+    choice: Choice,
+    /// When one of them is played, whatever else the client says.
+    choice_due: Option<Instant>,
     /// There is one as soon as the subscription is answered.
     feed: Option<Feed>,
     /// The feed has begun.
@@ -76,6 +81,8 @@ impl Session {
             desk: Desk::new(venue.seed, log.number()),
             paused: venue.paused.subscribe(),
             resolved: venue.resolved.subscribe(),
+            choice: Choice::of(venue.traffic.recordings()),
+            choice_due: None,
             feed: None,
             fed: false,
             silent: false,
@@ -165,12 +172,14 @@ impl Session {
         let flows = !*self.paused.borrow_and_update();
         let data_due = self.feed.as_ref().filter(|_| flows && !self.silent).and_then(Feed::due);
         let heartbeat_due = self.heartbeat_due.filter(|_| flows);
+        let choice_due = self.choice_due;
         tokio::select! {
             // Requests before data: a venue under load still answers.
             biased;
             message = self.socket.next() => self.receive(message).await,
             _ = self.paused.changed() => Ok(()), // read above; the venue that we hold keeps the sender
             resolved = self.resolved.recv() => self.tell_resolved(resolved).await,
+            () = super::until(choice_due), if choice_due.is_some() => self.begin_recording(),
             () = future::ready(()), if self.extra.is_some() => self.send_extra().await,
             () = super::until(heartbeat_due) => {
                 self.heartbeat_due = Some(later(Moment::now().mono, HEARTBEAT));
@@ -185,7 +194,7 @@ impl Session {
         self.log.received(&message);
         match message {
             Message::Text(text) => self.answer(&text).await,
-            Message::Binary(_) if self.venue.as_recorded => self.answer("").await,
+            Message::Binary(said) if self.venue.as_recorded => self.hear_as_recorded(&said),
             Message::Binary(_) => self.send(Message::text(INVALID)).await,
             Message::Ping(payload) => {
                 // The library has queued the pong; flushed before the next read, it is neither late nor replaced.

@@ -26,8 +26,9 @@ pub enum Traffic {
     },
     /// Recorded frames, byte for byte, whatever is subscribed to. Every connection starts at the beginning.
     Replay {
-        /// The frames.
-        frames: Arc<Capture>,
+        /// What connections received. Of several, a connection is played one in whose course the same was sent
+        /// ([`Capture::with_sent`]), and of several such the one that was played least, in their order.
+        recordings: Vec<Arc<Capture>>,
         /// How fast.
         speed: Speed,
         /// Whether it starts again after the last frame; otherwise the venue is quiet then.
@@ -48,6 +49,14 @@ pub enum Speed {
 }
 
 impl Traffic {
+    /// What it plays.
+    pub(super) fn recordings(&self) -> &[Arc<Capture>] {
+        match self {
+            Self::Replay { recordings, .. } => recordings,
+            _ => &[],
+        }
+    }
+
     /// What makes no sense about it.
     pub(super) fn problem(&self) -> Option<String> {
         match self {
@@ -58,6 +67,10 @@ impl Traffic {
                 speed: Speed::Factor(factor),
                 ..
             } if !(factor.is_finite() && *factor > 0.0) => Some(format!("the speed must be more than 0, not {factor}")),
+            Self::Replay { recordings, .. } => {
+                let is_empty = recordings.iter().all(|recording| recording.frames().is_empty());
+                is_empty.then(|| "replay: the recordings have no frames".to_owned())
+            }
             _ => None,
         }
     }
@@ -67,6 +80,8 @@ impl Traffic {
 #[derive(Debug)]
 pub(super) struct Feed {
     traffic: Traffic,
+    /// Replay: which recording.
+    recording: usize,
     /// When the next frames are due; `None` = never.
     due: Option<Instant>,
     /// Replay: the next frame.
@@ -74,14 +89,19 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Begins at `now`.
-    pub(super) fn new(traffic: Traffic, now: Instant) -> Self {
+    /// Begins at `now`; where it is a replay, with that recording.
+    pub(super) fn new(traffic: Traffic, recording: usize, now: Instant) -> Self {
         let due = match &traffic {
-            Traffic::Generated { events_per_second } if *events_per_second > 0.0 => Some(now),
-            Traffic::Replay { frames, .. } if !frames.frames().is_empty() => Some(now),
-            _ => None,
+            Traffic::Generated { events_per_second } => *events_per_second > 0.0,
+            Traffic::Replay { recordings, .. } => recordings.get(recording).is_some_and(|it| !it.frames().is_empty()),
+            Traffic::Silent => false,
         };
-        Self { traffic, due, next: 0 }
+        Self {
+            traffic,
+            recording,
+            due: due.then_some(now),
+            next: 0,
+        }
     }
 
     /// When the next frames are due; `None` = never.
@@ -109,10 +129,14 @@ impl Feed {
     }
 
     fn replay(&mut self, now: Instant) -> Vec<Message> {
-        let Traffic::Replay { frames, speed, repeat } = &self.traffic else {
+        let Traffic::Replay { speed, repeat, .. } = &self.traffic else {
             return Vec::new();
         };
-        let frames = frames.frames();
+        let frames = self
+            .traffic
+            .recordings()
+            .get(self.recording)
+            .map_or(&[][..], |it| it.frames());
         let mut batch = Vec::new();
         while let Some(due) = self.due.filter(|due| *due <= now && batch.len() < BATCH) {
             let Some(frame) = frames.get(self.next) else {
@@ -145,7 +169,9 @@ mod tests {
     fn replay(speed: Speed, repeat: bool) -> Traffic {
         let frames = [(Some(10.0), "a"), (Some(10.2), "b"), (Some(10.1), "c"), (None, "d")];
         Traffic::Replay {
-            frames: Arc::new(frames.iter().map(|(at, text)| CapturedFrame::text(*at, text)).collect()),
+            recordings: vec![Arc::new(
+                frames.iter().map(|(at, text)| CapturedFrame::text(*at, text)).collect(),
+            )],
             speed,
             repeat,
         }
@@ -154,7 +180,7 @@ mod tests {
     /// What is sent, and how long after the start, in milliseconds.
     fn schedule(traffic: Traffic, frames: usize) -> Vec<(String, u128)> {
         let start = Moment::now();
-        let (mut feed, mut desk) = (Feed::new(traffic, start.mono), Desk::new(1, 1));
+        let (mut feed, mut desk) = (Feed::new(traffic, 0, start.mono), Desk::new(1, 1));
         let mut sent = Vec::new();
         while let Some(due) = feed.due().filter(|_| sent.len() < frames) {
             let batch = feed.take(Moment { mono: due, ..start }, &mut desk);
@@ -180,7 +206,7 @@ mod tests {
     fn as_fast_as_read_is_always_due_in_bounded_batches() {
         let start = Moment::now();
         let (mut feed, mut desk) = (
-            Feed::new(replay(Speed::AsFastAsRead, true), start.mono),
+            Feed::new(replay(Speed::AsFastAsRead, true), 0, start.mono),
             Desk::new(1, 1),
         );
         for _ in 0..10 {
@@ -195,7 +221,7 @@ mod tests {
         let traffic = Traffic::Generated {
             events_per_second: 100.0,
         };
-        let (mut feed, mut desk) = (Feed::new(traffic, start.mono), Desk::new(1, 1));
+        let (mut feed, mut desk) = (Feed::new(traffic, 0, start.mono), Desk::new(1, 1));
         desk.subscribe(&["1".into(), "2".into()], |_| false, 0).unwrap();
         let (mut events, mut bursts, mut at) = (0_usize, 0_usize, start.mono);
         while at - start.mono < Duration::from_secs(1000) {

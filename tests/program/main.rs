@@ -26,6 +26,7 @@ mod identities;
 #[path = "../support/invariants.rs"]
 mod invariants;
 mod leaks;
+mod listings;
 mod names;
 mod negotiation;
 mod network;
@@ -48,6 +49,7 @@ mod queries;
 mod receiver;
 mod record;
 mod reload;
+mod replay;
 mod resolver;
 mod scarcity;
 mod signals;

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, NOTHING, SUBSCRIBE, generated, silent, start, within};
 use crate::support;
-use feedwatch::sim::{Capture, SimOptions, Speed, Traffic};
+use feedwatch::sim::{Capture, CapturedFrame, SimOptions, SimulatedVenue, Speed, Traffic, What};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 pub(crate) fn replay(path: &Path, speed: Speed, repeat: bool) -> (Arc<Capture>, SimOptions) {
     let frames = Arc::new(Capture::read(path).unwrap());
     let traffic = Traffic::Replay {
-        frames: Arc::clone(&frames),
+        recordings: vec![Arc::clone(&frames)],
         speed,
         repeat,
     };
@@ -48,7 +48,7 @@ async fn a_recording_of_any_venue_begins_with_whatever_the_client_says_and_bring
         as_recorded: true,
         ..options
     });
-    let elsewhere = venue.url().replace("/ws/market", "/v5/public");
+    let elsewhere = venue.url() + "/v5/public";
     let (mut client, _) = tokio_tungstenite::client_async(
         elsewhere,
         tokio::net::TcpStream::connect(venue.address()).await.unwrap(),
@@ -77,6 +77,82 @@ async fn a_recording_of_any_venue_begins_with_whatever_the_client_says_and_bring
     }
     .problem();
     assert_eq!(problem.as_deref(), Some("as recorded: there is no recording"));
+}
+
+/// What the first frame says that a client is played which says these.
+async fn played(venue: &SimulatedVenue, texts: &[&str]) -> (Client, String) {
+    let mut client = Client::connected(venue).await;
+    for text in texts {
+        client.send(text).await;
+    }
+    let text = within(client.text()).await;
+    (client, text)
+}
+
+#[tokio::test]
+async fn of_several_recordings_a_connection_is_played_the_one_in_which_the_same_was_sent() {
+    let frames = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| CapturedFrame::text(None, text))
+            .collect::<Capture>()
+    };
+    let recording = |answer: &str, sent: &[&str]| Arc::new(frames(&[answer]).with_sent(&frames(sent)));
+    let venue = start(SimOptions {
+        traffic: Traffic::Replay {
+            recordings: vec![
+                recording("of a", &["conf", "a"]),
+                recording("of b", &["conf", "b"]),
+                recording("of b, again", &["conf", "b"]),
+            ],
+            speed: Speed::AsFastAsRead,
+            repeat: false,
+        },
+        as_recorded: true,
+        ..SimOptions::default()
+    });
+    let mut clients = Vec::new();
+    for (texts, expected) in [
+        // What all of them say first tells nothing.
+        (["conf", "b"], "of b"),
+        (["conf", "a"], "of a"),
+        (["conf", "b"], "of b, again"),
+        (["conf", "b"], "of b"),
+        // Nobody has said this: the one that was played least, the first of several.
+        (["conf", "c"], "of a"),
+        (["x", "y"], "of b, again"),
+    ] {
+        let (client, told) = played(&venue, &texts).await;
+        assert_eq!(told, expected, "{texts:?}");
+        clients.push(client);
+    }
+    let entries = venue.log().entries().into_iter();
+    let recordings: Vec<_> = entries
+        .filter_map(|entry| match entry.what {
+            What::Replayed { recording } => Some(recording),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(recordings, [2, 1, 3, 2, 1, 3]);
+    venue.shutdown().await;
+}
+
+#[test]
+fn recordings_without_a_frame_are_refused() {
+    for recordings in [Vec::new(), vec![Arc::new(Capture::default())]] {
+        let options = SimOptions {
+            traffic: Traffic::Replay {
+                recordings,
+                speed: Speed::AsFastAsRead,
+                repeat: false,
+            },
+            ..SimOptions::default()
+        };
+        assert_eq!(
+            options.problem().as_deref(),
+            Some("replay: the recordings have no frames")
+        );
+    }
 }
 
 /// Whether every comma between JSON tokens is followed by a space, and no colon is; strings here hold neither.

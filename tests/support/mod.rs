@@ -126,7 +126,7 @@ pub(crate) fn capture_files(folder: &Path) -> Vec<PathBuf> {
 /// A venue that plays these frames once to each connection, as fast as they are read.
 pub(crate) fn replaying(frames: &Arc<Capture>) -> SimulatedVenue {
     let traffic = Traffic::Replay {
-        frames: frames.clone(),
+        recordings: vec![frames.clone()],
         speed: Speed::AsFastAsRead,
         repeat: false,
     };

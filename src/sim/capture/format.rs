@@ -8,6 +8,9 @@ use serde::Deserialize;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The latest time that a line may have, in seconds: whoever writes milliseconds is far beyond it.
+const LATEST: f64 = 1e11;
+
 /// Why a line is no frame.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
@@ -43,6 +46,9 @@ impl CapturedFrame {
                 wrong(error.to_string())
             }
         })?;
+        if let Some(at) = line.t.filter(|at| at.abs() > LATEST) {
+            return Err(wrong(format!("t is {at}; must be the Unix time in seconds")));
+        }
         match (line.frame, line.frame_b64) {
             (Some(text), None) => Ok(Self::text(line.t, &text)),
             (None, Some(encoded)) => {

@@ -44,8 +44,7 @@ impl ListedEvent {
     }
 
     /// Two towns and a cup: `event:who-wins`.
-    #[doc(hidden)] // what `feedwatch simulate` serves where nobody says otherwise
-    pub fn example() -> Self {
+    pub(super) fn example() -> Self {
         let market = |town, yes, no| ListedMarket::new(&format!("will-{town}-win"), &[yes, no]);
         Self::new(
             "who-wins",
@@ -69,11 +68,11 @@ impl ListedEvent {
         of_name(&name("event", &self.slug)).or_else(|| self.markets.iter().find_map(of_market))
     }
 
-    /// At that moment, counted from the venue's start.
-    pub(super) fn json(&self, at: Duration, is_ended: impl Fn(&str) -> bool) -> Value {
+    /// At that moment, counted from the venue's start, by an API that knows of an end so much later.
+    pub(super) fn json(&self, at: Duration, behind: Duration) -> Value {
         let listed: Vec<_> = self.markets.iter().filter(|market| market.from <= at).collect();
-        let are_all_ended = listed.iter().all(|market| market.is_ended(&is_ended));
-        let markets: Vec<_> = listed.iter().map(|market| market.json(&is_ended)).collect();
+        let are_all_ended = listed.iter().all(|market| market.is_ended(at, behind));
+        let markets: Vec<_> = listed.iter().map(|market| market.json(at, behind)).collect();
         json!({
             "id": "1", "slug": self.slug, "title": words(&self.slug), "active": true,
             "closed": are_all_ended && !markets.is_empty(), "archived": false, "markets": markets,
@@ -92,12 +91,12 @@ impl ListedMarket {
         }
     }
 
-    fn is_ended(&self, is_ended: &impl Fn(&str) -> bool) -> bool {
-        self.tokens.iter().any(|token| is_ended(token))
+    fn is_ended(&self, at: Duration, behind: Duration) -> bool {
+        self.until.is_some_and(|until| until.saturating_add(behind) <= at)
     }
 
-    pub(super) fn json(&self, is_ended: impl Fn(&str) -> bool) -> Value {
-        let closed = self.is_ended(&is_ended);
+    pub(super) fn json(&self, at: Duration, behind: Duration) -> Value {
+        let closed = self.is_ended(at, behind);
         // Lists are written into strings there.
         let tokens = json!(self.tokens).to_string();
         let outcomes: Vec<_> = ["Yes", "No"].into_iter().take(self.tokens.len()).collect();

@@ -2,6 +2,7 @@
 
 use super::{INVALID, Session, Turn};
 use crate::clock::Moment;
+use crate::sim::choice::PATIENCE;
 use crate::sim::fault::Fault;
 use crate::sim::log::What;
 use crate::sim::traffic::Feed;
@@ -24,7 +25,7 @@ struct Request {
 impl Session {
     pub(super) async fn answer(&mut self, text: &str) -> Result<(), Turn> {
         if self.venue.as_recorded {
-            return self.begin_recording();
+            return self.hear_as_recorded(text.as_bytes());
         }
         if text == "PING" {
             return self.send(Message::text("PONG")).await;
@@ -33,7 +34,10 @@ impl Session {
             return self.send(Message::text(INVALID)).await;
         };
         match (request.operation.as_deref(), request.r#type.as_deref()) {
-            (None, Some("market")) if self.feed.is_none() => self.first_subscription(&request.assets_ids).await,
+            (None, Some("market")) if self.feed.is_none() => {
+                self.choice.hear(text.as_bytes(), self.venue.traffic.recordings());
+                self.first_subscription(&request.assets_ids).await
+            }
             (Some("subscribe"), _) if self.feed.is_some() => self.subscribe(&request.assets_ids).await,
             (Some("unsubscribe"), _) if self.feed.is_some() => {
                 let removed = self.desk.unsubscribe(&request.assets_ids);
@@ -48,11 +52,24 @@ impl Session {
         }
     }
 
-    /// What the client says first begins the recording, in which the answers are.
-    fn begin_recording(&mut self) -> Result<(), Turn> {
+    /// What the client says first begins the recording, in which the answers are. Where there are several, it may take a little
+    /// more of it to tell which.
+    pub(super) fn hear_as_recorded(&mut self, said: &[u8]) -> Result<(), Turn> {
         if self.feed.is_some() {
             return Ok(());
         }
+        let recordings = self.venue.traffic.recordings();
+        self.choice.hear(said, recordings);
+        if self.choice.is_open(recordings) {
+            self.choice_due
+                .get_or_insert_with(|| later(Moment::now().mono, PATIENCE));
+            return Ok(());
+        }
+        self.begin_recording()
+    }
+
+    pub(super) fn begin_recording(&mut self) -> Result<(), Turn> {
+        self.choice_due = None;
         self.log.note(What::Subscribed {
             accepted: 0,
             refused: 0,
@@ -63,7 +80,13 @@ impl Session {
 
     fn begin_feed(&mut self) {
         let now = Moment::now().mono;
-        self.feed = Some(Feed::new(self.venue.traffic.clone(), now));
+        let recording = self.venue.plays.take(&self.choice);
+        if self.venue.traffic.recordings().len() > 1 {
+            self.log.note(What::Replayed {
+                recording: recording + 1,
+            });
+        }
+        self.feed = Some(Feed::new(self.venue.traffic.clone(), recording, now));
         self.fault_due = self.fault.after().map(|after| later(now, after));
     }
 

@@ -1,0 +1,204 @@
+//! How venues tell over REST what they list.
+
+mod table;
+
+pub(super) use table::SHAPES;
+
+use super::instruments::Instrument;
+use super::query::Query;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How a venue tells what it lists.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) venue: &'static str,
+    path: &'static str,
+    /// Whether it answers such a query.
+    takes: fn(&Query) -> bool,
+    /// Its answer to another one.
+    refusal: (u16, &'static str),
+    /// Whether a query asks for an instrument, which is traded or not.
+    selects: fn(&Query, &str, bool) -> bool,
+    /// `None` = all comes at once.
+    paging: Option<Paging>,
+    /// An instrument, traded or not; `None` = such a one is not listed.
+    row: fn(&str, bool) -> Option<Value>,
+    answer: fn(&Page) -> Value,
+    /// What is listed where nobody says what.
+    pub(super) example: &'static [&'static str],
+}
+
+/// How pages follow one another.
+#[derive(Debug)]
+struct Paging {
+    /// So many rows, where the query does not say how many.
+    unless_told: usize,
+    /// The mark of the page that begins with that row.
+    mark: fn(usize) -> String,
+    /// And back, from a query.
+    read: fn(&str) -> Option<usize>,
+}
+
+struct Page {
+    rows: Vec<Value>,
+    /// Empty = there is no other.
+    next: String,
+}
+
+impl Shape {
+    /// That of a venue, where it lists instruments.
+    pub(super) fn of(venue: &str) -> Option<&'static Self> {
+        SHAPES.iter().find(|shape| shape.venue == venue)
+    }
+
+    /// What is told of those that are listed at this moment, with which status; a page has so many rows at most.
+    fn tell(&self, query: &Query, listed: &[(&str, bool)], page_size: usize) -> Option<Value> {
+        let asked = listed
+            .iter()
+            .filter(|(id, is_open)| (self.selects)(query, id, *is_open));
+        let mut rows: Vec<_> = asked.filter_map(|(id, is_open)| (self.row)(id, *is_open)).collect();
+        let mut next = String::new();
+        if let Some(paging) = &self.paging {
+            let begin = match query.get("cursor").filter(|mark| !mark.is_empty()) {
+                Some(mark) => (paging.read)(&mark)?,
+                None => 0,
+            };
+            let most = match query.get("limit") {
+                Some(limit) => limit.parse().ok().filter(|limit| *limit > 0)?,
+                None => paging.unless_told,
+            };
+            let end = begin.saturating_add(most.min(page_size));
+            if end < rows.len() {
+                next = (paging.mark)(end);
+            }
+            rows = rows.into_iter().skip(begin).take(end - begin).collect();
+        }
+        Some((self.answer)(&Page { rows, next }))
+    }
+}
+
+/// The status and the body of an answer at that moment, counted from the venue's start; `None` where no venue has such a path.
+pub(super) fn answer(
+    path: &str,
+    query: &Query,
+    listed: &[Instrument],
+    (at, page_size): (Duration, usize),
+) -> Option<(u16, String)> {
+    let mut of_path = SHAPES.iter().filter(|shape| shape.path == path).peekable();
+    let (status, refusal) = of_path.peek()?.refusal;
+    let told = of_path.find(|shape| (shape.takes)(query)).and_then(|shape| {
+        let of_venue = listed.iter().filter(|instrument| instrument.venue == shape.venue);
+        let now: Vec<_> = of_venue.filter_map(|instrument| instrument.at(at)).collect();
+        shape.tell(query, &now, page_size)
+    });
+    Some(told.map_or_else(|| (status, refusal.to_owned()), |told| (200, told.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::venue::{self, Listing};
+
+    /// Names that stand for all of the example.
+    fn names(venue: &str) -> &'static [&'static str] {
+        match venue {
+            "okx" => &["SPOT:*", "SWAP:*", "FUTURES:*"],
+            "bybit_option" => &["BTC-*"],
+            "kalshi" => &["series:KXRAIN"],
+            _ => &["*"],
+        }
+    }
+
+    fn ask(request: &str, listed: &[Instrument], page_size: usize) -> (u16, String) {
+        let (path, query) = request.split_once('?').unwrap_or((request, ""));
+        answer(path, &Query::new(query), listed, (Duration::from_secs(5), page_size)).unwrap()
+    }
+
+    /// Every page of what a name stands for, as the look-up reads it.
+    fn look_up(venue: &str, name: &str, listed: &[Instrument]) -> Vec<String> {
+        let venue = venue::find(venue).unwrap();
+        let directory = venue.directory().unwrap();
+        directory.check_name(name).unwrap();
+        let (mut page, mut ids) = (None, Vec::new());
+        loop {
+            let (status, told) = ask(&directory.request(name, page.as_deref()), listed, 1);
+            assert_eq!(status, 200, "{told}");
+            let Listing { instruments, next } = directory.read(name, told.as_bytes()).unwrap();
+            ids.extend(instruments.into_iter().map(|listed| listed.instrument.to_string()));
+            page = next;
+            if page.is_none() {
+                return ids;
+            }
+        }
+    }
+
+    #[test]
+    fn every_venue_with_names_is_served_and_read_by_the_look_up() {
+        let with_names = venue::ALL.iter().filter(|venue| venue.directory().is_some());
+        let mut without: Vec<_> = with_names.map(|venue| venue.name()).collect();
+        for shape in SHAPES {
+            let mut listed: Vec<_> = shape
+                .example
+                .iter()
+                .map(|id| Instrument::new(shape.venue, id))
+                .collect();
+            let all = |listed: &[Instrument]| {
+                let mut found: Vec<_> = names(shape.venue)
+                    .iter()
+                    .flat_map(|name| look_up(shape.venue, name, listed))
+                    .collect();
+                found.sort();
+                found
+            };
+            let mut expected: Vec<_> = shape.example.iter().map(ToString::to_string).collect();
+            expected.sort();
+            assert_eq!(all(&listed), expected, "{}", shape.venue);
+
+            // The first one ends, and the one that was not yet there comes in later.
+            listed[0].until = Some(Duration::from_secs(5));
+            expected.retain(|id| id != shape.example[0]);
+            assert_eq!(all(&listed), expected, "{}", shape.venue);
+            without.retain(|venue| *venue != shape.venue);
+        }
+        assert_eq!(without, ["polymarket"], "which lists events");
+    }
+
+    #[test]
+    fn a_query_that_the_venue_would_not_understand_is_refused_in_its_words() {
+        for (request, told) in [
+            ("/api/v5/public/instruments", (400, "50014")),
+            ("/v5/market/instruments-info?category=swap", (200, "10001")),
+            (
+                "/v5/market/instruments-info?category=linear&cursor=first%253D1",
+                (200, "10001"),
+            ),
+            ("/v5/market/instruments-info?category=linear&limit=0", (200, "10001")),
+            ("/trade-api/v2/markets?cursor=++//MQ==", (400, "invalid_parameters")),
+        ] {
+            let (status, body) = ask(request, &[], 10);
+            assert_eq!((status, body.contains(told.1)), (told.0, true), "{request}: {body}");
+        }
+        assert_eq!(answer("/", &Query::new(""), &[], (Duration::ZERO, 1)), None);
+    }
+
+    #[test]
+    fn what_has_ended_is_told_as_the_venue_tells_it() {
+        let mut ended = Instrument::new("kalshi", "KXRAIN-30-AYTON");
+        ended.until = Some(Duration::ZERO);
+        let request = "/trade-api/v2/markets?event_ticker=KXRAIN-30&status=settled";
+        assert!(ask(request, &[ended.clone()], 10).1.contains(r#""status":"finalized""#));
+        assert!(
+            ask(&request.replace("30", "31"), &[ended], 10)
+                .1
+                .contains(r#""markets":[]"#)
+        );
+        let mut ended = Instrument::new("binance_coinm", "BTCUSD_PERP");
+        ended.until = Some(Duration::ZERO);
+        assert!(
+            ask("/dapi/v1/exchangeInfo", &[ended], 10)
+                .1
+                .contains(r#""contractStatus":"SETTLING""#)
+        );
+    }
+}
