@@ -290,9 +290,16 @@ async fn what_waits_for_an_unanswered_subscription_is_bounded() {
         });
         let (url, trust) = ("ws://venue.example/ws/market", TlsTrust::only([]).unwrap());
         let mut rig = Rig::new(url, policy(), modest(), trust, pipe).await;
-        let given_up = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &[("cause", "too_big")]) == 1.0;
+        let unanswered = [("cause", "subscribe_timeout")];
+        let given_up = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &unanswered) == 1.0;
         let scrape = rig.until("given up", given_up).await;
-        assert_eq!(rig.error_types()[0], "too_big");
+        assert_eq!(rig.error_types()[0], "subscribe_timeout");
+        let took = rig.spans("stream.connect")[0].end_time;
+        let took = took.duration_since(rig.spans("stream.connect")[0].start_time).unwrap();
+        assert!(
+            took < policy().subscribe_timeout,
+            "by what came, not by the time: {took:?}"
+        );
         assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 0.0);
         // Each of them waits, and costs at least what an event does.
         let most = READS / size_of::<MarketEvent>() + 1;

@@ -210,7 +210,8 @@ async fn what_is_wanted_no_more_is_not_subscribed_to_anew() {
         rig.until("asked for again", |_| server.requests(0).len() == 3).await;
         say(&mut rig, &server, 0, &["next 12 90", "next 12 91"]).await;
         let scrape = rig.scrape();
-        assert_eq!((sum(&scrape, GAPS), sum(&scrape, RESYNCS)), (1.0, 0.0));
+        // Nor was what is wanted no more followed.
+        assert_eq!((sum(&scrape, GAPS), sum(&scrape, RESYNCS)), (0.0, 0.0));
         assert_kept(&rig, &scrape);
         rig.end().await;
         server.stop().await;
@@ -234,6 +235,66 @@ async fn ends_with_a_gap(rig: &mut Rig, last: &[&str]) -> Scrape {
     let told = story(&rig.events);
     assert_eq!(told[told.len() - last.len()..], *last);
     scrape
+}
+
+#[tokio::test]
+async fn numbers_and_ends_of_what_nobody_asked_for_are_nobody_s() {
+    leaves_nothing_behind(async || {
+        let server = Server::start(grants).await;
+        let mut feed = Feed::default();
+        feed.checksums = true;
+        let mut rig = watch(Numbered::with(Resync::Resubscribe), feed, &server, policy()).await;
+        rig.until_live().await;
+        let texts = [
+            "next 11 5",
+            "next 99 1",
+            "next 99 7",
+            "end 99",
+            "next 11 6;next 99 3;next 11 7",
+        ];
+        say(&mut rig, &server, 0, &texts).await;
+        assert_eq!(story(&rig.events), texts);
+        let scrape = rig.scrape();
+        assert_eq!((sum(&scrape, GAPS), sum(&scrape, RESYNCS)), (0.0, 0.0));
+        assert_eq!(server.requests(0).len(), 1);
+        assert_kept(&rig, &scrape);
+        rig.end().await;
+        server.stop().await;
+    })
+    .await;
+}
+
+/// As where one subscription is for all that there is: then what nobody named is followed, until something is named.
+#[tokio::test]
+async fn where_nothing_that_was_asked_for_is_named_others_are_followed() {
+    leaves_nothing_behind(async || {
+        let server = Server::start(grants).await;
+        let mut rig = watch(Numbered::with(Resync::Consumer), Feed::default(), &server, policy()).await;
+        rig.until_live().await;
+        let texts = [
+            "next 98 1;next 99 1",
+            "next 99 4",
+            "next 98 2",
+            "next 11 1;next 98 7",
+            "next 11 2",
+        ];
+        say(&mut rig, &server, 0, &texts).await;
+        let mut expected = texts.to_vec();
+        expected.insert(1, "[gap 99]");
+        assert_eq!(story(&rig.events), expected);
+        assert_eq!((sum(&rig.scrape(), GAPS), sum(&rig.scrape(), MISSED)), (1.0, 2.0));
+        // Nothing is kept under a name that is none.
+        let mut rig2 = watch(Numbered::with(Resync::Consumer), Feed::default(), &server, policy()).await;
+        rig2.until_live().await;
+        let endless = "9".repeat(257);
+        let (first, second) = (format!("next {endless} 1"), format!("next {endless} 9"));
+        say(&mut rig2, &server, 1, &[&first, &second]).await;
+        assert_eq!(sum(&rig2.scrape(), GAPS), 0.0);
+        rig.end().await;
+        rig2.end().await;
+        server.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -143,6 +143,14 @@ async fn what_waits_to_be_asked_is_bounded() {
         let lost = |scrape: &Scrape| scrape.sum("feedwatch_disconnects_total", &[]) == 1.0;
         let scrape = rig.until("too much", lost).await;
         assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), ["send_timeout"]);
+        let told = rig.events.iter().find_map(|event| match event {
+            MarketEvent::Disconnected { detail, .. } => Some(detail.as_ref()),
+            _ => None,
+        });
+        assert!(
+            told.unwrap().contains("more requests wait than the venue takes"),
+            "{told:?}"
+        );
         assert!(server.requests(0).len() < 100);
         tokio::time::timeout(Duration::from_secs(10), rig.stream.close())
             .await

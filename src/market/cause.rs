@@ -71,15 +71,15 @@ causes! {
     UpgradeTimeout => "upgrade_timeout", true, false;
     /// The venue refused the subscription and said why.
     SubscribeRejected => "subscribe_rejected", true, false;
-    /// The subscription was not answered in time.
+    /// The subscription was not answered in time, or before more came than may wait.
     SubscribeTimeout => "subscribe_timeout", true, false;
     /// The peer ended the connection without a close frame.
     Eof => "eof", true, true;
     /// The peer broke the WebSocket protocol (RFC 6455).
     Protocol => "protocol", true, true;
-    /// A message larger than the limit.
+    /// A message larger than the limit, or of endless fragments.
     TooBig => "too_big", true, true;
-    /// A text message that is not UTF-8.
+    /// A text message, or the reason in a close frame, that is not UTF-8.
     InvalidUtf8 => "invalid_utf8", true, true;
     /// Close code 1000, or a close frame without a code.
     CloseNormal => "close_normal", true, true;
@@ -97,7 +97,7 @@ causes! {
     CloseOther => "close_other", true, true;
     /// A ping was sent and no frame of any kind came within the pong time-out.
     PongTimeout => "pong_timeout", true, true;
-    /// The peer stopped reading, and a frame could not be sent in time.
+    /// A frame could not be sent in time: the peer stopped reading, or more requests wait than it takes.
     SendTimeout => "send_timeout", false, true;
     /// Live, and no data for `stale_after`, on a stream that reconnects when stale.
     Stale => "stale", false, true;

@@ -38,4 +38,5 @@ pub use value::{
     ValueError,
 };
 
+pub(crate) use name::is_name;
 pub(crate) use value::decimal;

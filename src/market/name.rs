@@ -60,6 +60,14 @@ impl Instrument {
     }
 }
 
+/// No venue calls anything by a longer name: bytes.
+const LONGEST_NAME: usize = 256;
+
+/// Whether a venue may call something that. What a frame says is anybody's text: one that is longer is no name, and is kept nowhere.
+pub(crate) const fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST_NAME
+}
+
 impl std::borrow::Borrow<str> for Instrument {
     fn borrow(&self) -> &str {
         &self.0

@@ -119,11 +119,13 @@ impl SocketInstruments {
         self.at_hand.contains_key(instrument)
     }
 
-    /// Data of this instrument came at that stamp of its stream. Of one that nobody asked for nothing is noted.
-    pub(crate) fn data(&self, instrument: &str, stamp: u64) {
-        if let Some(clock) = self.at_hand.get(instrument) {
+    /// Data of this instrument came at that stamp of its stream; whether it is asked for. Of any other nothing is noted.
+    pub(crate) fn data(&self, instrument: &str, stamp: u64) -> bool {
+        let clock = self.at_hand.get(instrument);
+        if let Some(clock) = clock {
             clock.last_data.store(stamp, Relaxed);
         }
+        clock.is_some()
     }
 }
 

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -256,7 +256,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             if self.timer.deadline() != due.into() {
                 self.timer.as_mut().reset(due.into());
             }
-            ready!(self.timer.as_mut().poll(cx));
+            // A message of many fragments may have taken all turns: time passes all the same.
+            ready!(pin!(coop::unconstrained(self.timer.as_mut())).poll(cx));
             self.on_due(Moment::now().mono, cx);
         }
         turn.made_progress();
@@ -315,12 +316,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         if self.closing || self.broken.is_some() {
             return Ok(());
         }
-        let mut socket = Pin::new(&mut self.socket);
-        match socket.as_mut().poll_ready(cx) {
-            Poll::Ready(ready) => ready?,
+        match self.poll_room(cx) {
+            Poll::Ready(room) => room?,
             // What is in the way has a time limit of its own.
             Poll::Pending => return Ok(()),
         }
+        let socket = Pin::new(&mut self.socket);
         let bytes = match &self.ping {
             Ping::Text(text) => {
                 let text = text.as_ref();

@@ -57,6 +57,8 @@ pub(super) fn of_io(error: &io::Error) -> Failure {
         | io::ErrorKind::NetworkDown
         | io::ErrorKind::PermissionDenied => Cause::TcpUnreachable,
         io::ErrorKind::UnexpectedEof => Cause::Eof,
+        // No socket says so: it is a message that does not end.
+        io::ErrorKind::FileTooLarge => Cause::TooBig,
         _ => return of_alert(error).unwrap_or_else(|| Failure::new(Cause::Internal).with_detail(error.to_string())),
     };
     Failure::new(cause).with_detail(error.to_string())
@@ -119,7 +121,11 @@ pub(super) fn of_socket(error: &tungstenite::Error) -> Failure {
         tungstenite::Error::Protocol(_) => Cause::Protocol,
         tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => Cause::TooBig,
         tungstenite::Error::Utf8(_) => Cause::InvalidUtf8,
-        tungstenite::Error::WriteBufferFull(_) => Cause::SendTimeout,
+        // Nothing else was waiting to leave: it is the request itself.
+        tungstenite::Error::WriteBufferFull(_) => {
+            return Failure::new(Cause::TooBig)
+                .with_detail("a request is larger than what may wait to leave, a megabyte");
+        }
         _ => Cause::Internal,
     };
     Failure::new(cause).with_detail(error.to_string())

@@ -12,6 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use tokio::task::coop;
 
 /// A stream with more instruments than one connection carries: it spreads them over several, each of which reconnects by
 /// itself.
@@ -265,9 +266,10 @@ where
         wanted: &impl Fn(&ReconnectingDataStream<S, O>) -> bool,
     ) -> Poll<Option<MarketEvent>> {
         while let Poll::Ready(Some(())) = self.leaving.poll_next_unpin(cx) {}
-        let mut asked = 0;
+        let first = self.turn;
+        let (mut asked, mut has_turns) = (0, coop::has_budget_remaining());
         while asked < self.members.len() {
-            let index = (self.turn + asked) % self.members.len();
+            let index = (first + asked) % self.members.len();
             asked += 1;
             let member = self.members.get_mut(index).filter(|member| wanted(&member.stream));
             let Some(member) = member else {
@@ -285,6 +287,11 @@ where
                 Poll::Ready(None) => {
                     self.members.remove(index);
                     asked = 0;
+                }
+                // What floods it, with nothing to tell, has taken all turns of this task: next time another comes first.
+                Poll::Pending if has_turns && !coop::has_budget_remaining() => {
+                    has_turns = false;
+                    self.turn = index + 1;
                 }
                 Poll::Pending => {}
             }

@@ -1,14 +1,11 @@
 //! Follows the numbers of a connection's events, and says what is missing. Pure.
 
-use crate::market::{Place, Sequence, Series};
+use crate::market::{Place, Sequence, Series, is_name};
 use rustc_hash::FxBuildHasher;
 use std::collections::{BTreeSet, HashMap};
 
 /// So many series of a kind are followed on one connection. Their names come from the venue, which may be out of its mind.
 const MOST_SERIES: usize = 20_000;
-
-/// Nor is a name longer.
-const LONGEST_NAME: usize = 256;
 
 /// What is further behind the last number than this is no repetition: the series began anew.
 const FARTHEST_REPEAT: u64 = 10_000;
@@ -67,10 +64,15 @@ impl Sequences {
         if let Some(state) = states.get_mut(instrument) {
             return state.follow(place);
         }
-        if states.len() < MOST_SERIES && instrument.len() <= LONGEST_NAME {
+        if states.len() < MOST_SERIES && is_name(instrument) {
             states.insert(instrument.into(), State::at(place));
         }
         Order::Next
+    }
+
+    /// The numbers of all instruments begin anew with whatever comes next.
+    pub(super) fn forget_instruments(&mut self) {
+        self.instruments.clear();
     }
 
     /// The instrument's numbers begin anew with whatever comes next.

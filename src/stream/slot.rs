@@ -249,7 +249,11 @@ async fn run<S: MarketDataStream>(stream: &mut S, task: Task, deadline: Instant)
             let result = by(deadline, change).await;
             Outcome::Changed(
                 instruments,
-                result.unwrap_or_else(|| Err(Failure::new(Cause::SendTimeout))),
+                result.unwrap_or_else(|| {
+                    let detail =
+                        "a change of subscriptions did not leave in time: more requests wait than the venue takes";
+                    Err(Failure::new(Cause::SendTimeout).with_detail(detail))
+                }),
             )
         }
     }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::time::Instant;
+use tokio::task::coop;
 use tokio::time::{Sleep, sleep_until};
 
 /// Made when it is set first.
@@ -19,10 +20,10 @@ impl Timer {
         }
     }
 
-    /// Never before it was set. Cancel-safe.
+    /// Never before it was set. Cancel-safe. It waits for no turn: what floods the task must not stop its time.
     pub(super) async fn elapsed(&mut self) {
         match &mut self.0 {
-            Some(timer) => timer.await,
+            Some(timer) => coop::unconstrained(timer).await,
             None => std::future::pending().await,
         }
     }

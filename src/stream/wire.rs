@@ -11,12 +11,17 @@ mod header;
 use super::tls::MaybeTls;
 use bytes::{Buf, BytesMut};
 use header::{Header, head_length};
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::io::poll_read_buf;
+
+/// A message of more fragments never ends: of the largest that are read, each would have a few hundred bytes.
+const MOST_FRAGMENTS: u32 = 65_536;
 
 /// What is read next.
 pub(super) enum Next {
@@ -37,8 +42,8 @@ pub(super) struct Wire<Io> {
     stage: Stage,
     /// So many bytes of what tungstenite reads have not been given to it.
     owed: u64,
-    /// It has a part of a message that more frames belong to.
-    is_fragmented: bool,
+    /// It has so many fragments of a message that more frames belong to.
+    fragments: u32,
     /// The end, which tungstenite is told after everything that came before it.
     ended: Option<io::Result<()>>,
     /// Nothing can be written any more.
@@ -56,8 +61,8 @@ enum Unwritable {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The answer to the upgrade.
-    Upgrade,
+    /// The answer to the upgrade, which does not end in the first so many bytes.
+    Upgrade(usize),
     Frames,
     /// An answer that is no upgrade, or none that is known. All goes to tungstenite.
     Unknown,
@@ -71,9 +76,9 @@ impl<Io> Wire<Io> {
             ahead: BytesMut::new(),
             size,
             largest,
-            stage: Stage::Upgrade,
+            stage: Stage::Upgrade(0),
             owed: 0,
-            is_fragmented: false,
+            fragments: 0,
             ended: None,
             unwritable: Unwritable::No,
         }
@@ -93,7 +98,7 @@ impl<Io> Wire<Io> {
     /// The outcome of writing, as it is told to tungstenite; `all` where that is none.
     fn written<T>(&mut self, written: io::Result<T>, all: T) -> io::Result<T> {
         written.or_else(|error| {
-            if self.stage == Stage::Upgrade {
+            if matches!(self.stage, Stage::Upgrade(_)) {
                 return Err(error);
             }
             if matches!(self.unwritable, Unwritable::No) {
@@ -110,7 +115,7 @@ impl<Io> Wire<Io> {
 
     /// Whether tungstenite was given the answer to the upgrade, and not a byte of what follows.
     pub(super) fn is_between_frames(&self) -> bool {
-        self.stage == Stage::Frames && self.owed == 0 && !self.is_fragmented
+        self.stage == Stage::Frames && self.owed == 0 && self.fragments == 0
     }
 
     /// How much of what was read ahead may be given to tungstenite.
@@ -118,12 +123,15 @@ impl<Io> Wire<Io> {
         let there = self.ahead.len();
         if self.owed == 0 {
             self.owed = match self.stage {
-                Stage::Upgrade => match head_length(&self.ahead) {
+                Stage::Upgrade(looked) => match head_length(&self.ahead, looked) {
                     Some(length) if self.ahead.starts_with(b"HTTP/1.1 101") => {
                         self.stage = Stage::Frames;
                         length as u64
                     }
-                    None if self.ended.is_none() && there < self.size => return 0,
+                    None if self.ended.is_none() && there < self.size => {
+                        self.stage = Stage::Upgrade(there);
+                        return 0;
+                    }
                     _ => {
                         self.stage = Stage::Unknown;
                         there as u64
@@ -132,7 +140,7 @@ impl<Io> Wire<Io> {
                 Stage::Frames => match Header::parse(&self.ahead) {
                     Some(header) => {
                         if let Some(is_last) = header.ends_message() {
-                            self.is_fragmented = !is_last;
+                            self.fragments = if is_last { 0 } else { self.fragments.saturating_add(1) };
                         }
                         header.frame_length()
                     }
@@ -149,7 +157,7 @@ impl<Io> Wire<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
     /// Looks at what comes next, and takes it where it is a text in one frame. Pending also where there is only a part of one.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if self.stage != Stage::Frames || self.owed > 0 || self.is_fragmented || self.ended.is_some() {
+        if self.stage != Stage::Frames || self.owed > 0 || self.fragments > 0 || self.ended.is_some() {
             return Poll::Ready(Next::Other);
         }
         loop {
@@ -191,12 +199,25 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<Io> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // tungstenite reads on until a message is whole. One of endless fragments must leave the others their turn, so each counts.
+        let turn = if this.owed == 0 {
+            Some(ready!(coop::poll_proceed(cx)))
+        } else {
+            None
+        };
         loop {
             let length = this.owes_now().min(buf.remaining());
+            if this.fragments > MOST_FRAGMENTS {
+                let endless = format!("a message of more than {MOST_FRAGMENTS} fragments");
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::FileTooLarge, endless)));
+            }
             if length > 0 {
                 buf.put_slice(this.ahead.get(..length).unwrap_or_default());
                 this.ahead.advance(length);
                 this.owed -= length as u64;
+                if let Some(turn) = turn {
+                    turn.made_progress();
+                }
                 return Poll::Ready(Ok(()));
             }
             if let Some(end) = this.ended.take() {
@@ -210,19 +231,25 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.io).poll_write(cx, bytes));
+        let written = ready!(in_any_turn(cx, |cx| Pin::new(&mut this.io).poll_write(cx, bytes)));
         Poll::Ready(this.written(written, bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = ready!(Pin::new(&mut this.io).poll_flush(cx));
+        let flushed = ready!(in_any_turn(cx, |cx| Pin::new(&mut this.io).poll_flush(cx)));
         Poll::Ready(this.written(flushed, ()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
+}
+
+/// Writes, also where a flood has taken all turns of this task: else nothing would leave, and the venue seem not to read. There is no
+/// more to write than was asked for, or answers what has been read in its turn.
+fn in_any_turn<T>(cx: &mut Context<'_>, write: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pin!(coop::unconstrained(poll_fn(write))).poll(cx)
 }
 
 #[cfg(test)]

@@ -281,6 +281,6 @@ pub trait Decoder: Send {
 /// Keeps the books of one connection, as far as their checksums go.
 pub trait Checksums: Send {
     /// Applies a text frame, and visits each instrument whose book is not the venue's any more. Of that one nothing is compared
-    /// until a whole book has come.
-    fn check(&mut self, frame: &str, differs: &mut dyn FnMut(&str));
+    /// until a whole book has come. No book is kept of an instrument that is not asked for, whatever the frame says.
+    fn check(&mut self, frame: &str, is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str));
 }

@@ -118,7 +118,7 @@ impl Venue for Numbered {
 struct Sums;
 
 impl Checksums for Sums {
-    fn check(&mut self, frame: &str, differs: &mut dyn FnMut(&str)) {
+    fn check(&mut self, frame: &str, _is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
         for event in frame.split(';') {
             if let Some(instrument) = event.strip_prefix("sum ") {
                 differs(instrument);
@@ -160,6 +160,7 @@ fn event(text: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeEr
     }
     let (kind, series, place) = match words[0] {
         "sum" => (EventKind::BookDelta, of, None),
+        "end" => (EventKind::Status, of, None),
         "book" => (EventKind::BookSnapshot, of, Some(Place::Start(number(2)?))),
         "next" => (EventKind::BookDelta, of, Some(Place::Next(number(2)?))),
         "late" => (
@@ -182,6 +183,7 @@ fn event(text: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeEr
     visit(Envelope {
         instrument: Some(words[1]),
         sequence: sequence.as_ref(),
+        ended: words[0] == "end",
         ..Envelope::new(kind)
     });
     Ok(())

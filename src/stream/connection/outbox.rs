@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// So many requests may wait for their turn behind those of the first subscription.
 const MOST_REQUESTS: usize = 1000;
@@ -116,6 +116,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
     }
 
+    /// Whether all that was handed over has left: before that nothing more is, so that beside the answers to pings no more than one
+    /// message waits.
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
+        let flushed = ready!(Pin::new(&mut self.socket).poll_flush(cx));
+        Poll::Ready(flushed.map(|()| self.clocks.flushed()))
+    }
+
     /// Hands over what may leave; it leaves with the next flush.
     pub(super) fn send_due(&mut self, cx: &mut Context<'_>) {
         if self.closing || self.broken.is_some() {
@@ -124,7 +131,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let moment = Moment::now();
         let now = moment.mono;
         while self.outbox.has_next(now) {
-            match Pin::new(&mut self.socket).poll_ready(cx) {
+            match self.poll_room(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return self.break_down(failure::of_socket(&error)),
                 // What is in the way has a time limit of its own.

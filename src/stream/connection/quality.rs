@@ -17,6 +17,8 @@ const RESYNC_WINDOW: Duration = Duration::from_secs(60);
 /// What is followed of a connection's data.
 pub(super) struct Quality {
     sequences: Sequences,
+    /// Whether an event has named an instrument that was asked for. Names of others are then nobody's.
+    names_what_was_asked_for: bool,
     checksums: Option<Box<dyn Checksums>>,
     resync: Option<Resync>,
     /// Since when, and how many times, something was subscribed to anew.
@@ -43,6 +45,7 @@ impl Quality {
     pub(super) fn new(venue: &dyn Venue, feed: &Feed) -> Self {
         Self {
             sequences: Sequences::default(),
+            names_what_was_asked_for: false,
             checksums: if feed.checksums { venue.checksums() } else { None },
             resync: (!feed.report_gaps_only).then(|| venue.resync()),
             resyncs: None,
@@ -50,25 +53,37 @@ impl Quality {
         }
     }
 
-    /// An event of that instrument stands there. Where others are missing before it, it is noted of what.
-    pub(super) fn follow(&mut self, sequence: &Sequence, instrument: Option<&str>, missing: &mut Missing) -> Order {
-        let own = instrument.filter(|_| matches!(sequence.series, Series::Instrument(_)));
-        if let Some(instrument) = own
-            && self.anew.contains(instrument)
-        {
-            if !matches!(sequence.place, Place::Start(_)) {
+    /// An event stands there, of an instrument that is asked for or is not. Where others are missing before it, it is noted of what.
+    pub(super) fn follow(&mut self, sequence: &Sequence, named: Option<(&str, bool)>, missing: &mut Missing) -> Order {
+        let own = named.filter(|_| matches!(sequence.series, Series::Instrument(_)));
+        if let Some((instrument, is_asked_for)) = own {
+            if !self.is_followed(is_asked_for) {
                 return Order::Next;
             }
-            self.go_on_with(instrument);
+            if self.anew.contains(instrument) {
+                if !matches!(sequence.place, Place::Start(_)) {
+                    return Order::Next;
+                }
+                self.go_on_with(instrument);
+            }
         }
-        let order = self.sequences.follow(sequence, instrument);
+        let order = self.sequences.follow(sequence, named.map(|(instrument, _)| instrument));
         if let Order::Gap(_) = order {
             match own {
-                Some(instrument) => _ = missing.of.insert(Instrument::new(instrument)),
+                Some((instrument, _)) => _ = missing.of.insert(Instrument::new(instrument)),
                 None => missing.is_of_all = true,
             }
         }
         order
+    }
+
+    /// Whether the numbers of an instrument are followed: of one that is asked for. Of others only as long as none of those has been
+    /// named, as where one subscription is for all that there is.
+    fn is_followed(&mut self, is_asked_for: bool) -> bool {
+        if is_asked_for && !std::mem::replace(&mut self.names_what_was_asked_for, true) {
+            self.sequences.forget_instruments();
+        }
+        is_asked_for || !self.names_what_was_asked_for
     }
 
     /// These are subscribed to while the connection is live: perhaps not for the first time.
@@ -112,7 +127,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     pub(super) fn check_books(&mut self, text: &str, missing: &mut Missing) {
         if let Some(checksums) = &mut self.quality.checksums {
             let (observer, at) = (&self.observer, self.arrival.at);
-            checksums.check(text, &mut |instrument| {
+            let is_asked_for = |instrument: &str| self.instruments.carries(instrument);
+            checksums.check(text, &is_asked_for, &mut |instrument| {
                 observer.observe(at, &Fact::Data(DataFact::ChecksumFailed));
                 missing.of.insert(Instrument::new(instrument));
             });

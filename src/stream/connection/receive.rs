@@ -82,24 +82,31 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let observer = &self.observer;
         let decoded = self.decoder.decode(text, &mut |event| {
             cells.message(event.kind);
+            let mut is_asked_for = None;
             if event.kind.is_data() {
                 read.is_data = true;
-                if let Some(instrument) = event.instrument {
-                    instruments.data(instrument, arrival.stamp);
-                }
+                is_asked_for = event
+                    .instrument
+                    .map(|instrument| instruments.data(instrument, arrival.stamp));
                 // A snapshot's time is that of its last change, however long ago.
                 if let Some(time) = event.venue_time_ms.filter(|_| event.kind != EventKind::BookSnapshot) {
                     cells.event_arrived(time, &arrival);
                 }
             }
-            if let Some(sequence) = event.sequence
-                && let Order::Gap(missed) = quality.follow(sequence, event.instrument, &mut read.missing)
-            {
-                observer.observe(arrival.at, &Fact::Data(DataFact::SequenceGap { missed }));
+            if let Some(sequence) = event.sequence {
+                let named = event.instrument.map(|instrument| {
+                    let carries = || instruments.carries(instrument);
+                    (instrument, is_asked_for.unwrap_or_else(carries))
+                });
+                if let Order::Gap(missed) = quality.follow(sequence, named, &mut read.missing) {
+                    observer.observe(arrival.at, &Fact::Data(DataFact::SequenceGap { missed }));
+                }
             }
             is_control |= !event.kind.is_data();
             read.is_news |= event.kind != EventKind::Heartbeat;
-            if let (true, Some(instrument)) = (event.ended, event.instrument) {
+            if let (true, Some(instrument)) = (event.ended, event.instrument)
+                && instruments.carries(instrument)
+            {
                 read.ended.push(Instrument::new(instrument));
             }
         });
@@ -163,7 +170,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }));
         // One frame is always taken: its size has a limit of its own.
         if self.queue.len() > 1 && self.queued_bytes > self.queue_limit {
-            self.end(Failure::new(Cause::TooBig).with_detail("too much came before the subscription was answered"));
+            self.end(if matches!(self.first_answer, FirstAnswer::Taken) {
+                Failure::new(Cause::SendTimeout).with_detail("more came than may wait while requests could not leave")
+            } else {
+                let detail = "more came than may wait before the subscription was answered";
+                Failure::new(Cause::SubscribeTimeout).with_detail(detail)
+            });
         }
     }
 

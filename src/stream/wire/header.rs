@@ -56,10 +56,11 @@ impl Header {
     }
 }
 
-/// The length of the head of an HTTP message, with the empty line that ends it; `None` where that has not come.
-pub(super) fn head_length(bytes: &[u8]) -> Option<usize> {
+/// The length of the head of an HTTP message, with the empty line that ends it; `None` where that has not come. It is known not to
+/// end in the first `looked` bytes: of a head that comes byte by byte each is looked at once.
+pub(super) fn head_length(bytes: &[u8], looked: usize) -> Option<usize> {
     let is_end = |at: &usize| matches!(bytes.get(..*at), Some([.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n']));
-    (2..=bytes.len()).find(is_end)
+    (looked.max(2)..=bytes.len()).find(is_end)
 }
 
 #[cfg(test)]
@@ -113,9 +114,12 @@ mod tests {
 
     #[test]
     fn a_head_ends_with_an_empty_line() {
-        assert_eq!(head_length(b"HTTP/1.1 101\r\na: b\r\n\r\n\x81\x00"), Some(22));
-        assert_eq!(head_length(b"HTTP/1.1 101\na: b\n\nxx"), Some(19));
-        assert_eq!(head_length(b"HTTP/1.1 101\r\na: b\r\n\r"), None);
-        assert_eq!(head_length(b""), None);
+        for looked in [0, 21, 22] {
+            let head = b"HTTP/1.1 101\r\na: b\r\n\r\n\x81\x00";
+            assert_eq!(head_length(head, looked), Some(22));
+        }
+        assert_eq!(head_length(b"HTTP/1.1 101\na: b\n\nxx", 0), Some(19));
+        assert_eq!(head_length(b"HTTP/1.1 101\r\na: b\r\n\r", 21), None);
+        assert_eq!(head_length(b"", 0), None);
     }
 }

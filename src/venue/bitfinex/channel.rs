@@ -1,6 +1,7 @@
 //! Channels: as they are configured, as they are asked for, and by the numbers that the venue gives them.
 
 use super::decode::Event;
+use crate::market::is_name;
 use rustc_hash::FxBuildHasher;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -144,7 +145,8 @@ impl Channels {
                 // The key of candles is `trade:1m:tBTCUSD`, and the pair may have a colon in it as well.
                 let key = event.key.filter(|_| about == About::Candles);
                 let of_key = key.and_then(|key| key.splitn(3, ':').nth(2));
-                let symbol = event.symbol.or(of_key).unwrap_or_default();
+                let symbol = event.symbol.or(of_key).filter(|symbol| is_name(symbol));
+                let symbol = symbol.unwrap_or_default();
                 self.by_number.insert(number, (about, symbol.into()));
             }
             "unsubscribed" => _ = self.by_number.remove(&number),

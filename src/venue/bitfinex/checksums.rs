@@ -19,6 +19,9 @@ const SUMMED: usize = 25;
 /// The longest book that can be had has 250 levels on a side, and one more for a moment.
 const MOST_LEVELS: usize = 300;
 
+/// A price and an amount are no longer, as they are written.
+const LONGEST_LEVEL: usize = 100;
+
 /// The books of one connection, by the numbers of their channels.
 #[derive(Debug, Default)]
 pub(super) struct Books {
@@ -35,7 +38,7 @@ struct Book {
 }
 
 impl Checksums for Books {
-    fn check(&mut self, frame: &str, differs: &mut dyn FnMut(&str)) {
+    fn check(&mut self, frame: &str, is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
         let update = match read(frame) {
             Ok(Message::Update(update)) => update,
             Ok(Message::Event(event)) => {
@@ -48,6 +51,7 @@ impl Checksums for Books {
             Err(_) => return,
         };
         if let Some((About::Book, symbol)) = self.channels.get(update.channel)
+            && is_asked_for(symbol)
             && !follow(&mut self.books, &update)
         {
             self.books.remove(&update.channel);
@@ -101,7 +105,11 @@ impl Book {
         if whole(count)? == 0 {
             levels.remove(&key);
         } else {
-            levels.insert(key, format!("{}:{}", price.get(), quantity.get()).into());
+            let words = format!("{}:{}", price.get(), quantity.get());
+            if words.len() > LONGEST_LEVEL {
+                return None;
+            }
+            levels.insert(key, words.into());
         }
         (levels.len() <= MOST_LEVELS).then_some(())
     }
@@ -132,7 +140,9 @@ mod tests {
         let mut books = Books::default();
         let mut told = Vec::new();
         for frame in frames {
-            books.check(frame, &mut |symbol| told.push(symbol.to_owned()));
+            books.check(frame, &|symbol| symbol == "tXYZUSD", &mut |symbol| {
+                told.push(symbol.to_owned());
+            });
         }
         told
     }
@@ -189,6 +199,10 @@ mod tests {
     fn what_cannot_be_read_is_no_book_and_nobody_elses_sum_is_taken() {
         assert_eq!(told(&[BOOK, r#"[7,[["x",1,2]],1]"#]), ["tXYZUSD"]);
         assert_eq!(told(&[BOOK, "[7,[[10,1,2]],1]", "[7,[10],2]"]), ["tXYZUSD"]);
+        let endless = format!("[7,[[10,1,2{}]],1]", "0".repeat(LONGEST_LEVEL));
+        assert_eq!(told(&[BOOK, &endless]), ["tXYZUSD"]);
+        let stranger = BOOK.replace("tXYZUSD", "tABCUSD");
+        assert_eq!(told(&[&stranger, "[7,[[10,1,2]],1]", r#"[7,"cs",1,2]"#]), [""; 0]);
         assert_eq!(
             told(&[BOOK, "[7,[[10,1,2]],1]", r#"[8,"cs",1,2]"#, "{", "[7]"]),
             [""; 0]

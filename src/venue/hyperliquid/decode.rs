@@ -1,6 +1,6 @@
 //! Reads the envelopes of events: a channel, and one event or a list of them.
 
-use crate::market::{DecodeError, Envelope, EventKind};
+use crate::market::{DecodeError, Envelope, EventKind, is_name};
 use crate::venue::object::Each;
 use crate::venue::wire;
 use rustc_hash::FxBuildHasher;
@@ -41,7 +41,7 @@ pub(super) struct Traded(HashSet<Box<str>, FxBuildHasher>);
 impl Traded {
     /// Whether these are the first trades of that coin.
     fn is_first(&mut self, coin: &str) -> bool {
-        let is_first = !self.0.contains(coin) && self.0.len() < MOST_COINS;
+        let is_first = !self.0.contains(coin) && self.0.len() < MOST_COINS && is_name(coin);
         if is_first {
             self.0.insert(coin.into());
         }

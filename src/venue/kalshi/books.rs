@@ -1,6 +1,6 @@
 //! Books as far as differences need them: the size of each level.
 
-use crate::market::{Decimal, Level, Side};
+use crate::market::{Decimal, Level, Side, is_name};
 use rustc_hash::FxBuildHasher;
 use std::collections::HashMap;
 
@@ -25,7 +25,8 @@ impl Books {
             levels.iter().map(level).collect::<Vec<_>>()
         };
         let sizes: Sizes = side(true, bids).into_iter().chain(side(false, asks)).collect();
-        if sizes.len() <= MOST_LEVELS && (self.of.len() < MOST_BOOKS || self.of.contains_key(instrument)) {
+        let has_room = self.of.len() < MOST_BOOKS || self.of.contains_key(instrument);
+        if sizes.len() <= MOST_LEVELS && has_room && is_name(instrument) {
             self.of.insert(instrument.into(), sizes);
         } else {
             self.of.remove(instrument);

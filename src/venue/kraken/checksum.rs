@@ -18,8 +18,11 @@ use std::fmt::Write as _;
 /// So many levels of a side are in a checksum.
 const BEST: usize = 10;
 
-/// So many books are kept. Their names come from the venue.
+/// So many books are kept: more than a connection carries.
 const MOST_BOOKS: usize = 5000;
+
+/// So many levels a frame tells of a book at most: the deepest has 1000 on a side.
+const MOST_LEVELS: usize = 10_000;
 
 /// The books of a connection, by instrument; `None` = it has been another, and the whole one is awaited.
 #[derive(Debug, Default)]
@@ -75,10 +78,10 @@ struct Named<'f> {
 }
 
 impl Checksums for Books {
-    fn check(&mut self, frame: &str, differs: &mut dyn FnMut(&str)) {
+    fn check(&mut self, frame: &str, is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
         let text = frame.trim();
         let mut on_told = |told: &Told<'_>| {
-            if !self.apply(told) {
+            if is_asked_for(told.instrument) && !self.apply(told) {
                 differs(told.instrument);
             }
         };
@@ -115,6 +118,9 @@ impl Checksums for Books {
 impl Books {
     /// Whether the book is the venue's.
     fn apply(&mut self, told: &Told<'_>) -> bool {
+        if told.levels.len() > MOST_LEVELS {
+            return self.books.remove(told.instrument).is_none();
+        }
         if told.is_whole && (self.books.len() < MOST_BOOKS || self.books.contains_key(told.instrument)) {
             self.books
                 .insert(told.instrument.into(), Book::of_each_depth(&told.levels));
@@ -239,7 +245,11 @@ mod tests {
 
     fn differs(books: &mut Books, frame: &str) -> Vec<String> {
         let mut differs = Vec::new();
-        books.check(frame, &mut |instrument| differs.push(instrument.to_owned()));
+        books.check(
+            frame,
+            &|id| id == "BTC/USD" || id == "XBT/USD" || id == "ETH/USD",
+            &mut |instrument| differs.push(instrument.to_owned()),
+        );
         differs
     }
 
@@ -280,6 +290,21 @@ mod tests {
         assert_eq!(differs(&mut books, &change(1)), Vec::<String>::new());
         assert_eq!(differs(&mut books, &whole), Vec::<String>::new());
         assert_eq!(differs(&mut books, &change(1)), ["BTC/USD"]);
+    }
+
+    #[test]
+    fn of_what_nobody_asked_for_and_of_what_is_no_book_none_is_kept() {
+        let mut books = Books::default();
+        let whole = |symbol: &str, count: usize| {
+            let asks = levels(&vec![("1.0", "5.0"); count]);
+            frame("snapshot", "", &asks, crc("1050")).replace("BTC/USD", symbol)
+        };
+        assert_eq!(differs(&mut books, &whole("DOGE/USD", 1)), Vec::<String>::new());
+        assert!(books.books.is_empty());
+        assert_eq!(differs(&mut books, &whole("BTC/USD", 1)), Vec::<String>::new());
+        assert_eq!(books.books.len(), 1);
+        assert_eq!(differs(&mut books, &whole("BTC/USD", MOST_LEVELS + 1)), ["BTC/USD"]);
+        assert!(books.books.is_empty());
     }
 
     /// Ten levels may be all of a book that has room for more: when another comes and the best goes, the last one is still there.

@@ -46,7 +46,7 @@ struct Update<'f> {
 }
 
 impl Checksums for OkxChecksums {
-    fn check(&mut self, frame: &str, differs: &mut dyn FnMut(&str)) {
+    fn check(&mut self, frame: &str, is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
         // What cannot be read is told by whoever reads the envelopes.
         let Ok(Message {
             arg: Some(arg),
@@ -60,7 +60,7 @@ impl Checksums for OkxChecksums {
         let (Some(channel), Some(instrument)) = (arg.channel, arg.instrument) else {
             return;
         };
-        if !is_numbered_book(channel) {
+        if !is_numbered_book(channel) || !is_asked_for(instrument) {
             return;
         }
         let key = (channel.to_owned(), instrument.to_owned());
@@ -140,7 +140,7 @@ mod tests {
         let mut checksums = OkxChecksums::default();
         let mut differing = 0;
         for frame in frames {
-            checksums.check(frame, &mut |instrument| {
+            checksums.check(frame, &|id| id == "BTC-USDT", &mut |instrument| {
                 assert_eq!(instrument, "BTC-USDT");
                 differing += 1;
             });
@@ -173,6 +173,13 @@ mod tests {
         assert_eq!(differing(&[snapshot(), update(), update()]), 1);
         assert_eq!(differing(&[snapshot(), update(), snapshot(), update()]), 2);
         assert_eq!(differing(&[update()]), 0, "there is no book to compare");
+    }
+
+    #[test]
+    fn of_what_nobody_asked_for_no_book_is_kept() {
+        let mut checksums = OkxChecksums::default();
+        checksums.check(&snapshot(), &|_| false, &mut |_| ());
+        assert!(checksums.books.is_empty());
     }
 
     #[test]
