@@ -8,6 +8,7 @@ mod decode;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::supervise::DialLimit;
@@ -81,7 +82,7 @@ impl Venue for Bitstamp {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::BitstampSession::new(feed.channels_of(self)))
+        Answered::session(session::BitstampDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -9,6 +9,7 @@ mod decode;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
@@ -94,7 +95,7 @@ impl Venue for Deribit {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::DeribitSession::new(feed.channels_of(self)))
+        Answered::session(session::DeribitDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -8,6 +8,7 @@ mod decode;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
@@ -92,7 +93,8 @@ impl Venue for Gemini {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::GeminiSession::new(feed.channels_of(self)))
+        let channels = feed.channels_of(self);
+        Answered::session(session::GeminiDialogue::new(&channels), channels)
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

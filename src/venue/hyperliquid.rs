@@ -9,6 +9,7 @@ mod decode;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
@@ -78,7 +79,7 @@ impl Venue for Hyperliquid {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::HyperliquidSession::new(feed.channels_of(self)))
+        Answered::session(session::HyperliquidDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -15,6 +15,7 @@ mod session;
 mod v1;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Checksums, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
@@ -96,7 +97,7 @@ impl Venue for Kraken {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::KrakenSession::new(feed.channels_of(self)))
+        Answered::session(session::KrakenDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

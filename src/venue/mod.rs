@@ -99,6 +99,7 @@ mod bitstamp;
 mod bybit;
 mod coinbase;
 mod deribit;
+mod dialogue;
 mod directory;
 mod dydx;
 mod feed;
