@@ -96,6 +96,7 @@ mod binance;
 mod bitfinex;
 mod bitmex;
 mod bitstamp;
+mod book;
 mod bybit;
 mod coinbase;
 mod deribit;
