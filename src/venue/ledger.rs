@@ -58,7 +58,10 @@ impl<K: Eq + Hash> Ledger<K> {
     /// The same of a part of the request with that number, which is answered by itself, or with the rest of that request.
     pub(super) fn ask_in(&mut self, request: u64, key: K, instruments: impl IntoIterator<Item = Instrument>) {
         let instruments: Vec<_> = instruments.into_iter().collect();
-        self.is_given_up &= instruments.is_empty();
+        if !instruments.is_empty() && std::mem::take(&mut self.is_given_up) {
+            // Nobody waits for these, and nobody wants what they would say.
+            self.asked.retain(|_, asked| !asked.instruments.is_empty());
+        }
         for instrument in &instruments {
             self.open.entry(instrument.clone()).or_default().unanswered += 1;
         }
@@ -383,5 +386,18 @@ mod tests {
         assert_eq!(ledger.refuse_unnamed("no such channel"), None, "either");
         assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
         assert_eq!(ledger.accept(&"leave x"), None);
+    }
+
+    #[test]
+    fn what_is_never_answered_and_wanted_no_more_is_not_kept() {
+        let mut ledger = Ledger::default();
+        for request in 1..100 {
+            ledger.ask_in(request, (request, "a"), instruments(&["a"]));
+            ledger.ask_in(request, (request, "b"), instruments(&["b"]));
+            ledger.forget(&instruments(&["a"]));
+            assert_eq!(ledger.give_up(), instruments(&["b"]));
+            ledger.forget(&instruments(&["b"]));
+        }
+        assert_eq!(ledger.asked.len(), 2, "those of the last round");
     }
 }

@@ -154,6 +154,8 @@ impl Session for KalshiSession {
                 self.ledger.ask_in(self.last_id, key, [instrument.clone()]);
             }
         }
+        // Those that were given up, and of which nothing is wanted.
+        self.commands.retain(|id, _| self.ledger.parts(*id).next().is_some());
         texts
     }
 
@@ -195,5 +197,22 @@ impl Session for KalshiSession {
 
     fn give_up(&mut self) -> Vec<Instrument> {
         self.ledger.give_up()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_never_answered_and_wanted_no_more_is_not_kept() {
+        let mut session = KalshiSession::new(vec!["trade".into()]);
+        let instrument = [Instrument::new("KXA-1")];
+        for _ in 0..100 {
+            session.subscribe(&instrument);
+            session.unsubscribe(&instrument);
+            session.give_up();
+        }
+        assert_eq!(session.commands.len(), 1, "that of the last round");
     }
 }
