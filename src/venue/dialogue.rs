@@ -130,6 +130,12 @@ impl<D: Dialogue + 'static> Session for Answered<D> {
         texts
     }
 
+    fn count_requests(&self, instruments: &[Instrument]) -> Option<usize> {
+        let says_hello = !self.has_said_hello && self.dialogue.hello(self.last_id + 1).is_some();
+        let batches = self.dialogue.batch().split(&self.channels, instruments);
+        Some(batches.len() + usize::from(says_hello))
+    }
+
     fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
         self.asked.forget(instruments);
         self.requests(Verb::Unsubscribe, instruments)
@@ -196,6 +202,7 @@ fn by_key<K: PartialEq>(pairs: &[Pair<'_>], key: impl Fn(Pair<'_>) -> K) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::{ALL, Feed};
     use std::collections::HashSet;
 
     #[test]
@@ -232,5 +239,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn requests_are_counted_as_they_are_made() {
+        let instruments: Vec<_> = (0..500).map(|id| Instrument::new(&format!("A{id}/B"))).collect();
+        let mut counted = 0;
+        for venue in ALL {
+            let mut session = venue.session(&Feed::default());
+            for count in [500, 101, 1, 0] {
+                if let Some(requests) = session.count_requests(&instruments[..count]) {
+                    let made = session.subscribe(&instruments[..count]).len();
+                    assert_eq!(requests, made, "{} of {}", count, venue.name());
+                    counted += 1;
+                }
+            }
+        }
+        assert!(counted > 50, "most venues count: {counted}");
     }
 }
