@@ -190,6 +190,7 @@ pub mod exporter;
 pub mod history;
 pub mod metrics;
 pub mod observe;
+mod private_key;
 #[cfg(feature = "service")]
 pub mod probe;
 #[cfg(feature = "service")]

@@ -26,7 +26,10 @@ use support::aftermath::leaves_nothing_behind;
 use support::metered::Metered;
 use support::pipe::Pipe;
 use support::rig::Rig;
-use support::rows::{assert_recovered, dial, fails_an_attempt, loses_the_connection, millis, options, policy, venue};
+use support::rows::{
+    assert_recovered, dial, fails_an_attempt, fails_once_and_recovers, loses_the_connection, millis, options, policy,
+    trips_at_once, venue,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 const AFTER: Duration = millis(50);
@@ -51,15 +54,7 @@ async fn a_certificate_that_redialling_cannot_heal_trips_at_once() {
     leaves_nothing_behind(async || {
         for fault in [TlsFault::Expired, TlsFault::WrongHost, TlsFault::UnknownAuthority] {
             let (venue, mut rig) = dial_tls(fault).await;
-            let scrape = rig.until_tripped().await;
-            let fatal = [("trigger", "fatal_error")];
-            assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &fatal), 1.0, "{fault:?}");
-            assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0, "{fault:?}");
-            assert_eq!(
-                scrape.nonzero("feedwatch_connect_failures_total", "cause"),
-                ["tls_certificate"]
-            );
-            assert_eq!(rig.error_types(), ["tls_certificate"], "{fault:?}");
+            trips_at_once(&mut rig, "tls_certificate", &format!("{fault:?}")).await;
             rig.end().await;
             venue.shutdown().await;
         }
@@ -77,17 +72,7 @@ async fn a_handshake_that_goes_wrong_backs_off_and_the_next_one_is_good() {
             (TlsFault::Cut, "eof"),
         ] {
             let (venue, mut rig) = dial_tls(fault).await;
-            let scrape = rig.until_live().await;
-            assert_eq!(
-                scrape.nonzero("feedwatch_connect_failures_total", "cause"),
-                [cause],
-                "{fault:?}"
-            );
-            assert_eq!(
-                scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "backoff")]),
-                1.0
-            );
-            assert_eq!(rig.error_types(), [cause], "{fault:?}");
+            fails_once_and_recovers(&mut rig, cause, &format!("{fault:?}")).await;
             let failed = &rig.spans("tls.handshake")[0];
             assert!(
                 failed.attributes.iter().any(|pair| pair.key.as_str() == "error.type"),

@@ -14,13 +14,13 @@ mod support;
 
 use feedwatch::market::{Cause, Instrument, MarketEvent};
 use feedwatch::supervise::{OnStale, Policy};
-use feedwatch::venue::{Binance, Feed, Resync, Venue};
+use feedwatch::venue::{Binance, Feed, Resync};
 use std::time::Duration;
 use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
 use support::numbered::{Numbered, Server, grants};
-use support::rig::{Rig, feeding};
-use support::rows::{assert_recovered, millis, options, policy};
+use support::rig::Rig;
+use support::rows::{assert_recovered, millis, policy};
 use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -28,15 +28,6 @@ const LIMIT: Duration = Duration::from_secs(20);
 const GAPS: &str = "feedwatch_sequence_gaps_total";
 const MISSED: &str = "feedwatch_sequence_missed_total";
 const RESYNCS: &str = "feedwatch_resyncs_total";
-
-fn sum(scrape: &Scrape, name: &str) -> f64 {
-    scrape.sum(name, &[])
-}
-
-async fn watch(venue: &'static dyn Venue, feed: Feed, server: &Server, policy: Policy) -> Rig {
-    let instruments = ["11", "12"].map(Instrument::new);
-    feeding(venue, feed, &instruments, server.url(), policy, options()).await
-}
 
 /// What the consumer was told: the texts of frames, and in brackets everything else. Acknowledgements are left out.
 fn story(events: &[MarketEvent]) -> Vec<String> {
@@ -80,8 +71,8 @@ async fn say(rig: &mut Rig, server: &Server, connection: usize, texts: &[&str]) 
 
 /// The connection is the first one still, and nothing was lost.
 fn assert_kept(rig: &Rig, scrape: &Scrape) {
-    assert_eq!(sum(scrape, "feedwatch_disconnects_total"), 0.0);
-    assert_eq!(sum(scrape, "feedwatch_connect_attempts_total"), 1.0);
+    assert_eq!(scrape.total("feedwatch_disconnects_total"), 0.0);
+    assert_eq!(scrape.total("feedwatch_connect_attempts_total"), 1.0);
     assert_recovered(scrape);
     assert!(rig.error_types().is_empty() && rig.causes_of_outages().is_empty());
 }
@@ -90,7 +81,9 @@ fn assert_kept(rig: &Rig, scrape: &Scrape) {
 async fn each_kind_of_gap_is_told_before_the_frame_that_shows_it_and_a_repeat_is_none() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut rig = watch(Numbered::with(Resync::Consumer), Feed::default(), &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Consumer), Feed::default(), policy())
+            .await;
         rig.until_live().await;
         let texts = [
             "book 11 5;book 12 70",
@@ -128,9 +121,9 @@ async fn each_kind_of_gap_is_told_before_the_frame_that_shows_it_and_a_repeat_is
         }
         assert_eq!(told, expected);
         // 2, 2 and 3 and 4, 2; nobody knows how many before a series began anew.
-        assert_eq!((sum(&scrape, GAPS), sum(&scrape, MISSED)), (6.0, 13.0));
-        assert_eq!(sum(&scrape, RESYNCS), 0.0);
-        assert_eq!(sum(&scrape, "feedwatch_parse_errors_total"), 0.0);
+        assert_eq!((scrape.total(GAPS), scrape.total(MISSED)), (6.0, 13.0));
+        assert_eq!(scrape.total(RESYNCS), 0.0);
+        assert_eq!(scrape.total("feedwatch_parse_errors_total"), 0.0);
         assert_kept(&rig, &scrape);
         rig.end().await;
         server.stop().await;
@@ -149,7 +142,9 @@ async fn an_instrument_with_a_gap_is_subscribed_to_anew_and_that_is_no_gap() {
             }
         })
         .await;
-        let mut rig = watch(Numbered::with(Resync::Resubscribe), Feed::default(), &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
+            .await;
         rig.until_live().await;
         say(&mut rig, &server, 0, &["book 11 5;book 12 5", "next 11 9;next 11 12"]).await;
         rig.until("asked for anew", |_| server.requests(0).len() == 3).await;
@@ -164,7 +159,7 @@ async fn an_instrument_with_a_gap_is_subscribed_to_anew_and_that_is_no_gap() {
         .await;
         let scrape = rig.scrape();
         assert_eq!(
-            (sum(&scrape, GAPS), sum(&scrape, MISSED), sum(&scrape, RESYNCS)),
+            (scrape.total(GAPS), scrape.total(MISSED), scrape.total(RESYNCS)),
             (2.0, 5.0, 1.0)
         );
         assert_eq!(
@@ -185,7 +180,7 @@ async fn an_instrument_with_a_gap_is_subscribed_to_anew_and_that_is_no_gap() {
         rig.until("asked for once more", |_| server.requests(0).len() == 7)
             .await;
         assert_kept(&rig, &rig.scrape());
-        assert_eq!(sum(&rig.scrape(), GAPS), 4.0);
+        assert_eq!(rig.scrape().total(GAPS), 4.0);
         rig.end().await;
         server.stop().await;
     })
@@ -197,7 +192,9 @@ async fn what_is_wanted_no_more_is_not_subscribed_to_anew() {
     leaves_nothing_behind(async || {
         use feedwatch::stream::MarketDataStream;
         let server = Server::start(grants).await;
-        let mut rig = watch(Numbered::with(Resync::Resubscribe), Feed::default(), &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
+            .await;
         rig.until_live().await;
         say(&mut rig, &server, 0, &["book 11 5;book 12 5"]).await;
         rig.stream.unsubscribe(&[Instrument::new("12")]).await.unwrap();
@@ -211,7 +208,7 @@ async fn what_is_wanted_no_more_is_not_subscribed_to_anew() {
         say(&mut rig, &server, 0, &["next 12 90", "next 12 91"]).await;
         let scrape = rig.scrape();
         // Nor was what is wanted no more followed.
-        assert_eq!((sum(&scrape, GAPS), sum(&scrape, RESYNCS)), (0.0, 0.0));
+        assert_eq!((scrape.total(GAPS), scrape.total(RESYNCS)), (0.0, 0.0));
         assert_kept(&rig, &scrape);
         rig.end().await;
         server.stop().await;
@@ -222,7 +219,7 @@ async fn what_is_wanted_no_more_is_not_subscribed_to_anew() {
 /// The first connection is lost for a gap, and told; the stream is live again on the second.
 async fn ends_with_a_gap(rig: &mut Rig, last: &[&str]) -> Scrape {
     let again = |scrape: &Scrape| {
-        sum(scrape, "feedwatch_disconnects_total") == 1.0 && sum(scrape, "feedwatch_stream_connected") == 1.0
+        scrape.total("feedwatch_disconnects_total") == 1.0 && scrape.total("feedwatch_stream_connected") == 1.0
     };
     let scrape = rig.until("live again", again).await;
     assert_eq!(scrape.nonzero("feedwatch_disconnects_total", "cause"), ["sequence_gap"]);
@@ -302,7 +299,7 @@ async fn a_gap_that_only_another_connection_closes_ends_this_one_behind_the_fram
     leaves_nothing_behind(async || {
         for (resync, gap) in [(Resync::Reconnect, "next 11 9"), (Resync::Resubscribe, "all 11 9")] {
             let server = Server::start(grants).await;
-            let mut rig = watch(Numbered::with(resync), Feed::default(), &server, policy()).await;
+            let mut rig = server.watched(Numbered::with(resync), Feed::default(), policy()).await;
             rig.until_live().await;
             server.say(0, "next 11 5;all 11 5");
             server.say(0, gap);
@@ -310,12 +307,12 @@ async fn a_gap_that_only_another_connection_closes_ends_this_one_behind_the_fram
             let told = format!("[gap {instruments}]");
             let scrape = ends_with_a_gap(&mut rig, &[&told, gap, "[lost sequence_gap]", "[back]"]).await;
             assert_eq!(
-                (sum(&scrape, GAPS), sum(&scrape, MISSED), sum(&scrape, RESYNCS)),
+                (scrape.total(GAPS), scrape.total(MISSED), scrape.total(RESYNCS)),
                 (1.0, 3.0, 0.0)
             );
             // The numbers of another connection begin anew.
             say(&mut rig, &server, 1, &["next 11 700;all 11 2", "next 11 701"]).await;
-            assert_eq!(sum(&rig.scrape(), GAPS), 1.0);
+            assert_eq!(rig.scrape().total(GAPS), 1.0);
             rig.end().await;
             server.stop().await;
         }
@@ -327,7 +324,9 @@ async fn a_gap_that_only_another_connection_closes_ends_this_one_behind_the_fram
 async fn who_has_more_than_ten_gaps_closed_in_a_minute_gets_another_connection() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut rig = watch(Numbered::with(Resync::Resubscribe), Feed::default(), &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
+            .await;
         rig.until_live().await;
         for time in 1..=10 {
             say(&mut rig, &server, 0, &["next 11 5", "next 11 9"]).await;
@@ -336,13 +335,13 @@ async fn who_has_more_than_ten_gaps_closed_in_a_minute_gets_another_connection()
             let answers =
                 |scrape: &Scrape| scrape.sum("feedwatch_messages_total", &[("kind", "ack")]) == 1.0 + time as f64;
             let scrape = rig.until("answered", answers).await;
-            assert_eq!((sum(&scrape, RESYNCS), sum(&scrape, GAPS)), (time as f64, time as f64));
+            assert_eq!((scrape.total(RESYNCS), scrape.total(GAPS)), (time as f64, time as f64));
         }
         assert_kept(&rig, &rig.scrape());
         server.say(0, "next 11 5");
         server.say(0, "next 11 9");
         let scrape = ends_with_a_gap(&mut rig, &["[gap 11]", "next 11 9", "[lost sequence_gap]", "[back]"]).await;
-        assert_eq!((sum(&scrape, RESYNCS), sum(&scrape, GAPS)), (10.0, 11.0));
+        assert_eq!((scrape.total(RESYNCS), scrape.total(GAPS)), (10.0, 11.0));
         rig.end().await;
         server.stop().await;
     })
@@ -361,14 +360,16 @@ async fn a_venue_that_is_dead_after_a_gap_is_redialled_and_then_trips() {
             max_consecutive_failures: 3,
             ..policy()
         };
-        let mut rig = watch(Numbered::with(Resync::Reconnect), Feed::default(), &server, policy).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Reconnect), Feed::default(), policy)
+            .await;
         rig.until_live().await;
         server.say(0, "next 11 5");
         server.say(0, "next 11 9");
         let scrape = rig.until_tripped().await;
         let lost = |cause| scrape.sum("feedwatch_disconnects_total", &[("cause", cause)]);
         assert_eq!((lost("sequence_gap"), lost("stale")), (1.0, 2.0));
-        assert_eq!(sum(&scrape, "feedwatch_connect_attempts_total"), 3.0);
+        assert_eq!(scrape.total("feedwatch_connect_attempts_total"), 3.0);
         assert_eq!(rig.errors_of_outages(), ["stale"]);
         rig.end().await;
         server.stop().await;
@@ -383,13 +384,13 @@ async fn where_gaps_are_only_reported_the_connection_is_kept_as_it_is() {
             let server = Server::start(grants).await;
             let mut feed = Feed::default();
             feed.report_gaps_only = true;
-            let mut rig = watch(Numbered::with(resync), feed, &server, policy()).await;
+            let mut rig = server.watched(Numbered::with(resync), feed, policy()).await;
             rig.until_live().await;
             say(&mut rig, &server, 0, &["next 11 5", "next 11 9", "next 11 10"]).await;
             assert_eq!(story(&rig.events), ["next 11 5", "[gap 11]", "next 11 9", "next 11 10"]);
             let scrape = rig.scrape();
             assert_eq!(
-                (sum(&scrape, GAPS), sum(&scrape, MISSED), sum(&scrape, RESYNCS)),
+                (scrape.total(GAPS), scrape.total(MISSED), scrape.total(RESYNCS)),
                 (1.0, 3.0, 0.0)
             );
             assert_eq!(server.requests(0).len(), 1);
@@ -407,20 +408,24 @@ async fn a_book_that_is_not_the_venue_s_is_told_and_subscribed_to_anew() {
         let server = Server::start(grants).await;
         let mut feed = Feed::default();
         feed.checksums = true;
-        let mut rig = watch(Numbered::with(Resync::Resubscribe), feed, &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Resubscribe), feed, policy())
+            .await;
         rig.until_live().await;
         say(&mut rig, &server, 0, &["book 12 1", "sum 12"]).await;
         rig.until("asked for anew", |_| server.requests(0).len() == 3).await;
         let scrape = rig.scrape();
         assert_eq!(server.requests(0)[1..], ["UNSUB 2 12", "SUB 3 12"]);
-        assert_eq!(sum(&scrape, "feedwatch_checksum_failures_total"), 1.0);
-        assert_eq!((sum(&scrape, GAPS), sum(&scrape, RESYNCS)), (0.0, 1.0));
+        assert_eq!(scrape.total("feedwatch_checksum_failures_total"), 1.0);
+        assert_eq!((scrape.total(GAPS), scrape.total(RESYNCS)), (0.0, 1.0));
         assert_eq!(story(&rig.events)[..3], ["book 12 1", "[gap 12]", "sum 12"]);
         assert_kept(&rig, &scrape);
         rig.end().await;
 
         // Where nobody asks for it nothing is compared, and nothing shown.
-        let mut rig = watch(Numbered::with(Resync::Resubscribe), Feed::default(), &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
+            .await;
         rig.until_live().await;
         say(&mut rig, &server, 1, &["sum 12", "next 12 1"]).await;
         assert_eq!(story(&rig.events), ["sum 12", "next 12 1"]);
@@ -489,7 +494,7 @@ async fn gaps_of_binance_are_told_and_the_connection_is_kept() {
             })
             .await;
             let venue: &'static Binance = Box::leak(Box::new(venue));
-            let mut rig = watch(venue, Feed::default(), &server, policy()).await;
+            let mut rig = server.watched(venue, Feed::default(), policy()).await;
             rig.until_live().await;
             let texts: Vec<_> = frames.iter().map(String::as_str).collect();
             say(&mut rig, &server, 0, &texts).await;
@@ -498,7 +503,7 @@ async fn gaps_of_binance_are_told_and_the_connection_is_kept() {
                 expected.insert(*before, format!("[gap {instrument}]"));
             }
             assert_eq!(story(&rig.events), expected);
-            assert_eq!(sum(&rig.scrape(), GAPS), 2.0);
+            assert_eq!(rig.scrape().total(GAPS), 2.0);
             assert_kept(&rig, &rig.scrape());
             rig.end().await;
             server.stop().await;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom to the top. Modules on one line do not know each other.
 const LAYERS: &[&[&str]] = &[
-    &["clock"],
+    &["clock", "private_key"],
     &["market"],
     &["supervise"],
     &["history"],

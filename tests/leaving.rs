@@ -11,30 +11,18 @@
 
 mod support;
 
-use feedwatch::market::{Instrument, MarketEvent};
+use feedwatch::market::MarketEvent;
 use feedwatch::supervise::Policy;
 use feedwatch::venue::{Feed, Resync};
 use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
 use support::numbered::{Numbered, Server, grants};
-use support::rig::{Rig, feeding};
-use support::rows::{millis, options, policy};
-
-fn sum(scrape: &Scrape, name: &str) -> f64 {
-    scrape.sum(name, &[])
-}
-
-fn planned(scrape: &Scrape) -> (f64, f64) {
-    (
-        scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "planned")]),
-        scrape.sum("feedwatch_disconnects_total", &[("cause", "planned")]),
-    )
-}
+use support::rig::Rig;
+use support::rows::{millis, planned, policy};
 
 async fn watch(server: &Server, policy: Policy) -> Rig {
-    let instruments = ["11", "12"].map(Instrument::new);
     let venue = Numbered::with(Resync::Reconnect);
-    feeding(venue, Feed::default(), &instruments, server.url(), policy, options()).await
+    server.watched(venue, Feed::default(), policy).await
 }
 
 /// The numbers of the events that the consumer got.
@@ -105,7 +93,7 @@ async fn what_the_venue_announces_is_one_renewal_without_a_gap() {
             ("feedwatch_sequence_gaps_total", 0.0),
             ("feedwatch_stream_connected", 1.0),
         ] {
-            assert_eq!(sum(&scrape, name), value, "{name}");
+            assert_eq!(scrape.total(name), value, "{name}");
         }
         assert_eq!((planned(&scrape), told_leaving(&rig)), ((1.0, 1.0), 1));
         assert!(
@@ -149,7 +137,7 @@ async fn a_probe_shows_first_what_it_is_worth_and_is_replaced_then() {
         assert_eq!(scrape.sum("feedwatch_breaker_state", &[("state", "closed")]), 1.0);
         let waited = server.when(2, "open").unwrap() - server.when(1, "SUB 1 11 12").unwrap();
         assert!(waited >= millis(390), "{waited:?}");
-        assert_eq!(sum(&scrape, "feedwatch_connect_attempts_total"), 3.0);
+        assert_eq!(scrape.total("feedwatch_connect_attempts_total"), 3.0);
         rig.end().await;
         server.stop().await;
     })
@@ -175,12 +163,12 @@ async fn a_notice_while_a_renewal_runs_makes_no_other_unless_that_one_fails() {
             while told_leaving(&rig) == 0 {
                 rig.poll_once().await;
             }
-            assert_eq!(sum(&rig.scrape(), "feedwatch_connect_attempts_total"), 2.0);
+            assert_eq!(rig.scrape().total("feedwatch_connect_attempts_total"), 2.0);
             server.say(1, first);
             let renewed = |scrape: &Scrape| scrape.sum("feedwatch_disconnects_total", &[("cause", "planned")]) == 1.0;
             let scrape = rig.until("renewed", renewed).await;
-            assert_eq!(sum(&scrape, "feedwatch_connect_attempts_total"), dials);
-            assert_eq!(sum(&scrape, "feedwatch_outages_total"), 0.0);
+            assert_eq!(scrape.total("feedwatch_connect_attempts_total"), dials);
+            assert_eq!(scrape.total("feedwatch_outages_total"), 0.0);
             rig.end().await;
             server.stop().await;
         }

@@ -35,25 +35,21 @@ async fn five(venue: &SimulatedVenue, policy: Policy) -> RigOf<Spread> {
     spread(&venue.url(), policy, options(), 2, &instruments(11..16)).await
 }
 
-fn sum(scrape: &Scrape, name: &str) -> f64 {
-    scrape.sum(name, &[])
-}
-
 /// What holds of several connections as it does of one.
 fn check_sums(scrape: &Scrape, connections: f64) {
-    let made = sum(scrape, "feedwatch_disconnects_total") + sum(scrape, "feedwatch_connections_live");
-    let over = made + sum(scrape, "feedwatch_connect_failures_total");
-    let in_flight = sum(scrape, "feedwatch_connect_attempts_total") - over;
+    let made = scrape.total("feedwatch_disconnects_total") + scrape.total("feedwatch_connections_live");
+    let over = made + scrape.total("feedwatch_connect_failures_total");
+    let in_flight = scrape.total("feedwatch_connect_attempts_total") - over;
     assert!((0.0..=connections).contains(&in_flight), "{in_flight} in flight");
     let trips = scrape.sum(
         "feedwatch_breaker_transitions_total",
         &[("from", "closed"), ("to", "open")],
     );
-    assert_eq!(sum(scrape, "feedwatch_breaker_trips_total"), trips);
-    assert_eq!(sum(scrape, "feedwatch_stream_state"), 1.0);
-    assert_eq!(sum(scrape, "feedwatch_breaker_state"), 1.0);
-    let live = sum(scrape, "feedwatch_connections_live") == sum(scrape, "feedwatch_connections_desired");
-    assert_eq!(sum(scrape, "feedwatch_stream_connected") == 1.0, live);
+    assert_eq!(scrape.total("feedwatch_breaker_trips_total"), trips);
+    assert_eq!(scrape.total("feedwatch_stream_state"), 1.0);
+    assert_eq!(scrape.total("feedwatch_breaker_state"), 1.0);
+    let live = scrape.total("feedwatch_connections_live") == scrape.total("feedwatch_connections_desired");
+    assert_eq!(scrape.total("feedwatch_stream_connected") == 1.0, live);
 }
 
 fn subscribed(venue: &SimulatedVenue) -> Vec<usize> {
@@ -73,11 +69,11 @@ async fn instruments_are_spread_and_the_stream_is_live_when_every_connection_is(
         let mut rig = five(&venue, policy()).await;
         let two = rig
             .until("two of three live", |scrape| {
-                sum(scrape, "feedwatch_connections_live") == 2.0
+                scrape.total("feedwatch_connections_live") == 2.0
             })
             .await;
         check_sums(&two, 3.0);
-        assert_eq!(sum(&two, "feedwatch_stream_connected"), 0.0);
+        assert_eq!(two.total("feedwatch_stream_connected"), 0.0);
         let all = rig.until_live().await;
         check_sums(&all, 3.0);
         for (name, value) in [
@@ -91,14 +87,14 @@ async fn instruments_are_spread_and_the_stream_is_live_when_every_connection_is(
             ("feedwatch_outages_total", 1.0),
             ("feedwatch_outage_duration_seconds_count", 1.0),
         ] {
-            assert_eq!(sum(&all, name), value, "{name}");
+            assert_eq!(all.total(name), value, "{name}");
         }
         assert_eq!(subscribed(&venue), [1, 2, 2]);
         rig.stream.close().await;
         while rig.stream.next_event().await.is_some() {}
         let end = rig.scrape();
         assert_eq!(end.sum("feedwatch_stream_state", &[("state", "stopped")]), 1.0);
-        assert_eq!(sum(&end, "feedwatch_connections_live"), 0.0);
+        assert_eq!(end.total("feedwatch_connections_live"), 0.0);
         assert_eq!(end.sum("feedwatch_disconnects_total", &[("cause", "shutdown")]), 3.0);
         venue.shutdown().await;
     })
@@ -114,12 +110,12 @@ async fn one_lost_connection_is_an_outage_of_the_stream_and_names_its_instrument
         rig.until_live().await;
         let again = rig
             .until("live again", |scrape| {
-                sum(scrape, "feedwatch_disconnects_total") == 1.0 && sum(scrape, "feedwatch_stream_connected") == 1.0
+                scrape.total("feedwatch_disconnects_total") == 1.0 && scrape.total("feedwatch_stream_connected") == 1.0
             })
             .await;
         check_sums(&again, 3.0);
-        assert_eq!(sum(&again, "feedwatch_outages_total"), 1.0);
-        assert_eq!(sum(&again, "feedwatch_outage_start_timestamp_seconds"), 0.0);
+        assert_eq!(again.total("feedwatch_outages_total"), 1.0);
+        assert_eq!(again.total("feedwatch_outage_start_timestamp_seconds"), 0.0);
         // The consumer throws away the books of one connection.
         let gaps: Vec<_> = rig
             .events
@@ -160,12 +156,12 @@ async fn breakers_of_several_connections_are_one_trip_and_one_chain_of_roots() {
         let closed = |scrape: &Scrape| scrape.sum("feedwatch_breaker_state", &[("state", "closed")]) == 1.0;
         let recovered = rig
             .until("recovery", |scrape| {
-                closed(scrape) && sum(scrape, "feedwatch_stream_connected") == 1.0
+                closed(scrape) && scrape.total("feedwatch_stream_connected") == 1.0
             })
             .await;
         check_sums(&recovered, 3.0);
-        assert_eq!(sum(&recovered, "feedwatch_breaker_trips_total"), 1.0);
-        assert_eq!(sum(&recovered, "feedwatch_outages_total"), 1.0);
+        assert_eq!(recovered.total("feedwatch_breaker_trips_total"), 1.0);
+        assert_eq!(recovered.total("feedwatch_outages_total"), 1.0);
         assert_eq!(
             recovered.sum("feedwatch_reconnect_attempts_total", &[("kind", "probe")]),
             4.0,
@@ -209,23 +205,23 @@ async fn subscriptions_change_without_touching_what_is_live() {
         rig.stream.subscribe(&instruments(15..19)).await.unwrap();
         let more = rig
             .until("all of them", |scrape| {
-                sum(scrape, "feedwatch_subscriptions_active") == 8.0
+                scrape.total("feedwatch_subscriptions_active") == 8.0
             })
             .await;
-        assert_eq!(sum(&more, "feedwatch_connections_live"), 4.0);
-        assert_eq!(sum(&more, "feedwatch_connect_attempts_total"), 4.0);
+        assert_eq!(more.total("feedwatch_connections_live"), 4.0);
+        assert_eq!(more.total("feedwatch_connect_attempts_total"), 4.0);
         // What a connection carries is taken back: it is closed, and the others stay.
         rig.stream.unsubscribe(&instruments(11..13)).await.unwrap();
         let fewer = rig
             .until("three connections", |scrape| {
                 let gone = scrape.sum("feedwatch_disconnects_total", &[("cause", "planned")]) == 1.0;
-                gone && sum(scrape, "feedwatch_connections_desired") == 3.0
+                gone && scrape.total("feedwatch_connections_desired") == 3.0
             })
             .await;
         check_sums(&fewer, 3.0);
-        assert_eq!(sum(&fewer, "feedwatch_stream_connected"), 1.0);
-        assert_eq!(sum(&fewer, "feedwatch_outages_total"), 0.0);
-        assert_eq!(sum(&fewer, "feedwatch_subscriptions_desired"), 6.0);
+        assert_eq!(fewer.total("feedwatch_stream_connected"), 1.0);
+        assert_eq!(fewer.total("feedwatch_outages_total"), 0.0);
+        assert_eq!(fewer.total("feedwatch_subscriptions_desired"), 6.0);
         assert!(
             rig.events
                 .iter()
@@ -238,7 +234,7 @@ async fn subscriptions_change_without_touching_what_is_live() {
                 scrape.sum("feedwatch_stream_state", &[("state", "idle")]) == 1.0
             })
             .await;
-        assert_eq!(sum(&idle, "feedwatch_connections_desired"), 0.0);
+        assert_eq!(idle.total("feedwatch_connections_desired"), 0.0);
         rig.stream.subscribe(&instruments(11..12)).await.unwrap();
         rig.until_live().await;
         rig.stream.close().await;
@@ -256,12 +252,12 @@ async fn instruments_that_end_take_their_connection_along() {
         venue.resolve(&["11", "12"]);
         let left = rig
             .until("two connections", |scrape| {
-                sum(scrape, "feedwatch_connections_desired") == 2.0
+                scrape.total("feedwatch_connections_desired") == 2.0
             })
             .await;
-        assert_eq!(sum(&left, "feedwatch_subscriptions_desired"), 3.0);
-        assert_eq!(sum(&left, "feedwatch_stream_connected"), 1.0);
-        assert_eq!(sum(&left, "feedwatch_outages_total"), 0.0);
+        assert_eq!(left.total("feedwatch_subscriptions_desired"), 3.0);
+        assert_eq!(left.total("feedwatch_stream_connected"), 1.0);
+        assert_eq!(left.total("feedwatch_outages_total"), 0.0);
         rig.stream.close().await;
         venue.shutdown().await;
     })
@@ -290,16 +286,16 @@ async fn an_instrument_that_falls_silent_is_counted_and_the_connection_kept() {
         rig.until_live().await;
         let silent = rig
             .until("stale instruments", |scrape| {
-                let oldest = sum(scrape, "feedwatch_subscription_oldest_data_timestamp_seconds");
-                let last = sum(scrape, "feedwatch_last_data_timestamp_seconds");
+                let oldest = scrape.total("feedwatch_subscription_oldest_data_timestamp_seconds");
+                let last = scrape.total("feedwatch_last_data_timestamp_seconds");
                 // Those of one connection, and in the end no others, however slowly this machine does its work.
-                let stale = sum(scrape, "feedwatch_subscriptions_stale");
+                let stale = scrape.total("feedwatch_subscriptions_stale");
                 oldest > 0.0 && last - oldest > 1.5 && (1.0..=2.0).contains(&stale)
             })
             .await;
-        assert_eq!(sum(&silent, "feedwatch_stream_connected"), 1.0);
-        assert_eq!(sum(&silent, "feedwatch_stream_stale"), 0.0);
-        assert_eq!(sum(&silent, "feedwatch_disconnects_total"), 0.0);
+        assert_eq!(silent.total("feedwatch_stream_connected"), 1.0);
+        assert_eq!(silent.total("feedwatch_stream_stale"), 0.0);
+        assert_eq!(silent.total("feedwatch_disconnects_total"), 0.0);
         rig.end().await;
         venue.shutdown().await;
     })

@@ -27,7 +27,7 @@ use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
 use support::metered::Metered;
 use support::rig::Rig;
-use support::rows::{self, options, policy};
+use support::rows::{self, fails_once_and_recovers, options, policy, trips_at_once};
 
 const BOTH: [ProxyProtocol; 2] = [ProxyProtocol::Http, ProxyProtocol::Socks5];
 const USER: (&str, &str) = ("somebody", "hunter2");
@@ -86,38 +86,6 @@ fn attribute(rig: &Rig, span: &str, key: &str) -> String {
 /// Why the first attempt failed, in words: the status of its span.
 fn detail(rig: &Rig) -> String {
     format!("{:?}", rig.spans("stream.connect")[0].status)
-}
-
-/// The first attempt failed for this cause, and the next one was good.
-async fn fails_once_and_recovers(rig: &mut Rig, cause: &str, what: &str) {
-    let scrape = rig.until_live().await;
-    assert_eq!(
-        scrape.nonzero("feedwatch_connect_failures_total", "cause"),
-        [cause],
-        "{what}"
-    );
-    let redials = [("kind", "backoff")];
-    assert_eq!(
-        scrape.sum("feedwatch_reconnect_attempts_total", &redials),
-        1.0,
-        "{what}"
-    );
-    assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 0.0, "{what}");
-    assert_eq!(rig.error_types(), [cause], "{what}");
-}
-
-/// The first attempt failed for this cause, and there is no other before the cooldown is over.
-async fn trips_at_once(rig: &mut Rig, cause: &str, what: &str) {
-    let scrape = rig.until_tripped().await;
-    let fatal = [("trigger", "fatal_error")];
-    assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &fatal), 1.0, "{what}");
-    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0, "{what}");
-    assert_eq!(
-        scrape.nonzero("feedwatch_connect_failures_total", "cause"),
-        [cause],
-        "{what}"
-    );
-    assert_eq!(rig.error_types(), [cause], "{what}");
 }
 
 #[tokio::test]

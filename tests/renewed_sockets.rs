@@ -20,7 +20,7 @@ use std::time::Duration;
 use support::Scrape;
 use support::aftermath::leaves_nothing_behind;
 use support::rig::{RigOf, spread};
-use support::rows::{dial, millis, options, policy, status};
+use support::rows::{dial, millis, options, planned, policy, status};
 use tokio::time::Instant;
 
 fn busy(rules: Vec<Rule>) -> SimulatedVenue {
@@ -36,17 +36,6 @@ fn busy(rules: Vec<Rule>) -> SimulatedVenue {
 
 fn instruments(ids: std::ops::Range<u32>) -> Vec<Instrument> {
     ids.map(|id| Instrument::new(&id.to_string())).collect()
-}
-
-fn sum(scrape: &Scrape, name: &str) -> f64 {
-    scrape.sum(name, &[])
-}
-
-fn planned(scrape: &Scrape) -> (f64, f64) {
-    (
-        scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "planned")]),
-        scrape.sum("feedwatch_disconnects_total", &[("cause", "planned")]),
-    )
 }
 
 /// So many connections were replaced, and nothing else happened.
@@ -65,7 +54,7 @@ fn is_without_a_gap(scrape: &Scrape, connections: f64, renewals: f64) {
         ("feedwatch_breaker_consecutive_failures", 0.0),
         ("feedwatch_stream_connected", 1.0),
     ] {
-        assert_eq!(sum(scrape, name), value, "{name}");
+        assert_eq!(scrape.total(name), value, "{name}");
     }
 }
 
@@ -99,15 +88,15 @@ async fn a_venue_that_ends_every_connection_after_a_while_never_gets_to_it() {
         let live = rig.until_live().await;
         let begun = Instant::now();
         let down =
-            sum(&live, "feedwatch_stream_observed_seconds_total") - sum(&live, "feedwatch_stream_up_seconds_total");
+            live.total("feedwatch_stream_observed_seconds_total") - live.total("feedwatch_stream_up_seconds_total");
         let renewed = until_renewed(&mut rig, 3.0).await;
         assert!(
             begun.elapsed() > Duration::from_secs(5),
             "longer than any connection may live"
         );
         is_without_a_gap(&renewed, 1.0, 3.0);
-        let up = sum(&renewed, "feedwatch_stream_up_seconds_total");
-        let observed = sum(&renewed, "feedwatch_stream_observed_seconds_total");
+        let up = renewed.total("feedwatch_stream_up_seconds_total");
+        let observed = renewed.total("feedwatch_stream_observed_seconds_total");
         assert!(
             (observed - up - down).abs() < 1e-6,
             "down {down} s at the start, and no more since"
@@ -164,7 +153,7 @@ async fn a_successor_that_is_refused_is_counted_and_is_neither_failure_nor_outag
             ("feedwatch_breaker_consecutive_failures", 0.0),
             ("feedwatch_stream_connected", 1.0),
         ] {
-            assert_eq!(sum(&renewed, name), value, "{name}");
+            assert_eq!(renewed.total(name), value, "{name}");
         }
         assert_eq!(
             renewed.sum("feedwatch_reconnect_attempts_total", &[("kind", "planned")]),
@@ -200,20 +189,20 @@ async fn a_loss_meanwhile_is_one_outage_that_the_dial_under_way_ends() {
         rig.until_live().await;
         rig.stream.renew();
         let lost = rig
-            .until("lost", |scrape| sum(scrape, "feedwatch_disconnects_total") == 1.0)
+            .until("lost", |scrape| scrape.total("feedwatch_disconnects_total") == 1.0)
             .await;
         assert_eq!(lost.sum("feedwatch_stream_state", &[("state", "connecting")]), 1.0);
         assert_eq!(
-            sum(&lost, "feedwatch_connect_attempts_total"),
+            lost.total("feedwatch_connect_attempts_total"),
             2.0,
             "the dial that was under way"
         );
-        assert_eq!(sum(&lost, "feedwatch_breaker_consecutive_failures"), 1.0);
+        assert_eq!(lost.total("feedwatch_breaker_consecutive_failures"), 1.0);
         let back = rig.until_live().await;
-        assert_eq!(sum(&back, "feedwatch_connect_attempts_total"), 3.0);
-        assert_eq!(sum(&back, "feedwatch_connect_failures_total"), 1.0);
-        assert_eq!(sum(&back, "feedwatch_outages_total"), 1.0);
-        assert_eq!(sum(&back, "feedwatch_outage_duration_seconds_count"), 1.0);
+        assert_eq!(back.total("feedwatch_connect_attempts_total"), 3.0);
+        assert_eq!(back.total("feedwatch_connect_failures_total"), 1.0);
+        assert_eq!(back.total("feedwatch_outages_total"), 1.0);
+        assert_eq!(back.total("feedwatch_outage_duration_seconds_count"), 1.0);
         rig.stream.close().await;
         assert_eq!(rig.causes_of_outages(), ["eof"]);
         let outages = rig.spans("stream.outage");
@@ -246,7 +235,7 @@ async fn every_connection_of_a_stream_is_replaced_and_the_stream_stays_live() {
             })
             .await;
         is_without_a_gap(&renewed, 3.0, planned(&renewed).1);
-        assert_eq!(sum(&renewed, "feedwatch_subscriptions_active"), 5.0);
+        assert_eq!(renewed.total("feedwatch_subscriptions_active"), 5.0);
         rig.stream.close().await;
         venue.shutdown().await;
     })

@@ -82,14 +82,10 @@ async fn until(
     taken
 }
 
-fn sum(scrape: &Scrape, name: &str) -> f64 {
-    scrape.sum(name, &[])
-}
-
 fn live(connections: f64) -> impl Fn(&Scrape) -> bool {
     move |scrape| {
-        sum(scrape, "feedwatch_connections_live") == connections
-            && sum(scrape, "feedwatch_connections_desired") == connections
+        scrape.total("feedwatch_connections_live") == connections
+            && scrape.total("feedwatch_connections_desired") == connections
     }
 }
 
@@ -121,7 +117,7 @@ async fn all_connections_are_commanded_through_one_handle() {
             let event = timeout(LIMIT, events.next()).await.expect("each is told");
             is_all = take(&event.unwrap());
         }
-        assert_eq!(sum(&scrape(&shown), "feedwatch_outages_total"), 0.0);
+        assert_eq!(scrape(&shown).total("feedwatch_outages_total"), 0.0);
 
         control
             .set_policy(Policy {
@@ -132,7 +128,7 @@ async fn all_connections_are_commanded_through_one_handle() {
             .unwrap();
         control.reset_breaker().await.unwrap();
         until(&shown, Some(&mut events), "another policy", |scrape| {
-            sum(scrape, "feedwatch_breaker_failure_threshold") == 7.0
+            scrape.total("feedwatch_breaker_failure_threshold") == 7.0
         })
         .await;
         control.reconnect().await.unwrap();
@@ -164,7 +160,7 @@ async fn a_slow_consumer_of_several_connections_is_told_what_it_missed() {
         };
         let (mut events, shown) = spawned(&venue, policy(), small).await;
         until(&shown, None, "dropped", |scrape| {
-            sum(scrape, "feedwatch_queue_dropped_total") > 10.0 && live(3.0)(scrape)
+            scrape.total("feedwatch_queue_dropped_total") > 10.0 && live(3.0)(scrape)
         })
         .await;
         let told: Vec<_> = shown.all()[0].history().newest_first();
@@ -200,10 +196,10 @@ async fn where_nothing_is_dropped_those_that_are_live_are_held_up_and_the_others
         let (mut events, shown) = spawned(&venue, patient, block).await;
         // Two are live and full of data; the third one fails twice, and comes all the same.
         until(&shown, None, "three, though nobody takes anything", live(3.0)).await;
-        assert_eq!(sum(&scrape(&shown), "feedwatch_connect_failures_total"), 2.0);
+        assert_eq!(scrape(&shown).total("feedwatch_connect_failures_total"), 2.0);
         let (waiting, _) = events.waiting();
         assert!((8..=8 + 16).contains(&waiting), "{waiting}");
-        assert_eq!(sum(&scrape(&shown), "feedwatch_queue_dropped_total"), 0.0);
+        assert_eq!(scrape(&shown).total("feedwatch_queue_dropped_total"), 0.0);
         events.close().await;
         venue.shutdown().await;
     })

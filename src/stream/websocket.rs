@@ -387,7 +387,9 @@ impl<D: Dialler> MarketDataStream for WebSocketStream<D> {
             return Duration::ZERO;
         };
         // What is asked is what another session would ask.
-        let requests = self.venue.session(&self.feed).subscribe(instruments).len();
+        let mut session = self.venue.session(&self.feed);
+        let counted = session.count_requests(instruments);
+        let requests = counted.unwrap_or_else(|| session.subscribe(instruments).len());
         Pace::new(Some(limit)).time_for(requests)
     }
 

@@ -11,6 +11,7 @@ mod quick;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::supervise::DialLimit;
@@ -101,7 +102,7 @@ impl Venue for Binance {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::BinanceSession::new(feed.channels_of(self)))
+        Answered::session(session::BinanceDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

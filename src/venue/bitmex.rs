@@ -10,6 +10,7 @@ mod directory;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
@@ -98,7 +99,7 @@ impl Venue for Bitmex {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::BitmexSession::new(feed.channels_of(self)))
+        Answered::session(session::BitmexDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -9,6 +9,7 @@ mod directory;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::supervise::DialLimit;
@@ -82,7 +83,7 @@ impl Venue for Bitstamp {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::BitstampSession::new(feed.channels_of(self)))
+        Answered::session(session::BitstampDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -11,6 +11,7 @@ mod directory;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
@@ -109,7 +110,7 @@ impl Venue for Bybit {
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
         let is_answered_by_topic = *self == Self::Option;
-        Box::new(session::BybitSession::new(feed.channels_of(self), is_answered_by_topic))
+        Answered::session(session::BybitDialogue { is_answered_by_topic }, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

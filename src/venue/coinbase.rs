@@ -14,6 +14,7 @@ mod exchange;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
@@ -120,7 +121,7 @@ impl Venue for Coinbase {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::CoinbaseSession::new(*self, feed.channels_of(self)))
+        Answered::session(session::CoinbaseDialogue::new(*self), feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

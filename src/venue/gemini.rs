@@ -9,6 +9,7 @@ mod directory;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
@@ -93,7 +94,8 @@ impl Venue for Gemini {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::GeminiSession::new(feed.channels_of(self)))
+        let channels = feed.channels_of(self);
+        Answered::session(session::GeminiDialogue::new(&channels), channels)
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

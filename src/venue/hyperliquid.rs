@@ -10,6 +10,7 @@ mod directory;
 mod session;
 mod values;
 
+use super::dialogue::Answered;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
 use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
@@ -79,7 +80,7 @@ impl Venue for Hyperliquid {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::HyperliquidSession::new(feed.channels_of(self)))
+        Answered::session(session::HyperliquidDialogue, feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -1,5 +1,6 @@
 //! The key of an account, for venues that take no connection without a signature.
 
+use crate::private_key::{self, Unreadable};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
@@ -7,7 +8,6 @@ use ring::signature::{RSA_PSS_SHA256, RsaKeyPair};
 use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 
 /// The key of an account: an id that the venue has given to it, and a private RSA key. Cheap to clone; `Debug` shows nothing of
 /// it.
@@ -61,10 +61,10 @@ impl ApiKey {
         if !is_visible || id.len() > Self::MOST_ID {
             return Err(InvalidApiKey::Id);
         }
-        let der = PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-            _ if is_encrypted(text) => InvalidApiKey::Encrypted,
-            pem::Error::NoItemsFound => InvalidApiKey::None,
-            _ => InvalidApiKey::Damaged,
+        let der = private_key::read(text).map_err(|why| match why {
+            Unreadable::None => InvalidApiKey::None,
+            Unreadable::Encrypted => InvalidApiKey::Encrypted,
+            Unreadable::Damaged => InvalidApiKey::Damaged,
         })?;
         let pair = match &der {
             PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
@@ -94,13 +94,6 @@ impl ApiKey {
             .ok()?;
         Some(STANDARD.encode(signature))
     }
-}
-
-/// PKCS #8 has a label of its own for it (RFC 7468, section 11), and older forms a header below theirs (RFC 1421).
-fn is_encrypted(text: &[u8]) -> bool {
-    let marks: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
-    text.split(|byte| *byte == b'\n')
-        .any(|line| marks.contains(&line.trim_ascii()))
 }
 
 impl PartialEq for ApiKey {

@@ -16,6 +16,7 @@ mod session;
 mod v1;
 mod values;
 
+use super::dialogue::Answered;
 use super::stateless::Stateless;
 use super::{Checksums, Decoder, Directory, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use crate::supervise::DialLimit;
@@ -97,7 +98,7 @@ impl Venue for Kraken {
     }
 
     fn session(&self, feed: &Feed) -> Box<dyn Session> {
-        Box::new(session::KrakenSession::new(feed.channels_of(self)))
+        Answered::session(session::KrakenDialogue::default(), feed.channels_of(self))
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {

@@ -6,19 +6,27 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Requests by what the venue names them in its answer: the id of a request, or a channel and its instrument.
+/// Requests, or parts of them, by what the venue names in its answer: the id of a request, or a channel and its instrument.
 ///
-/// An instrument may stand in several requests, one for each channel: it is accepted when all have been, and refused as soon as
+/// An instrument may stand in several of them, one for each channel: it is accepted when all have been, and refused as soon as
 /// all are answered and one was refused.
 #[derive(Debug)]
 pub(super) struct Ledger<K> {
-    requests: HashMap<K, Vec<Instrument>>,
+    asked: HashMap<K, Asked>,
     open: HashMap<Instrument, Open>,
     /// Those of requests that are not awaited any more; their answers may come late.
     is_given_up: bool,
     /// So many were refused by an answer that does not say which, and the last one's words.
     unnamed: usize,
     words: Cow<'static, str>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    /// The number of the request that this is a part of.
+    request: u64,
+    /// Empty = of no interest any more. The answer comes all the same.
+    instruments: Vec<Instrument>,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +39,7 @@ struct Open {
 impl<K> Default for Ledger<K> {
     fn default() -> Self {
         Self {
-            requests: HashMap::new(),
+            asked: HashMap::new(),
             open: HashMap::new(),
             is_given_up: false,
             unnamed: 0,
@@ -41,16 +49,25 @@ impl<K> Default for Ledger<K> {
 }
 
 impl<K: Eq + Hash> Ledger<K> {
-    /// A request leaves. One for no instruments is not awaited; of those that are refused without a name, it may be one.
+    /// A request leaves that has no number. One for no instruments is not awaited; of those that are refused without a name, it
+    /// may be one.
     pub(super) fn ask(&mut self, key: K, instruments: impl IntoIterator<Item = Instrument>) {
+        self.ask_in(0, key, instruments);
+    }
+
+    /// The same of a part of the request with that number, which is answered by itself, or with the rest of that request.
+    pub(super) fn ask_in(&mut self, request: u64, key: K, instruments: impl IntoIterator<Item = Instrument>) {
         let instruments: Vec<_> = instruments.into_iter().collect();
-        self.is_given_up &= instruments.is_empty();
+        if !instruments.is_empty() && std::mem::take(&mut self.is_given_up) {
+            // Nobody waits for these, and nobody wants what they would say.
+            self.asked.retain(|_, asked| !asked.instruments.is_empty());
+        }
         for instrument in &instruments {
             self.open.entry(instrument.clone()).or_default().unanswered += 1;
         }
-        if let Some(before) = self.requests.insert(key, instruments) {
+        if let Some(before) = self.asked.insert(key, Asked { request, instruments }) {
             // The same was asked for again before its answer came; one answer will do.
-            for instrument in before {
+            for instrument in before.instruments {
                 self.close(&instrument, false);
             }
         }
@@ -58,8 +75,8 @@ impl<K: Eq + Hash> Ledger<K> {
 
     /// These are wanted no more. Their requests stay: the answers come all the same.
     pub(super) fn forget(&mut self, instruments: &[Instrument]) {
-        for request in self.requests.values_mut() {
-            request.retain(|asked| !instruments.contains(asked));
+        for asked in self.asked.values_mut() {
+            asked.instruments.retain(|asked| !instruments.contains(asked));
         }
         for instrument in instruments {
             self.open.remove(instrument);
@@ -80,6 +97,12 @@ impl<K: Eq + Hash> Ledger<K> {
         self.open.keys()
     }
 
+    /// The parts of the request with that number that are not answered, and whether each still is wanted.
+    pub(super) fn parts(&self, request: u64) -> impl Iterator<Item = (&K, bool)> {
+        let parts = self.asked.iter().filter(move |(_, asked)| asked.request == request);
+        parts.map(|(key, asked)| (key, !asked.instruments.is_empty()))
+    }
+
     /// No longer waits; what is unanswered.
     pub(super) fn give_up(&mut self) -> Vec<Instrument> {
         self.is_given_up = true;
@@ -88,51 +111,26 @@ impl<K: Eq + Hash> Ledger<K> {
 
     /// The request was granted. `None`: nothing is settled by it yet.
     pub(super) fn accept(&mut self, key: &K) -> Option<Answer> {
-        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
-        for instrument in self.requests.remove(key)? {
-            match self.close(&instrument, false) {
-                Some(true) => accepted.push(instrument),
-                Some(false) => refused.push(instrument),
-                None => {}
-            }
-        }
+        let mut answer = Subscribed::default();
+        let asked = self.asked.remove(key)?;
+        self.close_all(asked.instruments, true, &mut answer);
         let rest = self.settle_unnamed();
-        if accepted.is_empty() && refused.is_empty() {
+        if answer == Subscribed::default() {
             return rest;
         }
         if let Some(Answer::Rejected(rest, _)) = rest {
-            refused.extend(rest);
+            answer.refused.extend(rest);
         }
-        Some(Answer::Settled(Subscribed {
-            accepted,
-            refused,
-            ..Subscribed::default()
-        }))
+        Some(Answer::Settled(answer))
     }
 
     /// The request was refused, in these words of the venue.
     pub(super) fn refuse(&mut self, key: &K, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
-        let instruments = self.requests.remove(key)?;
-        self.refuse_all(instruments, words)
+        let asked = self.asked.remove(key)?;
+        self.refuse_all(asked.instruments, words)
     }
 
-    /// One answer is to all of these requests: each was granted, or left out.
-    pub(super) fn settle(&mut self, verdicts: impl IntoIterator<Item = (K, bool)>) -> Option<Answer> {
-        let mut answer = Subscribed::default();
-        for (key, is_granted) in verdicts {
-            for instrument in self.requests.remove(&key).unwrap_or_default() {
-                match self.close(&instrument, !is_granted) {
-                    Some(true) => answer.accepted.push(instrument),
-                    Some(false) => answer.refused.push(instrument),
-                    None => {}
-                }
-            }
-        }
-        let is_settled = !answer.accepted.is_empty() || !answer.refused.is_empty();
-        is_settled.then_some(Answer::Settled(answer))
-    }
-
-    /// These requests were refused together, as far as they are not answered.
+    /// These were refused together, as far as they are not answered.
     pub(super) fn refuse_each<'k>(
         &mut self,
         keys: impl IntoIterator<Item = &'k K>,
@@ -141,21 +139,41 @@ impl<K: Eq + Hash> Ledger<K> {
     where
         K: 'k,
     {
-        let requests = keys.into_iter().filter_map(|key| self.requests.remove(key));
-        let instruments = requests.flatten().collect();
+        let asked = keys.into_iter().filter_map(|key| self.asked.remove(key));
+        let instruments = asked.flat_map(|asked| asked.instruments).collect();
         self.refuse_all(instruments, words)
+    }
+
+    /// The rest of the request with that number is answered at once: each part was granted, or left out.
+    pub(super) fn settle_request(&mut self, request: u64, is_granted: impl Fn(&K) -> bool) -> Option<Answer> {
+        let mut answer = Subscribed::default();
+        for (key, asked) in self.take_request(request) {
+            self.close_all(asked.instruments, is_granted(&key), &mut answer);
+        }
+        (answer != Subscribed::default()).then_some(Answer::Settled(answer))
+    }
+
+    /// The rest of the request with that number was refused.
+    pub(super) fn refuse_request(&mut self, request: u64, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        let parts = self.take_request(request);
+        let instruments = parts.into_iter().flat_map(|(_, asked)| asked.instruments).collect();
+        self.refuse_all(instruments, words)
+    }
+
+    fn take_request(&mut self, request: u64) -> Vec<(K, Asked)> {
+        self.asked.extract_if(|_, asked| asked.request == request).collect()
     }
 
     /// Everything that is awaited was refused: the venue does not say what it means.
     pub(super) fn refuse_rest(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
-        let instruments = self.requests.drain().flat_map(|(_, instruments)| instruments).collect();
+        let instruments = self.asked.drain().flat_map(|(_, asked)| asked.instruments).collect();
         self.refuse_all(instruments, words)
     }
 
     /// One request was refused, and the venue does not say which: it is known as soon as no more are unanswered than were
     /// refused like this.
     pub(super) fn refuse_unnamed(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
-        if self.requests.is_empty() {
+        if self.asked.is_empty() {
             return None;
         }
         self.unnamed += 1;
@@ -164,7 +182,7 @@ impl<K: Eq + Hash> Ledger<K> {
     }
 
     fn settle_unnamed(&mut self) -> Option<Answer> {
-        if self.unnamed == 0 || self.unnamed < self.requests.len() {
+        if self.unnamed == 0 || self.unnamed < self.asked.len() {
             return None;
         }
         self.unnamed = 0;
@@ -181,6 +199,16 @@ impl<K: Eq + Hash> Ledger<K> {
         }
         let failure = || Failure::new(Cause::SubscribeRejected).with_detail(words);
         (!refused.is_empty()).then(|| Answer::Rejected(refused, failure()))
+    }
+
+    fn close_all(&mut self, instruments: Vec<Instrument>, is_granted: bool, answer: &mut Subscribed) {
+        for instrument in instruments {
+            match self.close(&instrument, !is_granted) {
+                Some(true) => answer.accepted.push(instrument),
+                Some(false) => answer.refused.push(instrument),
+                None => {}
+            }
+        }
     }
 
     /// One of its requests is answered. Whether it is in effect, once all are.
@@ -277,18 +305,41 @@ mod tests {
     #[test]
     fn a_refusal_of_several_requests_refuses_what_is_not_answered() {
         let mut ledger = Ledger::default();
-        ledger.ask("book of a", instruments(&["a"]));
-        ledger.ask("trades of a", instruments(&["a"]));
-        ledger.ask("book of b", instruments(&["b"]));
-        ledger.ask("book of c", instruments(&["c"]));
+        ledger.ask_in(1, "book of a", instruments(&["a"]));
+        ledger.ask_in(1, "trades of a", instruments(&["a"]));
+        ledger.ask_in(1, "book of b", instruments(&["b"]));
+        ledger.ask_in(2, "book of c", instruments(&["c"]));
         assert_eq!(ledger.accept(&"book of b"), Some(settled(&["b"], &[])));
-        let Some(Answer::Rejected(refused, _)) =
-            ledger.refuse_each(&["book of a", "trades of a", "book of b"], "too many")
-        else {
+        let Some(Answer::Rejected(refused, _)) = ledger.refuse_request(1, "too many") else {
             panic!("they were refused")
         };
         assert_eq!(refused, instruments(&["a"]));
+        assert_eq!(ledger.refuse_request(1, "too many"), None, "an answer counts once");
         assert!(ledger.is_awaiting(), "c is");
+    }
+
+    #[test]
+    fn a_request_that_is_answered_as_one_says_of_each_part_whether_it_was_granted() {
+        let mut ledger = Ledger::default();
+        ledger.ask_in(1, "book of a", instruments(&["a"]));
+        ledger.ask_in(1, "trades of a", instruments(&["a"]));
+        ledger.ask_in(1, "book of b", instruments(&["b"]));
+        ledger.ask_in(1, "book of c", instruments(&["c"]));
+        ledger.ask_in(2, "book of d", instruments(&["d"]));
+        ledger.forget(&instruments(&["c"]));
+        let mut parts: Vec<_> = ledger.parts(1).collect();
+        parts.sort_unstable();
+        let wanted = ["book of a", "book of b", "trades of a"].iter().map(|key| (key, true));
+        let expected: Vec<_> = wanted.chain([(&"book of c", false)]).collect();
+        assert!(
+            expected.iter().all(|part| parts.contains(part)) && parts.len() == 4,
+            "{parts:?}"
+        );
+        assert_eq!(
+            ledger.settle_request(1, |key| *key != "trades of a"),
+            Some(settled(&["b"], &["a"]))
+        );
+        assert_eq!((ledger.parts(1).count(), ledger.parts(2).count()), (0, 1));
     }
 
     #[test]
@@ -335,5 +386,18 @@ mod tests {
         assert_eq!(ledger.refuse_unnamed("no such channel"), None, "either");
         assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
         assert_eq!(ledger.accept(&"leave x"), None);
+    }
+
+    #[test]
+    fn what_is_never_answered_and_wanted_no_more_is_not_kept() {
+        let mut ledger = Ledger::default();
+        for request in 1..100 {
+            ledger.ask_in(request, (request, "a"), instruments(&["a"]));
+            ledger.ask_in(request, (request, "b"), instruments(&["b"]));
+            ledger.forget(&instruments(&["a"]));
+            assert_eq!(ledger.give_up(), instruments(&["b"]));
+            ledger.forget(&instruments(&["b"]));
+        }
+        assert_eq!(ledger.asked.len(), 2, "those of the last round");
     }
 }

@@ -164,16 +164,31 @@ impl<'f> Object<'f> {
 
     /// A side of a book that must be there: lists that begin with price and size, in quotes or not.
     pub(super) fn pairs(&self, name: &'static str) -> Result<Vec<Level>, ValueError> {
+        self.levels(name, pair)
+    }
+
+    /// A side of a book that must be there, level by level.
+    pub(super) fn levels(
+        &self,
+        name: &'static str,
+        read: impl Fn(Place<'f>, &'f RawValue) -> Result<Level, ValueError>,
+    ) -> Result<Vec<Level>, ValueError> {
         let mut levels = Ok(Vec::new());
         self.items(name, |place, item| {
-            if let Ok(read) = &mut levels {
-                match pair(place, item) {
-                    Ok(level) => read.push(level),
+            if let Ok(known) = &mut levels {
+                match read(place, item) {
+                    Ok(level) => known.push(level),
                     Err(error) => levels = Err(error),
                 }
             }
         })?;
         levels
+    }
+
+    /// The best price of a side: where nobody offers one, it is missing, or 0.
+    pub(super) fn best(&self, name: &'static str) -> Result<Option<Decimal>, ValueError> {
+        let price = self.optional(name, Self::amount)?;
+        Ok(price.filter(|price| !price.is_zero()))
     }
 
     /// What may be missing, `null` or an empty text.

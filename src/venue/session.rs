@@ -9,6 +9,11 @@ pub trait Session: Send {
     /// awaited from now on.
     fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String>;
 
+    /// How many texts [`Session::subscribe`] would give for these, where that is known without making them.
+    fn count_requests(&self, _instruments: &[Instrument]) -> Option<usize> {
+        None
+    }
+
     /// The text frames that end subscriptions. No answer is awaited.
     fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String>;
 

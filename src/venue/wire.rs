@@ -1,8 +1,13 @@
 //! What adapters read of JSON alike.
 
 use crate::market::DecodeError;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// What is told of a refusal for which the venue has no words.
+pub(super) const NO_WORDS: &str = "the venue refused the subscription";
 
 /// What is wrong with a frame that could not be read.
 pub(super) fn reason(error: &serde_json::Error) -> DecodeError {
@@ -23,4 +28,25 @@ pub(super) fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(field: D) 
 pub(super) fn unquoted(text: &str) -> &str {
     let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     inner.unwrap_or(text)
+}
+
+/// Why a request was refused, as many venues say it.
+#[derive(Deserialize)]
+struct Refusal<'f> {
+    code: Option<i64>,
+    #[serde(alias = "msg", borrow)]
+    message: Cow<'f, str>,
+}
+
+/// The words of a refusal with a code and a message.
+pub(super) fn refusal(said: Option<&RawValue>) -> String {
+    let refusal = said.and_then(|said| serde_json::from_str::<Refusal<'_>>(said.get()).ok());
+    match refusal.filter(|refusal| !refusal.message.is_empty()) {
+        Some(Refusal {
+            code: Some(code),
+            message,
+        }) => format!("{message} (code {code})"),
+        Some(Refusal { code: None, message }) => message.into_owned(),
+        None => NO_WORDS.to_owned(),
+    }
 }

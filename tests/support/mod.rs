@@ -81,6 +81,11 @@ impl Scrape {
         values.iter().sum()
     }
 
+    /// The sum of all series of a metric.
+    pub(crate) fn total(&self, name: &str) -> f64 {
+        self.sum(name, &[])
+    }
+
     /// The values of `label` in the series of a metric that are not 0.
     pub(crate) fn nonzero(&self, name: &str, label: &str) -> Vec<String> {
         let of_metric = self

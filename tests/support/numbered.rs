@@ -4,11 +4,13 @@
 //! behind each other in a frame, with `;` between them, each with its instrument and numbers: see [`event`]. `bye` says that the
 //! venue will end the connection, and `ask x` wants `re x` in return.
 
+use super::rig::{Rig, feeding};
+use super::rows::options;
 use feedwatch::market::{
     Cause, DecodeError, Envelope, EventKind, Failure, Instrument, Place, Sequence, Series, Subscribed, Value,
     ValueError,
 };
-use feedwatch::supervise::DialLimit;
+use feedwatch::supervise::{DialLimit, Policy};
 use feedwatch::venue::{
     Answer, Checksums, Decoder, Feed, Heard, Heartbeat, Limits, Ping, Polymarket, Resync, Session, Venue,
 };
@@ -293,6 +295,19 @@ impl Server {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A stream of the instruments 11 and 12 of that venue, from here.
+    pub(crate) async fn watched(&self, venue: &'static dyn Venue, feed: Feed, policy: Policy) -> Rig {
+        feeding(
+            venue,
+            feed,
+            &["11", "12"].map(Instrument::new),
+            &self.url,
+            policy,
+            options(),
+        )
+        .await
     }
 
     /// Sends a text on a connection that is there.

@@ -74,6 +74,14 @@ pub(crate) fn close(code: Option<u16>) -> Fault {
     }
 }
 
+/// Renewals that began, and those that came to an end.
+pub(crate) fn planned(scrape: &Scrape) -> (f64, f64) {
+    (
+        scrape.sum("feedwatch_reconnect_attempts_total", &[("kind", "planned")]),
+        scrape.sum("feedwatch_disconnects_total", &[("cause", "planned")]),
+    )
+}
+
 /// Live, and nothing stands as it did while the stream was away.
 pub(crate) fn assert_recovered(scrape: &Scrape) {
     assert_eq!(scrape.sum("feedwatch_stream_connected", &[]), 1.0);
@@ -112,6 +120,38 @@ pub(crate) async fn fails_an_attempt(fault: Fault, cause: &str) {
     assert_recovered(&scrape);
     rig.end().await;
     venue.shutdown().await;
+}
+
+/// The first attempt failed for this cause, and the next one was good.
+pub(crate) async fn fails_once_and_recovers(rig: &mut Rig, cause: &str, what: &str) {
+    let scrape = rig.until_live().await;
+    assert_eq!(
+        scrape.nonzero("feedwatch_connect_failures_total", "cause"),
+        [cause],
+        "{what}"
+    );
+    let redials = [("kind", "backoff")];
+    assert_eq!(
+        scrape.sum("feedwatch_reconnect_attempts_total", &redials),
+        1.0,
+        "{what}"
+    );
+    assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &[]), 0.0, "{what}");
+    assert_eq!(rig.error_types(), [cause], "{what}");
+}
+
+/// The first attempt failed for this cause, and there is no other before the cooldown is over.
+pub(crate) async fn trips_at_once(rig: &mut Rig, cause: &str, what: &str) {
+    let scrape = rig.until_tripped().await;
+    let fatal = [("trigger", "fatal_error")];
+    assert_eq!(scrape.sum("feedwatch_breaker_trips_total", &fatal), 1.0, "{what}");
+    assert_eq!(scrape.sum("feedwatch_connect_attempts_total", &[]), 1.0, "{what}");
+    assert_eq!(
+        scrape.nonzero("feedwatch_connect_failures_total", "cause"),
+        [cause],
+        "{what}"
+    );
+    assert_eq!(rig.error_types(), [cause], "{what}");
 }
 
 /// The first connection is lost for this cause, and the stream is live again after a redial.

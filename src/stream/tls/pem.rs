@@ -1,10 +1,11 @@
 //! Certificates and keys out of PEM: whom to trust, and as whom to come.
 
+use crate::private_key::{self, Unreadable};
 use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{self, RootCertStore};
@@ -62,6 +63,16 @@ pub enum InvalidKey {
     /// One of the two files is another's.
     #[error("is not the key of the certificate")]
     Mismatch,
+}
+
+impl From<Unreadable> for InvalidKey {
+    fn from(why: Unreadable) -> Self {
+        match why {
+            Unreadable::None => Self::None,
+            Unreadable::Encrypted => Self::Encrypted,
+            Unreadable::Damaged => Self::Damaged,
+        }
+    }
 }
 
 /// Why a certificate and a key are no identity.
@@ -122,7 +133,7 @@ impl ClientIdentity {
     /// encrypted; both in PEM.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, InvalidIdentity> {
         let chain = certificates(certificate)?;
-        let key = private_key(key)?;
+        let key = private_key::read(key).map_err(InvalidKey::from)?;
         let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider());
         let certified = certified.map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => InvalidKey::Mismatch.into(),
@@ -168,27 +179,11 @@ fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
     found.is_ok_and(|found| found.tbs_certificate().version() == Version::V1)
 }
 
-fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, InvalidKey> {
-    // PKCS #8 has a label of its own for it (RFC 7468, section 11), and older forms a header below theirs (RFC 1421).
-    let is_encrypted = || {
-        let marks: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
-        text.split(|byte| *byte == b'\n')
-            .any(|line| marks.contains(&line.trim_ascii()))
-    };
-    match PrivateKeyDer::from_pem_slice(text) {
-        Ok(key) => Ok(key),
-        Err(_) if is_encrypted() => Err(InvalidKey::Encrypted),
-        Err(pem::Error::NoItemsFound) => Err(InvalidKey::None),
-        Err(_) => Err(InvalidKey::Damaged),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    const ENCRYPTED_RSA: &str = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     /// The form of a certificate, and none.
     const NONSENSE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
@@ -230,20 +225,6 @@ LOWLn3Go7c4UVhwHU+fD3gXiT5qpsphTStQFy9rntTLa4/IYc48tZGsv
         );
         // Nothing keeps an authority from being an old one.
         assert!(Authorities::from_pem(VERSION_1.as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn a_key_that_cannot_be_used_says_why() {
-        let key = |text: &str| private_key(text.as_bytes()).map(|_| ()).unwrap_err();
-        assert_eq!(key(""), InvalidKey::None);
-        assert_eq!(key(NONSENSE), InvalidKey::None);
-        assert_eq!(key(ENCRYPTED), InvalidKey::Encrypted);
-        assert_eq!(key(ENCRYPTED_RSA), InvalidKey::Encrypted);
-        assert_eq!(
-            key(&ENCRYPTED.replace("ENCRYPTED ", "").replace("AAAA", "A!")),
-            InvalidKey::Damaged
-        );
-        assert_eq!(key("-----BEGIN PRIVATE KEY-----\nAAAA\n"), InvalidKey::Damaged);
     }
 
     #[test]

@@ -4,23 +4,19 @@
 //! absolute, and 0 says that the level is gone.
 
 use super::decode::is_partial_book;
-use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, visit_changes};
 use crate::venue::object::{Each, Object, Place, plain};
-use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "s";
 
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
-
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
-    let mut json = serde_json::Deserializer::from_str(frame);
-    let read = <&RawValue>::deserialize(&mut json).and_then(|raw| json.end().map(|()| raw));
-    match read {
+    match Place::new(0).whole(frame) {
         Ok(raw) => whole(raw, visit),
-        Err(error) => visit(Err(Place::new(0).error("", error.to_string(), "JSON to the end"))),
+        Err(error) => visit(Err(error)),
     }
 }
 
@@ -60,7 +56,7 @@ fn event<'f>(place: Place<'f>, raw: &'f RawValue, stream: Option<&'f str>, visit
     };
     match plain(event.get("e")) {
         Some("trade" | "aggTrade") => visit(trade(&event).map(Value::Trade)),
-        Some("depthUpdate") if is_partial_book(stream) => visit(book(&event, ["b", "a"]).map(Value::Book)),
+        Some("depthUpdate") if is_partial_book(stream) => visit(book_of(&event).map(Value::Book)),
         Some("depthUpdate") => {
             changes(&event, "b", Side::Buy, visit);
             changes(&event, "a", Side::Sell, visit);
@@ -94,36 +90,19 @@ fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
     })
 }
 
-fn book<'f>(event: &Object<'f>, [bids, asks]: [&'static str; 2]) -> Result<Book<'f>, ValueError> {
-    Ok(Book {
-        instrument: event.text(INSTRUMENT)?,
-        bids: event.pairs(bids)?,
-        asks: event.pairs(asks)?,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: event.whole("E"),
-    })
+fn book_of<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
+    Ok(book(
+        event.text(INSTRUMENT)?,
+        event.pairs("b")?,
+        event.pairs("a")?,
+        event.whole("E"),
+    ))
 }
 
 fn changes<'f>(event: &Object<'f>, name: &'static str, side: Side, visit: Visit<'_, 'f>) {
-    let read = event
-        .text(INSTRUMENT)
-        .and_then(|instrument| Ok((instrument, event.pairs(name)?)));
-    let (instrument, levels) = match read {
-        Ok(read) => read,
-        Err(error) => return visit(Err(error)),
-    };
-    for Level { price, size } in levels {
-        visit(Ok(Value::PriceChange(PriceChange {
-            instrument,
-            side,
-            price,
-            size: Some(size),
-            best_bid: None,
-            best_ask: None,
-            venue_time_ms: event.whole("E"),
-        })));
-    }
+    let instrument = event.text(INSTRUMENT);
+    let read = instrument.and_then(|instrument| Ok((instrument, event.pairs(name)?)));
+    visit_changes(read, side, event.whole("E"), visit);
 }
 
 fn best_prices<'f>(event: &Object<'f>) -> Result<BestPrices<'f>, ValueError> {

@@ -7,10 +7,9 @@
 use super::channel::{About, Channels};
 use super::decode::{Message, Update, is_list_of_lists, read};
 use crate::market::{BestPrices, Book, Decimal, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, change};
 use crate::venue::object::{Place, amount, plain, signed, whole};
 use serde_json::value::RawValue;
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 const LEVEL: &str = "a level: [price, count, amount]";
 const TRADE: &str = "a trade: [id, time, amount, price]";
@@ -67,14 +66,7 @@ impl<'f> Update<'f> {
 
 impl<'f> Context<'f> {
     fn book(self, payload: &'f RawValue) -> Result<Book<'f>, ValueError> {
-        let mut book = Book {
-            instrument: self.symbol,
-            bids: Vec::new(),
-            asks: Vec::new(),
-            tick_size: None,
-            last_trade_price: None,
-            venue_time_ms: self.time,
-        };
+        let mut book = book(self.symbol, Vec::new(), Vec::new(), self.time);
         for raw in self.place.list(payload)? {
             let (side, level) = self.level(raw)?;
             match side {
@@ -87,15 +79,7 @@ impl<'f> Context<'f> {
 
     fn change(self, payload: &'f RawValue) -> Result<PriceChange<'f>, ValueError> {
         let (side, level) = self.level(payload)?;
-        Ok(PriceChange {
-            instrument: self.symbol,
-            side,
-            price: level.price,
-            size: Some(level.size),
-            best_bid: None,
-            best_ask: None,
-            venue_time_ms: self.time,
-        })
+        Ok(change(self.symbol, side, level, self.time))
     }
 
     fn level(self, raw: &'f RawValue) -> Result<(Side, Level), ValueError> {

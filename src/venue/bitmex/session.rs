@@ -1,9 +1,9 @@
 //! The dialogue of one connection: requests for several topics, and an answer to each topic.
 
 use super::decode::{Frame, PONG, Request};
-use crate::market::Instrument;
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard, Session};
+use crate::venue::{Answer, Heard};
 use serde_json::json;
 
 /// So many topics in one request: more than twenty are refused, and of candles more than eighteen.
@@ -15,57 +15,30 @@ const IN_EFFECT: &str = "You are already subscribed to this topic: ";
 /// How errors begin that are about one topic, whichever; the others are about the request.
 const UNKNOWN: &str = "Unknown";
 
-#[derive(Debug)]
-pub(super) struct BitmexSession {
-    channels: Vec<String>,
-    ledger: Ledger<String>,
-}
+pub(super) struct BitmexDialogue;
 
-impl BitmexSession {
-    pub(super) fn new(channels: Vec<String>) -> Self {
-        Self {
-            channels,
-            ledger: Ledger::default(),
-        }
+fn refused(
+    asked: &mut Ledger<String>,
+    error: &str,
+    status: Option<i64>,
+    request: Option<&Request<'_>>,
+) -> Option<Answer> {
+    if let Some(topic) = error.strip_prefix(IN_EFFECT) {
+        return asked.accept(&topic.to_owned());
     }
-
-    /// Topics and whose they are.
-    fn topics(&self, instruments: &[Instrument]) -> Vec<(String, Instrument)> {
-        let mut topics = Vec::new();
-        for instrument in instruments {
-            for channel in &self.channels {
-                topics.push((format!("{channel}:{}", instrument.as_str()), instrument.clone()));
-            }
-        }
-        topics
+    let words = status.map_or_else(|| error.to_owned(), |status| format!("{error} (status {status})"));
+    let Some(request) = request else {
+        return asked.refuse_rest(words);
+    };
+    // No answer to an unsubscription is awaited.
+    if request.op != Some("subscribe") {
+        return None;
     }
-
-    fn refused(&mut self, error: &str, status: Option<i64>, request: Option<&Request<'_>>) -> Option<Answer> {
-        if let Some(topic) = error.strip_prefix(IN_EFFECT) {
-            return self.ledger.accept(&topic.to_owned());
-        }
-        let words = status.map_or_else(|| error.to_owned(), |status| format!("{error} (status {status})"));
-        let Some(request) = request else {
-            return self.ledger.refuse_rest(words);
-        };
-        // No answer to an unsubscription is awaited.
-        if request.op != Some("subscribe") {
-            return None;
-        }
-        let topics = request.topics();
-        if error.starts_with(UNKNOWN) && topics.len() > 1 {
-            return self.ledger.refuse_unnamed(words);
-        }
-        let mut answer = None;
-        for topic in &topics {
-            match (&mut answer, self.ledger.refuse(topic, words.clone())) {
-                (Some(Answer::Rejected(refused, _)), Some(Answer::Rejected(more, _))) => refused.extend(more),
-                (_, Some(first)) => answer = Some(first),
-                (_, None) => {}
-            }
-        }
-        answer
+    let topics = request.topics();
+    if error.starts_with(UNKNOWN) && topics.len() > 1 {
+        return asked.refuse_unnamed(words);
     }
+    asked.refuse_each(&topics, words)
 }
 
 impl Request<'_> {
@@ -76,54 +49,33 @@ impl Request<'_> {
     }
 }
 
-fn requests(op: &str, topics: &[(String, Instrument)]) -> Vec<String> {
-    let mut requests = Vec::new();
-    for batch in topics.chunks(TOPICS_PER_REQUEST) {
-        let args: Vec<_> = batch.iter().map(|(topic, _)| topic).collect();
-        requests.push(json!({"op": op, "args": args}).to_string());
-    }
-    requests
-}
+impl Dialogue for BitmexDialogue {
+    /// A topic.
+    type Key = String;
 
-impl Session for BitmexSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let topics = self.topics(instruments);
-        let texts = requests("subscribe", &topics);
-        for (topic, instrument) in topics {
-            self.ledger.ask(topic, [instrument]);
-        }
-        texts
+    fn batch(&self) -> Batch {
+        Batch::Pairs(TOPICS_PER_REQUEST)
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        requests("unsubscribe", &self.topics(instruments))
+    fn request(&mut self, verb: Verb, id: u64, pairs: &[Pair<'_>]) -> String {
+        let topics: Vec<_> = pairs.iter().map(|pair| self.key(id, *pair)).collect();
+        json!({"op": verb.word(), "args": topics}).to_string()
     }
 
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
+    fn key(&self, _: u64, (channel, instrument): Pair<'_>) -> String {
+        format!("{channel}:{instrument}")
     }
 
-    /// Answers are frames without a table.
-    fn hears_data(&self) -> bool {
-        false
-    }
-
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
-        let text = frame.trim();
-        if text == PONG {
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<String>) -> Option<Heard> {
+        if frame == PONG {
             return Some(Heard::Pong);
         }
-        let frame: Frame<'_> = serde_json::from_str(text).ok()?;
+        let frame: Frame<'_> = serde_json::from_str(frame).ok()?;
         let answer = match (frame.error, frame.subscribe) {
-            (Some(error), _) => self.refused(&error, frame.status, frame.request.as_ref()),
-            (None, Some(topic)) => self.ledger.accept(&topic.to_owned()),
+            (Some(error), _) => refused(asked, &error, frame.status, frame.request.as_ref()),
+            (None, Some(topic)) => asked.accept(&topic.to_owned()),
             (None, None) => None,
         };
         answer.map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
     }
 }

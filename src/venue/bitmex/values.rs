@@ -6,24 +6,19 @@
 
 use super::decode::Action;
 use crate::market::{BestPrices, Book, Decimal, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, change};
 use crate::venue::object::{Object, Place, plain};
 use crate::venue::time;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "symbol";
 
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
-
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
     if frame.trim() == super::decode::PONG {
         return;
     }
-    let mut json = serde_json::Deserializer::from_str(frame);
-    let read = <&RawValue>::deserialize(&mut json).and_then(|raw| json.end().map(|()| raw));
-    let read = read.map_err(|error| Place::new(0).error("", error.to_string(), "JSON to the end"));
-    if let Err(error) = read.and_then(|raw| rows(raw, visit)) {
+    if let Err(error) = Place::new(0).whole(frame).and_then(|raw| rows(raw, visit)) {
         visit(Err(error));
     }
 }
@@ -47,7 +42,7 @@ fn rows<'f>(raw: &'f RawValue, visit: Visit<'_, 'f>) -> Result<(), ValueError> {
         "orderBook10" => top(row).map(Value::Book),
         "trade" => trade(row).map(Value::Trade),
         "quote" => best_prices(row).map(Value::BestPrices),
-        _ => change(row, action).map(Value::PriceChange),
+        _ => change_of(row, action).map(Value::PriceChange),
     };
     whole.items("data", |place, row| {
         visit(place.object(row, INSTRUMENT).and_then(|row| read(&row)));
@@ -70,7 +65,7 @@ fn books<'f>(whole: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), ValueError>
         && let Ok(filter) = whole.object("filter")
         && let Ok(instrument) = filter.text(INSTRUMENT)
     {
-        books.push(empty(instrument));
+        books.push(book(instrument, Vec::new(), Vec::new(), None));
     }
     for book in books {
         visit(Ok(Value::Book(book)));
@@ -86,7 +81,7 @@ fn add_level<'f>(row: &Object<'f>, books: &mut Vec<Book<'f>>) -> Result<(), Valu
     };
     let side = side(row)?;
     if books.last().is_none_or(|book| book.instrument != instrument) {
-        books.push(empty(instrument));
+        books.push(book(instrument, Vec::new(), Vec::new(), None));
     }
     if let Some(book) = books.last_mut() {
         book.venue_time_ms = book.venue_time_ms.max(time_of(row));
@@ -98,41 +93,24 @@ fn add_level<'f>(row: &Object<'f>, books: &mut Vec<Book<'f>>) -> Result<(), Valu
     Ok(())
 }
 
-const fn empty(instrument: &str) -> Book<'_> {
-    Book {
-        instrument,
-        bids: Vec::new(),
-        asks: Vec::new(),
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: None,
-    }
-}
-
-fn change<'f>(row: &Object<'f>, action: Action) -> Result<PriceChange<'f>, ValueError> {
-    Ok(PriceChange {
-        instrument: row.text(INSTRUMENT)?,
-        side: side(row)?,
+fn change_of<'f>(row: &Object<'f>, action: Action) -> Result<PriceChange<'f>, ValueError> {
+    let (instrument, side) = (row.text(INSTRUMENT)?, side(row)?);
+    let level = Level {
         price: row.amount("price")?,
-        size: Some(if action == Action::Delete {
+        size: if action == Action::Delete {
             Decimal::ZERO
         } else {
             row.amount("size")?
-        }),
-        best_bid: None,
-        best_ask: None,
-        venue_time_ms: time_of(row),
-    })
+        },
+    };
+    Ok(change(instrument, side, level, time_of(row)))
 }
 
 /// Ten levels of each side; of an empty one there may be no word.
 fn top<'f>(row: &Object<'f>) -> Result<Book<'f>, ValueError> {
-    Ok(Book {
-        bids: row.optional("bids", Object::pairs)?.unwrap_or_default(),
-        asks: row.optional("asks", Object::pairs)?.unwrap_or_default(),
-        venue_time_ms: time_of(row),
-        ..empty(row.text(INSTRUMENT)?)
-    })
+    let side = |name| Ok(row.optional(name, Object::pairs)?.unwrap_or_default());
+    let (bids, asks) = (side("bids")?, side("asks")?);
+    Ok(book(row.text(INSTRUMENT)?, bids, asks, time_of(row)))
 }
 
 fn trade<'f>(row: &Object<'f>) -> Result<Trade<'f>, ValueError> {

@@ -1,117 +1,51 @@
 //! The dialogue of one connection: a request for each channel of each instrument, and an answer to each.
 
 use super::decode::Frame;
-use crate::market::Instrument;
+use crate::venue::Heard;
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Heard, Session};
-use serde::Deserialize;
+use crate::venue::wire;
 use serde_json::json;
-use std::borrow::Cow;
 
-#[derive(Debug)]
-pub(super) struct BitstampSession {
-    channels: Vec<String>,
-    ledger: Ledger<Request>,
+pub(super) struct BitstampDialogue;
+
+fn name((channel, instrument): Pair<'_>) -> String {
+    format!("{channel}_{instrument}")
 }
 
-/// A request, by the name in its answer.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Request {
-    Subscribe(String),
-    /// Not awaited, but a refusal that names nothing may be its answer.
-    Unsubscribe(String),
-}
+impl Dialogue for BitstampDialogue {
+    /// What a request does, and the name in its answer.
+    type Key = (Verb, String);
 
-/// Why a request was refused.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Refusal<'f> {
-    code: Option<i64>,
-    #[serde(borrow)]
-    message: Cow<'f, str>,
-}
-
-impl BitstampSession {
-    pub(super) fn new(channels: Vec<String>) -> Self {
-        Self {
-            channels,
-            ledger: Ledger::default(),
-        }
+    fn batch(&self) -> Batch {
+        Batch::Pairs(1)
     }
 
-    fn names(&self, instrument: &Instrument) -> Vec<String> {
-        let name = |channel| format!("{channel}_{}", instrument.as_str());
-        self.channels.iter().map(name).collect()
-    }
-}
-
-fn text(event: &str, name: &str) -> String {
-    json!({"event": event, "data": {"channel": name}}).to_string()
-}
-
-fn words(frame: &Frame<'_>) -> String {
-    let refusal = frame
-        .data
-        .and_then(|data| serde_json::from_str::<Refusal<'_>>(data.get()).ok());
-    match refusal.unwrap_or_default() {
-        Refusal { message, .. } if message.is_empty() => "the venue refused the subscription".to_owned(),
-        Refusal {
-            code: Some(code),
-            message,
-        } => format!("{message} (code {code})"),
-        Refusal { message, .. } => message.into_owned(),
-    }
-}
-
-impl Session for BitstampSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let mut texts = Vec::new();
-        for instrument in instruments {
-            for name in self.names(instrument) {
-                texts.push(text("bts:subscribe", &name));
-                self.ledger.ask(Request::Subscribe(name), [instrument.clone()]);
-            }
-        }
-        texts
+    fn request(&mut self, verb: Verb, _: u64, pairs: &[Pair<'_>]) -> String {
+        let name: String = pairs.iter().copied().map(name).collect();
+        json!({"event": format!("bts:{}", verb.word()), "data": {"channel": name}}).to_string()
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        let mut texts = Vec::new();
-        for instrument in instruments {
-            for name in self.names(instrument) {
-                texts.push(text("bts:unsubscribe", &name));
-                self.ledger.ask(Request::Unsubscribe(name), []);
-            }
-        }
-        texts
+    fn key(&self, _: u64, pair: Pair<'_>) -> (Verb, String) {
+        (Verb::Subscribe, name(pair))
     }
 
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
+    fn key_of_end(&self, pair: Pair<'_>) -> Option<(Verb, String)> {
+        Some((Verb::Unsubscribe, name(pair)))
     }
 
-    /// Answers are events of their own.
-    fn hears_data(&self) -> bool {
-        false
-    }
-
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<(Verb, String)>) -> Option<Heard> {
         let frame: Frame<'_> = serde_json::from_str(frame).ok()?;
-        let name = frame.channel.unwrap_or_default();
+        let name = frame.channel.unwrap_or_default().to_owned();
         let answer = match frame.event? {
             "bts:heartbeat" => return Some(Heard::Pong),
             "bts:request_reconnect" => return Some(Heard::Leaving("bts:request_reconnect".into())),
-            "bts:subscription_succeeded" => self.ledger.accept(&Request::Subscribe(name.to_owned())),
-            "bts:unsubscription_succeeded" => self.ledger.accept(&Request::Unsubscribe(name.to_owned())),
-            "bts:error" if name.is_empty() => self.ledger.refuse_unnamed(words(&frame)),
-            "bts:error" => self.ledger.refuse(&Request::Subscribe(name.to_owned()), words(&frame)),
+            "bts:subscription_succeeded" => asked.accept(&(Verb::Subscribe, name)),
+            "bts:unsubscription_succeeded" => asked.accept(&(Verb::Unsubscribe, name)),
+            "bts:error" if name.is_empty() => asked.refuse_unnamed(wire::refusal(frame.data)),
+            "bts:error" => asked.refuse(&(Verb::Subscribe, name), wire::refusal(frame.data)),
             _ => None,
         };
         answer.map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
     }
 }

@@ -1,80 +1,39 @@
 //! The dialogue of one connection: requests for a few topics, which are answered as one, or, of options, topic by topic.
 
 use super::decode::Message;
-use crate::market::{Instrument, Subscribed};
+use crate::market::Subscribed;
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard, Session};
+use crate::venue::wire;
+use crate::venue::{Answer, Heard};
 use serde::Deserialize;
 use serde_json::json;
 
 /// So many topics in one request; spot takes no more.
 const TOPICS_PER_REQUEST: usize = 10;
 
-#[derive(Debug)]
-pub(super) struct BybitSession {
-    channels: Vec<String>,
-    is_answered_by_topic: bool,
-    last_id: u64,
-    /// By topic, or by the id of the request.
-    ledger: Ledger<String>,
+pub(super) struct BybitDialogue {
+    pub(super) is_answered_by_topic: bool,
 }
 
-struct Request {
-    id: String,
-    topics: Vec<String>,
-    instruments: Vec<Instrument>,
-    text: String,
+fn topic((channel, instrument): Pair<'_>) -> String {
+    format!("{channel}.{instrument}")
 }
 
-impl BybitSession {
-    pub(super) fn new(channels: Vec<String>, is_answered_by_topic: bool) -> Self {
-        Self {
-            channels,
-            is_answered_by_topic,
-            last_id: 0,
-            ledger: Ledger::default(),
-        }
-    }
-
-    /// Instruments stand in one request with all their channels, as far as these fit, so that what is refused is known as well
-    /// as can be.
-    fn requests(&mut self, op: &str, instruments: &[Instrument]) -> Vec<Request> {
-        let most = (TOPICS_PER_REQUEST / self.channels.len().max(1)).max(1);
-        let mut requests = Vec::new();
-        for batch in instruments.chunks(most) {
-            let topic = |instrument: &Instrument, channel: &str| format!("{channel}.{}", instrument.as_str());
-            let topics: Vec<_> = batch
-                .iter()
-                .flat_map(|instrument| self.channels.iter().map(move |channel| topic(instrument, channel)))
-                .collect();
-            for topics in topics.chunks(TOPICS_PER_REQUEST) {
-                self.last_id += 1;
-                let id = self.last_id.to_string();
-                let text = json!({"req_id": id, "op": op, "args": topics}).to_string();
-                requests.push(Request {
-                    id,
-                    topics: topics.to_vec(),
-                    instruments: batch.to_vec(),
-                    text,
-                });
-            }
-        }
-        requests
-    }
-
+impl BybitDialogue {
     /// Each topic stands in one of two lists.
-    fn answered_by_topic(&mut self, topics: &Topics<'_>) -> Option<Answer> {
+    fn answered_by_topic(topics: &Topics<'_>, asked: &mut Ledger<String>) -> Option<Answer> {
         let mut settled = Subscribed::default();
         let mut refusal = None;
         for topic in &topics.accepted {
-            if let Some(Answer::Settled(answer)) = self.ledger.accept(&(*topic).to_owned()) {
+            if let Some(Answer::Settled(answer)) = asked.accept(&(*topic).to_owned()) {
                 settled.accepted.extend(answer.accepted);
                 settled.refused.extend(answer.refused);
             }
         }
         for topic in &topics.refused {
             let words = format!("the venue does not have {topic}");
-            if let Some(Answer::Rejected(refused, failure)) = self.ledger.refuse(&(*topic).to_owned(), words) {
+            if let Some(Answer::Rejected(refused, failure)) = asked.refuse(&(*topic).to_owned(), words) {
                 settled.refused.extend(refused);
                 refusal.get_or_insert(failure);
             }
@@ -86,20 +45,19 @@ impl BybitSession {
         }
     }
 
-    fn answered(&mut self, message: Message<'_>) -> Option<Answer> {
+    fn answered(&self, message: Message<'_>, asked: &mut Ledger<String>) -> Option<Answer> {
         let id = message.req_id.filter(|id| !id.is_empty()).map(str::to_owned);
         match (message.success?, message.op) {
             // Answers of version 4 name no request, and none of that time is open.
-            (true, _) => self.ledger.accept(&id?),
+            (true, _) => asked.accept(&id?),
             (false, Some("unsubscribe")) => None,
             (false, _) => {
-                let words = message.words.map_or_else(
-                    || "the venue refused the subscription".to_owned(),
-                    std::borrow::Cow::into_owned,
-                );
+                let words = message
+                    .words
+                    .map_or_else(|| wire::NO_WORDS.to_owned(), std::borrow::Cow::into_owned);
                 match id.filter(|_| !self.is_answered_by_topic) {
-                    Some(id) => self.ledger.refuse(&id, words),
-                    None => self.ledger.refuse_rest(words),
+                    Some(id) => asked.refuse(&id, words),
+                    None => asked.refuse_rest(words),
                 }
             }
         }
@@ -114,52 +72,38 @@ struct Topics<'f> {
     refused: Vec<&'f str>,
 }
 
-impl Session for BybitSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let mut texts = Vec::new();
-        for request in self.requests("subscribe", instruments) {
-            if self.is_answered_by_topic {
-                for topic in request.topics {
-                    let symbol = topic.rsplit_once('.').map_or("", |(_, symbol)| symbol);
-                    let instrument = Instrument::new(symbol);
-                    self.ledger.ask(topic, [instrument]);
-                }
-            } else {
-                self.ledger.ask(request.id, request.instruments);
-            }
-            texts.push(request.text);
+impl Dialogue for BybitDialogue {
+    /// A topic, or the id of a request.
+    type Key = String;
+
+    fn batch(&self) -> Batch {
+        Batch::Together(TOPICS_PER_REQUEST)
+    }
+
+    fn request(&mut self, verb: Verb, id: u64, pairs: &[Pair<'_>]) -> String {
+        let topics: Vec<_> = pairs.iter().copied().map(topic).collect();
+        json!({"req_id": id.to_string(), "op": verb.word(), "args": topics}).to_string()
+    }
+
+    fn key(&self, id: u64, pair: Pair<'_>) -> String {
+        if self.is_answered_by_topic {
+            topic(pair)
+        } else {
+            id.to_string()
         }
-        texts
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        let requests = self.requests("unsubscribe", instruments);
-        requests.into_iter().map(|request| request.text).collect()
-    }
-
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
-    }
-
-    /// Answers have no topic.
-    fn hears_data(&self) -> bool {
-        false
-    }
-
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
-        let message: Message<'_> = serde_json::from_str(frame.trim()).ok()?;
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<String>) -> Option<Heard> {
+        let message: Message<'_> = serde_json::from_str(frame).ok()?;
         if message.is_pong() {
             return Some(Heard::Pong);
         }
         let answer = match (message.form, message.data) {
-            (Some("COMMAND_RESP"), Some(topics)) => self.answered_by_topic(&serde_json::from_str(topics.get()).ok()?),
-            _ => self.answered(message),
+            (Some("COMMAND_RESP"), Some(topics)) => {
+                Self::answered_by_topic(&serde_json::from_str(topics.get()).ok()?, asked)
+            }
+            _ => self.answered(message, asked),
         };
         answer.map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
     }
 }

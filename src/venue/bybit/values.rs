@@ -3,7 +3,8 @@
 //! From the venue's documentation: the side of a trade is the taker's; sizes of a book's levels are absolute, and 0 says that the
 //! level is gone. A summary of changes leaves out what has not changed, so that it is read only where both prices stand in it.
 
-use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, side, visit_changes};
 use crate::venue::object::{Object, Place, plain};
 use serde_json::value::RawValue;
 
@@ -11,8 +12,7 @@ use serde_json::value::RawValue;
 const INSTRUMENT: &str = "s";
 /// Before version 5, and in summaries.
 const SYMBOL: &str = "symbol";
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
+const SIDES: [&str; 2] = ["Buy", "Sell"];
 
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
     let place = Place::new(0);
@@ -78,7 +78,7 @@ fn current<'f>(trade: &Object<'f>) -> Result<Trade<'f>, ValueError> {
         instrument: trade.text(INSTRUMENT)?,
         price: trade.amount("p")?,
         size: Some(trade.amount("v")?),
-        side: side(trade.get("S")),
+        side: side(plain(trade.get("S")), SIDES),
         id: trade.id("i"),
         venue_time_ms: trade.whole("T"),
     })
@@ -89,57 +89,31 @@ fn former<'f>(trade: &Object<'f>) -> Result<Trade<'f>, ValueError> {
         instrument: trade.text(SYMBOL)?,
         price: trade.amount("price")?,
         size: Some(trade.amount("size")?),
-        side: side(trade.get("side")),
+        side: side(plain(trade.get("side")), SIDES),
         id: trade.id("trade_id"),
         venue_time_ms: trade.whole("trade_time_ms"),
     })
 }
 
-fn side(raw: Option<&RawValue>) -> Option<Side> {
-    match plain(raw) {
-        Some("Buy") => Some(Side::Buy),
-        Some("Sell") => Some(Side::Sell),
-        _ => None,
-    }
-}
-
 fn whole_or_changes<'f>(message: &Object<'f>, event: &Object<'f>, visit: Visit<'_, 'f>) {
     let time = message.whole("cts").or_else(|| message.whole("ts"));
     if plain(message.get("type")) == Some("snapshot") || event.whole("u") == Some(1) {
-        return visit(book(event, time).map(Value::Book));
+        return visit(book_of(event, time).map(Value::Book));
     }
     for (name, side) in [("b", Side::Buy), ("a", Side::Sell)] {
-        let read = event
-            .text(INSTRUMENT)
-            .and_then(|instrument| Ok((instrument, event.pairs(name)?)));
-        match read {
-            Ok((instrument, levels)) => {
-                for Level { price, size } in levels {
-                    visit(Ok(Value::PriceChange(PriceChange {
-                        instrument,
-                        side,
-                        price,
-                        size: Some(size),
-                        best_bid: None,
-                        best_ask: None,
-                        venue_time_ms: time,
-                    })));
-                }
-            }
-            Err(error) => visit(Err(error)),
-        }
+        let instrument = event.text(INSTRUMENT);
+        let read = instrument.and_then(|instrument| Ok((instrument, event.pairs(name)?)));
+        visit_changes(read, side, time, visit);
     }
 }
 
-fn book<'f>(event: &Object<'f>, venue_time_ms: Option<i64>) -> Result<Book<'f>, ValueError> {
-    Ok(Book {
-        instrument: event.text(INSTRUMENT)?,
-        bids: event.pairs("b")?,
-        asks: event.pairs("a")?,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms,
-    })
+fn book_of<'f>(event: &Object<'f>, time: Option<i64>) -> Result<Book<'f>, ValueError> {
+    Ok(book(
+        event.text(INSTRUMENT)?,
+        event.pairs("b")?,
+        event.pairs("a")?,
+        time,
+    ))
 }
 
 /// Options have other names for their prices; a price of 0 says that nobody offers one. Spot has none.
@@ -149,15 +123,11 @@ fn best_prices<'f>(message: &Object<'f>, event: &Object<'f>, visit: Visit<'_, 'f
         .into_iter()
         .find(|(bid, ask)| event.get(bid).is_some() && event.get(ask).is_some());
     let Some((bid, ask)) = present else { return };
-    let price = |name| {
-        let price = event.optional(name, Object::amount);
-        price.map(|price| price.filter(|price| !price.is_zero()))
-    };
     let read = || {
         Ok(BestPrices {
             instrument: event.text(SYMBOL)?,
-            bid: price(bid)?,
-            ask: price(ask)?,
+            bid: event.best(bid)?,
+            ask: event.best(ask)?,
             venue_time_ms: message.whole("ts"),
         })
     };

@@ -1,38 +1,31 @@
 //! The dialogue of one connection: requests without ids, answered in their turn.
 
 use super::Coinbase;
-use crate::market::{Cause, Failure, Instrument, Subscribed};
+use crate::market::{Cause, Failure, Instrument};
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard, Session};
+use crate::venue::{Answer, Heard};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 /// So many products in one request of Advanced Trade, which leaves out those that it does not know.
 const PRODUCTS_PER_REQUEST: usize = 50;
 
+/// The number of the request that is said first.
+const HELLO: u64 = 1;
+
 /// What a request is refused with that is answered without it.
 const LEFT_OUT: &str = "the venue does not list it among what is subscribed to";
 
-#[derive(Debug)]
-pub(super) struct CoinbaseSession {
-    api: Coinbase,
-    channels: Vec<String>,
-    last_id: u64,
-    /// By number of the request, and product.
-    ledger: Ledger<(u64, Instrument)>,
-    /// Requests without an answer, in the order in which they leave.
-    unanswered: VecDeque<Request>,
-    has_heartbeats: bool,
-}
+/// Number of the request, channel and product.
+type Asked = (u64, String, Instrument);
 
-#[derive(Debug)]
-struct Request {
-    id: u64,
-    /// Empty = one that is not awaited: it ends something, or asks for heartbeats.
-    products: Vec<Instrument>,
-    channels: Vec<String>,
+pub(super) struct CoinbaseDialogue {
+    api: Coinbase,
+    /// Requests without an answer in the order in which they leave, those included of which none is awaited.
+    unanswered: VecDeque<u64>,
 }
 
 /// An answer of either interface.
@@ -67,172 +60,93 @@ struct Listed {
     product_ids: Vec<String>,
 }
 
-impl CoinbaseSession {
-    pub(super) fn new(api: Coinbase, channels: Vec<String>) -> Self {
+impl CoinbaseDialogue {
+    pub(super) fn new(api: Coinbase) -> Self {
+        // What is said first, if anything, is answered first.
+        let hello = (api == Coinbase::Advanced).then_some(HELLO);
         Self {
             api,
-            channels,
-            last_id: 0,
-            ledger: Ledger::default(),
-            unanswered: VecDeque::new(),
-            has_heartbeats: false,
+            unanswered: hello.into_iter().collect(),
         }
-    }
-
-    /// The requests, and for each of them what it asks for.
-    fn requests(&mut self, method: &str, instruments: &[Instrument]) -> Vec<(Value, Request)> {
-        let mut requests = Vec::new();
-        let mut push = |text: Value, products: &[Instrument], channels: &[String]| {
-            self.last_id += 1;
-            let request = Request {
-                id: self.last_id,
-                products: products.to_vec(),
-                channels: channels.to_vec(),
-            };
-            requests.push((text, request));
-        };
-        match self.api {
-            Coinbase::Advanced => {
-                for channel in &self.channels {
-                    for batch in instruments.chunks(PRODUCTS_PER_REQUEST) {
-                        let products: Vec<_> = batch.iter().map(Instrument::as_str).collect();
-                        let text = json!({"type": method, "channel": channel, "product_ids": products});
-                        push(text, batch, std::slice::from_ref(channel));
-                    }
-                }
-            }
-            // An unknown product would spoil a request of several.
-            Coinbase::Exchange => {
-                for instrument in instruments {
-                    let product = [instrument.as_str()];
-                    let names = self.channels.iter().map(String::as_str).chain(["heartbeat"]);
-                    let channels: Vec<_> = names
-                        .map(|name| json!({"name": name, "product_ids": product}))
-                        .collect();
-                    let text = json!({"type": method, "channels": channels});
-                    push(text, std::slice::from_ref(instrument), &self.channels);
-                }
-            }
-        }
-        requests
     }
 
     /// The answer to the oldest request. What it asked for is in effect where it is listed.
-    fn on_listed(&mut self, is_listed: impl Fn(&str, &Instrument) -> bool) -> Option<Answer> {
-        let request = self.unanswered.pop_front()?;
-        let (mut accepted, mut refused, mut failure) = (Vec::new(), Vec::new(), None);
-        for product in request.products {
-            let in_effect = request.channels.iter().all(|channel| is_listed(channel, &product));
-            let key = (request.id, product);
-            let answer = if in_effect {
-                self.ledger.accept(&key)
-            } else {
-                self.ledger.refuse(&key, LEFT_OUT)
-            };
-            match answer {
-                Some(Answer::Settled(settled)) => {
-                    accepted.extend(settled.accepted);
-                    refused.extend(settled.refused);
-                }
-                Some(Answer::Rejected(rejected, why)) => {
-                    refused.extend(rejected);
-                    failure = Some(why);
-                }
-                None => {}
+    fn on_listed(
+        &mut self,
+        asked: &mut Ledger<Asked>,
+        is_listed: impl Fn(&str, &Instrument) -> bool,
+    ) -> Option<Answer> {
+        let id = self.unanswered.pop_front()?;
+        match asked.settle_request(id, |(_, channel, product)| is_listed(channel, product))? {
+            Answer::Settled(settled) if settled.accepted.is_empty() => {
+                let failure = Failure::new(Cause::SubscribeRejected).with_detail(LEFT_OUT);
+                Some(Answer::Rejected(settled.refused, failure))
             }
+            answer => Some(answer),
         }
-        if accepted.is_empty() && refused.is_empty() {
-            return None;
-        }
-        if accepted.is_empty() {
-            let failure = failure.unwrap_or_else(|| Failure::new(Cause::SubscribeRejected).with_detail(LEFT_OUT));
-            return Some(Answer::Rejected(refused, failure));
-        }
-        Some(Answer::Settled(Subscribed {
-            accepted,
-            refused,
-            ..Subscribed::default()
-        }))
-    }
-
-    fn on_error(&mut self, words: &str) -> Option<Answer> {
-        let request = self.unanswered.pop_front()?;
-        let keys: Vec<_> = request
-            .products
-            .into_iter()
-            .map(|product| (request.id, product))
-            .collect();
-        self.ledger.refuse_each(&keys, words.to_owned())
     }
 }
 
-impl Session for CoinbaseSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let mut texts = Vec::new();
-        if self.api == Coinbase::Advanced && !std::mem::replace(&mut self.has_heartbeats, true) {
-            texts.push(json!({"type": "subscribe", "channel": "heartbeats"}).to_string());
-            self.unanswered.push_back(Request {
-                id: 0,
-                products: Vec::new(),
-                channels: Vec::new(),
-            });
+impl Dialogue for CoinbaseDialogue {
+    type Key = Asked;
+
+    fn batch(&self) -> Batch {
+        match self.api {
+            Coinbase::Advanced => Batch::OfChannel(PRODUCTS_PER_REQUEST),
+            // An unknown product would spoil a request of several.
+            Coinbase::Exchange => Batch::Instruments(1),
         }
-        for (text, request) in self.requests("subscribe", instruments) {
-            for product in &request.products {
-                self.ledger.ask((request.id, product.clone()), [product.clone()]);
+    }
+
+    fn hello(&self, _: u64) -> Option<String> {
+        let heartbeats = || json!({"type": "subscribe", "channel": "heartbeats"}).to_string();
+        (self.api == Coinbase::Advanced).then(heartbeats)
+    }
+
+    fn request(&mut self, verb: Verb, id: u64, pairs: &[Pair<'_>]) -> String {
+        self.unanswered.push_back(id);
+        let first = pairs.first();
+        let text = match self.api {
+            Coinbase::Advanced => {
+                let products: Vec<_> = pairs.iter().map(|(_, product)| product.as_str()).collect();
+                json!({"type": verb.word(), "channel": first.map(|(channel, _)| channel), "product_ids": products})
             }
-            self.unanswered.push_back(request);
-            texts.push(text.to_string());
-        }
-        texts
+            Coinbase::Exchange => {
+                let product: Vec<_> = first.iter().map(|(_, product)| product.as_str()).collect();
+                let names = pairs.iter().map(|(channel, _)| *channel).chain(["heartbeat"]);
+                let channels: Vec<_> = names
+                    .map(|name| json!({"name": name, "product_ids": product}))
+                    .collect();
+                json!({"type": verb.word(), "channels": channels})
+            }
+        };
+        text.to_string()
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        let mut texts = Vec::new();
-        for (text, request) in self.requests("unsubscribe", instruments) {
-            // It is answered as well, in its turn.
-            self.unanswered.push_back(Request {
-                products: Vec::new(),
-                ..request
-            });
-            texts.push(text.to_string());
-        }
-        texts
+    fn key(&self, id: u64, (channel, product): Pair<'_>) -> Asked {
+        (id, channel.to_owned(), product.clone())
     }
 
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
-    }
-
-    /// Answers say that they are such.
-    fn hears_data(&self) -> bool {
-        false
-    }
-
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
-        let reply: Reply<'_> = serde_json::from_str(frame.trim()).ok()?;
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<Asked>) -> Option<Heard> {
+        let reply: Reply<'_> = serde_json::from_str(frame).ok()?;
         let answer = match (reply.name, reply.channel) {
             (Some("error"), None) => {
                 let words = [reply.message.as_deref(), reply.reason.as_deref()];
                 let words: Vec<_> = words.into_iter().flatten().collect();
-                self.on_error(&words.join(": "))
+                let id = self.unanswered.pop_front()?;
+                asked.refuse_request(id, words.join(": "))
             }
-            (None, Some("subscriptions")) => self.on_listed(|channel, product| {
+            (None, Some("subscriptions")) => self.on_listed(asked, |channel, product| {
                 let lists = reply.events.iter().filter_map(|event| event.subscriptions.get(channel));
                 lists.flatten().any(|listed| listed == product.as_str())
             }),
-            (Some("subscriptions"), None) => self.on_listed(|channel, product| {
+            (Some("subscriptions"), None) => self.on_listed(asked, |channel, product| {
                 let mut lists = reply.channels.iter().filter(|listed| is_same(&listed.name, channel));
                 lists.any(|list| list.product_ids.iter().any(|listed| listed == product.as_str()))
             }),
             _ => None,
         };
         answer.map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
     }
 }
 
@@ -244,6 +158,7 @@ fn is_same(listed: &str, asked: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::{Feed, Venue};
 
     fn listed(products: &[&str]) -> String {
         json!({"type": "subscriptions", "channels": [{"name": "matches", "product_ids": products}]}).to_string()
@@ -251,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_of_the_oldest_request_even_of_one_that_ends_something() {
-        let mut session = CoinbaseSession::new(Coinbase::Exchange, vec!["matches".into()]);
+        let mut session = Coinbase::Exchange.session(&Feed::of(["matches"]));
         let [a, b] = ["A-USD", "B-USD"].map(Instrument::new);
         session.subscribe(&[a.clone(), b.clone()]);
         assert!(session.hear(&listed(&["A-USD"])).is_some() && session.hear(&listed(&["A-USD", "B-USD"])).is_some());

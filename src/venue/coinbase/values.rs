@@ -4,21 +4,18 @@
 //! the maker's, so that the taker did the opposite. Whose side a trade of Advanced Trade says is not documented, so none is told.
 
 use super::Coinbase;
-use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
-use crate::venue::object::{Object, Place, amount, plain};
+use crate::market::{BestPrices, Level, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, change, side, sided};
+use crate::venue::object::{Object, Place, plain};
 use crate::venue::time;
-use serde_json::value::RawValue;
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "product_id";
 const SIDE: &str = r#""bid" or "offer""#;
-const CHANGE: &str = r#"a list of side, price and size, such as ["buy", "0.5", "12"]"#;
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 pub(super) fn values<'f>(api: Coinbase, frame: &'f str, visit: Visit<'_, 'f>) {
-    let read = serde_json::from_str::<&RawValue>(frame)
-        .map_err(|error| Place::new(0).error("", error.to_string(), "JSON to the end"))
+    let read = Place::new(0)
+        .whole(frame)
         .and_then(|raw| Place::new(0).object(raw, INSTRUMENT))
         .and_then(|message| match api {
             Coinbase::Advanced => of_advanced(&message, visit),
@@ -36,57 +33,26 @@ fn at(object: &Object<'_>, name: &'static str) -> Option<i64> {
 fn of_exchange<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), ValueError> {
     match plain(event.get("type")) {
         Some("match" | "last_match") => visit(Ok(Value::Trade(Trade {
-            side: match plain(event.get("side")) {
-                Some("sell") => Some(Side::Buy),
-                Some("buy") => Some(Side::Sell),
-                _ => None,
-            },
+            side: side(plain(event.get("side")), ["sell", "buy"]),
             ..trade(event)?
         }))),
-        Some("snapshot") => visit(Ok(Value::Book(Book {
-            instrument: event.text(INSTRUMENT)?,
-            bids: event.pairs("bids")?,
-            asks: event.pairs("asks")?,
-            tick_size: None,
-            last_trade_price: None,
-            venue_time_ms: at(event, "time"),
-        }))),
+        Some("snapshot") => visit(Ok(Value::Book(book(
+            event.text(INSTRUMENT)?,
+            event.pairs("bids")?,
+            event.pairs("asks")?,
+            at(event, "time"),
+        )))),
         Some("l2update") => {
             let instrument = event.text(INSTRUMENT)?;
             event.items("changes", |place, raw| {
-                visit(change(place, raw).map(|(side, level)| changed(instrument, side, level, at(event, "time"))));
+                let read = sided(place, raw).map(|(side, level)| change(instrument, side, level, at(event, "time")));
+                visit(read.map(Value::PriceChange));
             })?;
         }
         Some("ticker") => visit(Ok(Value::BestPrices(best_prices(event, at(event, "time"))?))),
         _ => {}
     }
     Ok(())
-}
-
-fn change<'f>(place: Place<'f>, raw: &'f RawValue) -> Result<(Side, Level), ValueError> {
-    let items = place.list(raw)?;
-    let item = |index: usize| items.get(index).copied();
-    let of = match plain(item(0)) {
-        Some("buy") => Some(Side::Buy),
-        Some("sell") => Some(Side::Sell),
-        _ => None,
-    };
-    match (of, amount(item(1)), amount(item(2))) {
-        (Some(of), Some(price), Some(size)) => Ok((of, Level { price, size })),
-        _ => Err(place.wrong("", Some(raw), CHANGE)),
-    }
-}
-
-const fn changed(instrument: &str, side: Side, level: Level, venue_time_ms: Option<i64>) -> Value<'_> {
-    Value::PriceChange(PriceChange {
-        instrument,
-        side,
-        price: level.price,
-        size: Some(level.size),
-        best_bid: None,
-        best_ask: None,
-        venue_time_ms,
-    })
 }
 
 /// Whose side is the taker's is not said here.
@@ -102,11 +68,10 @@ fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
 }
 
 fn best_prices<'f>(event: &Object<'f>, venue_time_ms: Option<i64>) -> Result<BestPrices<'f>, ValueError> {
-    let price = |name| event.optional(name, Object::amount);
     Ok(BestPrices {
         instrument: event.text(INSTRUMENT)?,
-        bid: price("best_bid")?.filter(|price| !price.is_zero()),
-        ask: price("best_ask")?.filter(|price| !price.is_zero()),
+        bid: event.best("best_bid")?,
+        ask: event.best("best_ask")?,
         venue_time_ms,
     })
 }
@@ -122,7 +87,7 @@ fn of_advanced<'f>(message: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), Val
         let read = Place::new(index)
             .object(raw, INSTRUMENT)
             .and_then(|event| match channel {
-                Some("l2_data") => book(&event, sent, visit),
+                Some("l2_data") => levels(&event, sent, visit),
                 Some("market_trades") => event.items("trades", |place, raw| {
                     let read = place.object(raw, INSTRUMENT).and_then(|event| trade(&event));
                     visit(read.map(Value::Trade));
@@ -142,12 +107,12 @@ fn of_advanced<'f>(message: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), Val
 }
 
 /// A whole book is a list of levels of both sides as well.
-fn book<'f>(event: &Object<'f>, sent: Option<i64>, visit: Visit<'_, 'f>) -> Result<(), ValueError> {
+fn levels<'f>(event: &Object<'f>, sent: Option<i64>, visit: Visit<'_, 'f>) -> Result<(), ValueError> {
     let instrument = event.text(INSTRUMENT)?;
     if plain(event.get("type")) != Some("snapshot") {
         return event.items("updates", |place, raw| {
             let read = place.object(raw, INSTRUMENT).and_then(|update| level(&update));
-            visit(read.map(|(side, level)| changed(instrument, side, level, sent)));
+            visit(read.map(|(side, level)| Value::PriceChange(change(instrument, side, level, sent))));
         });
     }
     let (mut bids, mut asks, mut defect) = (Vec::new(), Vec::new(), None);
@@ -161,14 +126,7 @@ fn book<'f>(event: &Object<'f>, sent: Option<i64>, visit: Visit<'_, 'f>) -> Resu
     if let Some(error) = defect {
         return Err(error);
     }
-    visit(Ok(Value::Book(Book {
-        instrument,
-        bids,
-        asks,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: sent,
-    })));
+    visit(Ok(Value::Book(book(instrument, bids, asks, sent))));
     Ok(())
 }
 

@@ -4,7 +4,8 @@
 //! is `delete`; of a grouped book it is `[price, amount]`. `direction` is what the taker did.
 
 use super::decode::{Message, about};
-use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, Level, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, change};
 use crate::venue::object::{Object, Place, amount, plain};
 use serde_json::value::RawValue;
 
@@ -14,8 +15,6 @@ const INSTRUMENT: &str = "instrument_name";
 const LEVEL: &str = r#"a level: ["new", price, amount], or [price, amount]"#;
 const DIRECTION: &str = r#""buy" or "sell""#;
 const SIDES: [(&str, Side); 2] = [("bids", Side::Buy), ("asks", Side::Sell)];
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
     let message: Message<'f> = match serde_json::from_str(frame) {
@@ -60,40 +59,24 @@ fn level<'f>(place: Place<'f>, raw: &'f RawValue) -> Result<Level, ValueError> {
     Ok(Level { price, size })
 }
 
-fn levels(book: &Object<'_>, name: &'static str) -> Result<Vec<Level>, ValueError> {
-    let mut read = Vec::new();
-    book.items(name, |place, raw| read.push(level(place, raw)))?;
-    read.into_iter().collect()
+fn whole_book<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
+    Ok(book(
+        event.text(INSTRUMENT)?,
+        event.levels("bids", level)?,
+        event.levels("asks", level)?,
+        event.whole("timestamp"),
+    ))
 }
 
-fn whole_book<'f>(book: &Object<'f>) -> Result<Book<'f>, ValueError> {
-    Ok(Book {
-        instrument: book.text(INSTRUMENT)?,
-        bids: levels(book, "bids")?,
-        asks: levels(book, "asks")?,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: book.whole("timestamp"),
-    })
-}
-
-fn changes<'f>(book: &Object<'f>, visit: Visit<'_, 'f>) {
-    let instrument = match book.text(INSTRUMENT) {
+fn changes<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) {
+    let instrument = match event.text(INSTRUMENT) {
         Ok(instrument) => instrument,
         Err(error) => return visit(Err(error)),
     };
     for (name, side) in SIDES {
-        let read = book.items(name, |place, raw| {
-            let change = level(place, raw).map(|Level { price, size }| PriceChange {
-                instrument,
-                side,
-                price,
-                size: Some(size),
-                best_bid: None,
-                best_ask: None,
-                venue_time_ms: book.whole("timestamp"),
-            });
-            visit(change.map(Value::PriceChange));
+        let read = event.items(name, |place, raw| {
+            let read = level(place, raw).map(|level| change(instrument, side, level, event.whole("timestamp")));
+            visit(read.map(Value::PriceChange));
         });
         if let Err(error) = read {
             visit(Err(error));
@@ -119,14 +102,10 @@ fn read_trade<'f>(trade: &Object<'f>) -> Result<Trade<'f>, ValueError> {
 
 /// Where nobody bids or asks, the price is 0 or null.
 fn best_prices<'f>(event: &Object<'f>) -> Result<BestPrices<'f>, ValueError> {
-    let price = |name| {
-        let price = event.optional(name, Object::amount)?;
-        Ok(price.filter(|price| !price.is_zero()))
-    };
     Ok(BestPrices {
         instrument: event.text(INSTRUMENT)?,
-        bid: price("best_bid_price")?,
-        ask: price("best_ask_price")?,
+        bid: event.best("best_bid_price")?,
+        ask: event.best("best_ask_price")?,
         venue_time_ms: event.whole("timestamp"),
     })
 }

@@ -3,19 +3,15 @@
 //! An error names what it is about in its words only, if at all.
 
 use super::decode::Message;
-use crate::market::Instrument;
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard, Session};
+use crate::venue::{Answer, Heard};
 use serde_json::json;
 
 /// A channel, and an id within it.
 type Asked = (String, String);
 
-#[derive(Debug)]
-pub(super) struct DydxSession {
-    channels: Vec<String>,
-    ledger: Ledger<Asked>,
-}
+pub(super) struct DydxDialogue;
 
 /// The name of a channel, and the resolution of candles, if it has one.
 pub(super) fn parts(channel: &str) -> (&str, Option<&str>) {
@@ -24,37 +20,22 @@ pub(super) fn parts(channel: &str) -> (&str, Option<&str>) {
         .map_or((channel, None), |(name, resolution)| (name, Some(resolution)))
 }
 
-impl DydxSession {
-    pub(super) fn new(channels: Vec<String>) -> Self {
-        Self {
-            channels,
-            ledger: Ledger::default(),
-        }
-    }
+fn asked_for((channel, instrument): Pair<'_>) -> Asked {
+    let (name, resolution) = parts(channel);
+    let id = resolution.map_or_else(
+        || instrument.to_string(),
+        |resolution| format!("{instrument}/{resolution}"),
+    );
+    (name.to_owned(), id)
+}
 
-    fn asked(&self, instruments: &[Instrument]) -> Vec<(Asked, Instrument)> {
-        let each = |instrument: &Instrument| {
-            let instrument = instrument.clone();
-            self.channels.iter().map(move |channel| {
-                let (name, resolution) = parts(channel);
-                let id = match resolution {
-                    Some(resolution) => format!("{}/{resolution}", instrument.as_str()),
-                    None => instrument.as_str().to_owned(),
-                };
-                ((name.to_owned(), id), instrument.clone())
-            })
-        };
-        instruments.iter().flat_map(each).collect()
-    }
-
-    fn failed(&mut self, message: &Message<'_>) -> Option<Answer> {
-        let words = message.words.as_deref().unwrap_or("the venue does not say why");
-        match named(words) {
-            // It has been asked for before its answer came.
-            Some(asked) if words.contains("already subscribed") => self.ledger.accept(&asked),
-            Some(asked) => self.ledger.refuse(&asked, words.to_owned()),
-            None => self.ledger.refuse_rest(words.to_owned()),
-        }
+fn failed(message: &Message<'_>, asked: &mut Ledger<Asked>) -> Option<Answer> {
+    let words = message.words.as_deref().unwrap_or("the venue does not say why");
+    match named(words) {
+        // It has been asked for before its answer came.
+        Some(named) if words.contains("already subscribed") => asked.accept(&named),
+        Some(named) => asked.refuse(&named, words.to_owned()),
+        None => asked.refuse_rest(words.to_owned()),
     }
 }
 
@@ -66,48 +47,29 @@ fn named(words: &str) -> Option<Asked> {
     Some((format!("v4_{channel}"), id.to_owned()))
 }
 
-fn request(kind: &str, (channel, id): &Asked) -> String {
-    json!({"type": kind, "channel": channel, "id": id}).to_string()
-}
+impl Dialogue for DydxDialogue {
+    type Key = Asked;
 
-impl Session for DydxSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let mut texts = Vec::new();
-        for (asked, instrument) in self.asked(instruments) {
-            texts.push(request("subscribe", &asked));
-            self.ledger.ask(asked, [instrument]);
-        }
-        texts
+    fn batch(&self) -> Batch {
+        Batch::Pairs(1)
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        let asked = self.asked(instruments);
-        asked.iter().map(|(asked, _)| request("unsubscribe", asked)).collect()
+    fn request(&mut self, verb: Verb, _: u64, pairs: &[Pair<'_>]) -> String {
+        let (channel, id) = pairs.first().copied().map(asked_for).unwrap_or_default();
+        json!({"type": verb.word(), "channel": channel, "id": id}).to_string()
     }
 
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
+    fn key(&self, _: u64, pair: Pair<'_>) -> Asked {
+        asked_for(pair)
     }
 
-    /// Answers say what they are, beside the data that they hold.
-    fn hears_data(&self) -> bool {
-        false
-    }
-
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
-        let message: Message<'_> = serde_json::from_str(frame.trim()).ok()?;
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<Asked>) -> Option<Heard> {
+        let message: Message<'_> = serde_json::from_str(frame).ok()?;
         let answer = match message.form {
-            "subscribed" => self
-                .ledger
-                .accept(&(message.channel?.to_owned(), message.id?.to_owned())),
-            "error" => self.failed(&message),
+            "subscribed" => asked.accept(&(message.channel?.to_owned(), message.id?.to_owned())),
+            "error" => failed(&message, asked),
             _ => None,
         };
         answer.map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
     }
 }

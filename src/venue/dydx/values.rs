@@ -3,15 +3,14 @@
 //! From the documentation and recorded frames: levels of a whole book are objects, those of a change are lists, whose sizes are
 //! absolute, and 0 says that the level is gone; a side that has not changed is left out. The side of a trade is the taker's.
 
-use crate::market::{Book, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{Book, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, side, visit_changes};
 use crate::venue::object::{Object, Place, level, plain};
 use crate::venue::time;
 use serde_json::value::RawValue;
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "id";
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
     let place = Place::new(0);
@@ -35,7 +34,7 @@ pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
         let about = Place::new(index).about(instrument);
         match about.object(raw, "") {
             Ok(contents) if channel == Some("v4_trades") => trades(&contents, instrument, visit),
-            Ok(contents) if is_so_far => visit(book(&contents, instrument).map(Value::Book)),
+            Ok(contents) if is_so_far => visit(book_of(&contents, instrument).map(Value::Book)),
             Ok(contents) => {
                 changes(&contents, instrument, "bids", Side::Buy, visit);
                 changes(&contents, instrument, "asks", Side::Sell, visit);
@@ -76,46 +75,19 @@ fn trade<'f>(event: &Object<'f>, instrument: &'f str) -> Result<Trade<'f>, Value
         instrument,
         price: event.amount("price")?,
         size: Some(event.amount("size")?),
-        side: match plain(event.get("side")) {
-            Some("BUY") => Some(Side::Buy),
-            Some("SELL") => Some(Side::Sell),
-            _ => None,
-        },
+        side: side(plain(event.get("side")), ["BUY", "SELL"]),
         id: event.id("id"),
         venue_time_ms: plain(event.get("createdAt")).and_then(time::rfc3339),
     })
 }
 
-fn book<'f>(contents: &Object<'f>, instrument: &'f str) -> Result<Book<'f>, ValueError> {
-    let side = |name| {
-        let mut levels = Vec::new();
-        contents.items(name, |place, raw| levels.push(level(place, raw, "price", "size")))?;
-        levels.into_iter().collect::<Result<Vec<_>, ValueError>>()
-    };
-    Ok(Book {
-        instrument,
-        bids: side("bids")?,
-        asks: side("asks")?,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: None,
-    })
+fn book_of<'f>(contents: &Object<'f>, instrument: &'f str) -> Result<Book<'f>, ValueError> {
+    let side = |name| contents.levels(name, |place, raw| level(place, raw, "price", "size"));
+    Ok(book(instrument, side("bids")?, side("asks")?, None))
 }
 
 fn changes<'f>(contents: &Object<'f>, instrument: &'f str, name: &'static str, side: Side, visit: Visit<'_, 'f>) {
-    let levels = match contents.optional(name, Object::pairs) {
-        Ok(levels) => levels.unwrap_or_default(),
-        Err(error) => return visit(Err(error)),
-    };
-    for Level { price, size } in levels {
-        visit(Ok(Value::PriceChange(PriceChange {
-            instrument,
-            side,
-            price,
-            size: Some(size),
-            best_bid: None,
-            best_ask: None,
-            venue_time_ms: None,
-        })));
-    }
+    let levels = contents.optional(name, Object::pairs);
+    let read = levels.map(|levels| (instrument, levels.unwrap_or_default()));
+    visit_changes(read, side, None, visit);
 }

@@ -3,33 +3,26 @@
 use super::BOOK;
 use super::decode::{Frame, is_candles};
 use crate::market::Instrument;
+use crate::venue::Heard;
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Heard, Session};
+use crate::venue::wire;
 use serde_json::json;
 
-#[derive(Debug)]
-pub(super) struct GeminiSession {
-    channels: Vec<String>,
-    ledger: Ledger<String>,
+pub(super) struct GeminiDialogue {
+    asks_for_books: bool,
 }
 
-impl GeminiSession {
-    pub(super) fn new(channels: Vec<String>) -> Self {
+impl GeminiDialogue {
+    pub(super) fn new(channels: &[String]) -> Self {
         Self {
-            channels,
-            ledger: Ledger::default(),
+            asks_for_books: channels.iter().any(|channel| channel == BOOK),
         }
-    }
-
-    fn request(&self, name: &str, instrument: &Instrument) -> String {
-        let of = |channel| json!({"name": channel, "symbols": [instrument.as_str()]});
-        let subscriptions: Vec<_> = self.channels.iter().map(of).collect();
-        json!({"type": name, "subscriptions": subscriptions}).to_string()
     }
 
     /// A request is granted as a whole. Where it is for a book, changes of an earlier subscription are no answer.
     fn is_answer(&self, frame: &Frame<'_>) -> bool {
-        if self.channels.iter().any(|channel| channel == BOOK) {
+        if self.asks_for_books {
             frame.is_whole_book()
         } else {
             frame.name.is_some_and(is_candles)
@@ -41,47 +34,40 @@ fn words(frame: Frame<'_>) -> String {
     match (frame.reason, frame.message) {
         (Some(reason), Some(message)) => format!("{reason}: {message}"),
         (Some(words), None) | (None, Some(words)) => words.into_owned(),
-        (None, None) => "the venue refused the subscription".to_owned(),
+        (None, None) => wire::NO_WORDS.to_owned(),
     }
 }
 
-impl Session for GeminiSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let mut texts = Vec::new();
-        for instrument in instruments {
-            self.ledger.ask(instrument.as_str().to_owned(), [instrument.clone()]);
-            texts.push(self.request("subscribe", instrument));
-        }
-        texts
+impl Dialogue for GeminiDialogue {
+    type Key = Instrument;
+
+    fn batch(&self) -> Batch {
+        Batch::Instruments(1)
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        let text = |instrument| self.request("unsubscribe", instrument);
-        instruments.iter().map(text).collect()
+    fn request(&mut self, verb: Verb, _: u64, pairs: &[Pair<'_>]) -> String {
+        let of = |(channel, symbol): &Pair<'_>| json!({"name": channel, "symbols": [symbol.as_str()]});
+        let subscriptions: Vec<_> = pairs.iter().map(of).collect();
+        json!({"type": verb.word(), "subscriptions": subscriptions}).to_string()
     }
 
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
+    fn key(&self, _: u64, (_, instrument): Pair<'_>) -> Instrument {
+        instrument.clone()
     }
 
-    fn hears_data(&self) -> bool {
-        self.ledger.is_open()
+    fn answers_with_data(&self) -> bool {
+        true
     }
 
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<Instrument>) -> Option<Heard> {
         let frame: Frame<'_> = serde_json::from_str(frame).ok()?;
         let answer = if frame.is_refusal() {
-            self.ledger.refuse_unnamed(words(frame))
+            asked.refuse_unnamed(words(frame))
         } else if self.is_answer(&frame) {
-            self.ledger.accept(&frame.symbol?.to_owned())
+            asked.accept(&Instrument::new(frame.symbol?))
         } else {
             None
         };
         answer.map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
     }
 }

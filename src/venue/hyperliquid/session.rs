@@ -2,8 +2,9 @@
 
 use super::decode::Message;
 use crate::market::Instrument;
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard, Session};
+use crate::venue::{Answer, Heard};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -11,11 +12,7 @@ use std::borrow::Cow;
 /// A channel, its interval included, and a coin.
 type Asked = (String, Instrument);
 
-#[derive(Debug)]
-pub(super) struct HyperliquidSession {
-    channels: Vec<String>,
-    ledger: Ledger<Asked>,
-}
+pub(super) struct HyperliquidDialogue;
 
 /// The name of a channel, and its interval, if it has one.
 pub(super) fn parts(channel: &str) -> (&str, Option<&str>) {
@@ -24,46 +21,27 @@ pub(super) fn parts(channel: &str) -> (&str, Option<&str>) {
         .map_or((channel, None), |(name, interval)| (name, Some(interval)))
 }
 
-impl HyperliquidSession {
-    pub(super) fn new(channels: Vec<String>) -> Self {
-        Self {
-            channels,
-            ledger: Ledger::default(),
-        }
-    }
-
-    fn asked(&self, instruments: &[Instrument]) -> Vec<Asked> {
-        let each = |instrument: &Instrument| {
-            let instrument = instrument.clone();
-            self.channels
-                .iter()
-                .map(move |channel| (channel.clone(), instrument.clone()))
-        };
-        instruments.iter().flat_map(each).collect()
-    }
-
-    /// An error says what it is about in words such as `Invalid subscription {"type":"trades","coin":"NOPE"}`, if at all.
-    fn failed(&mut self, words: Cow<'_, str>) -> Option<Answer> {
-        let named = words.find('{').and_then(|at| {
-            let mut json = serde_json::Deserializer::from_str(words.get(at..)?);
-            Subscription::deserialize(&mut json).ok()?.asked()
-        });
-        match named {
-            Some(asked) if words.starts_with("Already subscribed") => self.ledger.accept(&asked),
-            _ if words.starts_with("Already unsubscribed") => None,
-            Some(asked) => self.ledger.refuse(&asked, words.into_owned()),
-            None => self.ledger.refuse_rest(words.into_owned()),
-        }
+/// An error says what it is about in words such as `Invalid subscription {"type":"trades","coin":"NOPE"}`, if at all.
+fn failed(words: Cow<'_, str>, asked: &mut Ledger<Asked>) -> Option<Answer> {
+    let named = words.find('{').and_then(|at| {
+        let mut json = serde_json::Deserializer::from_str(words.get(at..)?);
+        Subscription::deserialize(&mut json).ok()?.asked()
+    });
+    match named {
+        Some(named) if words.starts_with("Already subscribed") => asked.accept(&named),
+        _ if words.starts_with("Already unsubscribed") => None,
+        Some(named) => asked.refuse(&named, words.into_owned()),
+        None => asked.refuse_rest(words.into_owned()),
     }
 }
 
-fn request(method: &str, (channel, instrument): &Asked) -> String {
+fn subscription((channel, instrument): &Pair<'_>) -> Value {
     let (name, interval) = parts(channel);
     let mut subscription = json!({"type": name, "coin": instrument.as_str()});
     if let (Some(interval), Some(fields)) = (interval, subscription.as_object_mut()) {
         fields.insert("interval".to_owned(), Value::from(interval));
     }
-    json!({"method": method, "subscription": subscription}).to_string()
+    subscription
 }
 
 #[derive(Deserialize)]
@@ -94,48 +72,33 @@ impl Subscription<'_> {
     }
 }
 
-impl Session for HyperliquidSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let asked = self.asked(instruments);
-        let texts = asked.iter().map(|asked| request("subscribe", asked)).collect();
-        for asked in asked {
-            let instrument = asked.1.clone();
-            self.ledger.ask(asked, [instrument]);
-        }
-        texts
+impl Dialogue for HyperliquidDialogue {
+    type Key = Asked;
+
+    fn batch(&self) -> Batch {
+        Batch::Pairs(1)
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        let asked = self.asked(instruments);
-        asked.iter().map(|asked| request("unsubscribe", asked)).collect()
+    fn request(&mut self, verb: Verb, _: u64, pairs: &[Pair<'_>]) -> String {
+        json!({"method": verb.word(), "subscription": pairs.first().map(subscription)}).to_string()
     }
 
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
+    fn key(&self, _: u64, (channel, instrument): Pair<'_>) -> Asked {
+        (channel.to_owned(), instrument.clone())
     }
 
-    /// Answers have a channel of their own.
-    fn hears_data(&self) -> bool {
-        false
-    }
-
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
-        let message: Message<'_> = serde_json::from_str(frame.trim()).ok()?;
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<Asked>) -> Option<Heard> {
+        let message: Message<'_> = serde_json::from_str(frame).ok()?;
         let answer = match (message.channel, message.data) {
             ("pong", _) => return Some(Heard::Pong),
             ("subscriptionResponse", Some(data)) => {
                 let response: Response<'_> = serde_json::from_str(data.get()).ok()?;
-                let asked = response.subscription.asked()?;
-                (response.method == "subscribe").then(|| self.ledger.accept(&asked))?
+                let named = response.subscription.asked()?;
+                (response.method == "subscribe").then(|| asked.accept(&named))?
             }
-            ("error", Some(data)) => self.failed(serde_json::from_str(data.get()).ok()?),
+            ("error", Some(data)) => failed(serde_json::from_str(data.get()).ok()?, asked),
             _ => None,
         };
         answer.map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
     }
 }

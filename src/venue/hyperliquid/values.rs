@@ -3,15 +3,14 @@
 //! From the venue's documentation: a side is `B` of who bids and `A` of who asks, and a trade's is the taker's; the first list of
 //! a book's levels are the bids.
 
-use crate::market::{BestPrices, Book, Level, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, Level, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, side};
 use crate::venue::object::{Object, Place, level, plain};
 use serde_json::value::RawValue;
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "coin";
 const SIDES: &str = "two sides of a book, the bids first";
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
     let place = Place::new(0);
@@ -25,7 +24,7 @@ pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
         None => Err(place.wrong("data", raw, "an object")),
     };
     match plain(message.get("channel")) {
-        Some("l2Book") => visit(data().and_then(|data| book(&data)).map(Value::Book)),
+        Some("l2Book") => visit(data().and_then(|data| book_of(&data)).map(Value::Book)),
         Some("bbo") => visit(data().and_then(|data| best_prices(&data)).map(Value::BestPrices)),
         Some("trades") => {
             let mut index = 0;
@@ -47,30 +46,19 @@ fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
         instrument: event.text(INSTRUMENT)?,
         price: event.amount("px")?,
         size: Some(event.amount("sz")?),
-        side: match plain(event.get("side")) {
-            Some("B") => Some(Side::Buy),
-            Some("A") => Some(Side::Sell),
-            _ => None,
-        },
+        side: side(plain(event.get("side")), ["B", "A"]),
         id: event.id("tid"),
         venue_time_ms: event.whole("time"),
     })
 }
 
-fn book<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
+fn book_of<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
     let mut sides = Vec::new();
     event.items("levels", |place, raw| sides.push(levels(place, raw)))?;
     let Ok([bids, asks]) = <[_; 2]>::try_from(sides) else {
         return Err(event.place().wrong("levels", event.get("levels"), SIDES));
     };
-    Ok(Book {
-        instrument: event.text(INSTRUMENT)?,
-        bids: bids?,
-        asks: asks?,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: event.whole("time"),
-    })
+    Ok(book(event.text(INSTRUMENT)?, bids?, asks?, event.whole("time")))
 }
 
 fn levels<'f>(place: Place<'f>, raw: &'f RawValue) -> Result<Vec<Level>, ValueError> {

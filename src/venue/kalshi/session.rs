@@ -26,13 +26,10 @@ pub(super) struct KalshiSession {
     ledger: Ledger<(u64, Instrument)>,
 }
 
-/// A command that is not answered, or not for all of its channels.
+/// A command that is not answered, or not for all of its channels. What it asks for stands in the ledger.
 #[derive(Debug)]
 struct Command {
     unanswered: usize,
-    wanted: Vec<Instrument>,
-    /// Taken back before the number was known that this needs.
-    taken_back: Vec<Instrument>,
     left_out: HashSet<Instrument>,
 }
 
@@ -86,13 +83,22 @@ impl KalshiSession {
         let command = self.commands.get_mut(&id)?;
         command.unanswered = command.unanswered.saturating_sub(1);
         let listed: Option<HashSet<&str>> = list.map(|list| list.iter().map(|ticker| &**ticker).collect());
-        let is_in = |instrument: &&Instrument| listed.as_ref().is_none_or(|all| all.contains(instrument.as_str()));
+        let is_in = |instrument: &Instrument| listed.as_ref().is_none_or(|all| all.contains(instrument.as_str()));
         let carried = self.carried.entry(sid).or_default();
-        carried.extend(command.wanted.iter().chain(&command.taken_back).filter(is_in).cloned());
-        let left_out: Vec<_> = command.wanted.iter().filter(|one| !is_in(one)).cloned().collect();
-        command.left_out.extend(left_out);
-        if !command.taken_back.is_empty() {
-            self.leaving.push((sid, command.taken_back.clone()));
+        let mut taken_back = Vec::new();
+        for ((_, instrument), is_wanted) in self.ledger.parts(id) {
+            if is_in(instrument) {
+                carried.insert(instrument.clone());
+            } else if is_wanted {
+                command.left_out.insert(instrument.clone());
+            }
+            if !is_wanted {
+                taken_back.push(instrument.clone());
+            }
+        }
+        if !taken_back.is_empty() {
+            taken_back.sort_unstable();
+            self.leaving.push((sid, taken_back));
         }
         let is_over = command.unanswered == 0;
         let answer = if is_over { self.settle(id) } else { None };
@@ -114,11 +120,8 @@ impl KalshiSession {
 
     fn settle(&mut self, id: u64) -> Option<Answer> {
         let command = self.commands.remove(&id)?;
-        let verdict = |instrument: Instrument| {
-            let is_granted = !command.left_out.contains(&instrument);
-            ((id, instrument), is_granted)
-        };
-        self.ledger.settle(command.wanted.into_iter().map(verdict))
+        self.ledger
+            .settle_request(id, |(_, instrument)| !command.left_out.contains(instrument))
     }
 
     fn hear_error(&mut self, id: Option<u64>, body: &Body<'_>) -> Option<Heard> {
@@ -128,10 +131,8 @@ impl KalshiSession {
             self.commands.clear();
             return self.ledger.refuse_rest(words).map(Heard::Answer);
         };
-        let command = self.commands.remove(&id)?;
-        let keys: Vec<_> = command.wanted.into_iter().map(|instrument| (id, instrument)).collect();
-        let answer = self.ledger.refuse_each(&keys, words);
-        answer.map(Heard::Answer)
+        self.commands.remove(&id)?;
+        self.ledger.refuse_request(id, words).map(Heard::Answer)
     }
 }
 
@@ -145,25 +146,21 @@ impl Session for KalshiSession {
             texts.push(self.command("subscribe", &params));
             let command = Command {
                 unanswered: self.channels.len(),
-                wanted: batch.to_vec(),
-                taken_back: Vec::new(),
                 left_out: HashSet::new(),
             };
             self.commands.insert(self.last_id, command);
             for instrument in batch {
-                self.ledger
-                    .ask((self.last_id, instrument.clone()), [instrument.clone()]);
+                let key = (self.last_id, instrument.clone());
+                self.ledger.ask_in(self.last_id, key, [instrument.clone()]);
             }
         }
+        // Those that were given up, and of which nothing is wanted.
+        self.commands.retain(|id, _| self.ledger.parts(*id).next().is_some());
         texts
     }
 
     fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
         self.ledger.forget(instruments);
-        for command in self.commands.values_mut() {
-            let gone = command.wanted.extract_if(.., |wanted| instruments.contains(wanted));
-            command.taken_back.extend(gone);
-        }
         let mut sids: Vec<_> = self.carried.keys().copied().collect();
         sids.sort_unstable();
         let mut texts = self.leave_now();
@@ -200,5 +197,22 @@ impl Session for KalshiSession {
 
     fn give_up(&mut self) -> Vec<Instrument> {
         self.ledger.give_up()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_never_answered_and_wanted_no_more_is_not_kept() {
+        let mut session = KalshiSession::new(vec!["trade".into()]);
+        let instrument = [Instrument::new("KXA-1")];
+        for _ in 0..100 {
+            session.subscribe(&instrument);
+            session.unsubscribe(&instrument);
+            session.give_up();
+        }
+        assert_eq!(session.commands.len(), 1, "that of the last round");
     }
 }

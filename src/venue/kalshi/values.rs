@@ -6,7 +6,8 @@
 
 use super::books::Books;
 use super::decode::Message;
-use crate::market::{BestPrices, Book, Decimal, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Decimal, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book};
 use crate::venue::object::{Object, Place, signed};
 
 /// The field that names the instrument.
@@ -15,8 +16,6 @@ const INSTRUMENT: &str = "market_ticker";
 const SIDE: &str = r#""yes" or "no""#;
 const DIFFERENCE: &str = r#"a decimal, such as "-54.00""#;
 const PRICE: &str = r#"a price of 0 to 1 dollar, such as "0.9600""#;
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 pub(super) fn values<'f>(books: &mut Books, frame: &'f str, visit: Visit<'_, 'f>) {
     let place = Place::new(0);
@@ -35,7 +34,7 @@ pub(super) fn values<'f>(books: &mut Books, frame: &'f str, visit: Visit<'_, 'f>
         return visit(Err(place.wrong("msg", None, "an object")));
     };
     let mut read = |event: &Object<'f>| match name {
-        "orderbook_snapshot" => book(books, event),
+        "orderbook_snapshot" => whole_book(books, event),
         "orderbook_delta" => change(books, event),
         "trade" => trade(event).map(Value::Trade),
         _ => best_prices(event).map(Value::BestPrices),
@@ -43,7 +42,7 @@ pub(super) fn values<'f>(books: &mut Books, frame: &'f str, visit: Visit<'_, 'f>
     visit(place.object(body, INSTRUMENT).and_then(|event| read(&event)));
 }
 
-fn book<'f>(books: &mut Books, event: &Object<'f>) -> Result<Value<'f>, ValueError> {
+fn whole_book<'f>(books: &mut Books, event: &Object<'f>) -> Result<Value<'f>, ValueError> {
     let instrument = event.text(INSTRUMENT)?;
     let bids = side(event, ["yes_dollars_fp", "yes_dollars"])?;
     let mut asks = side(event, ["no_dollars_fp", "no_dollars"])?;
@@ -52,14 +51,7 @@ fn book<'f>(books: &mut Books, event: &Object<'f>) -> Result<Value<'f>, ValueErr
         level.price = opposite(level.price).ok_or_else(wrong)?;
     }
     books.begin(instrument, &bids, &asks);
-    Ok(Value::Book(Book {
-        instrument,
-        bids,
-        asks,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: time(event),
-    }))
+    Ok(Value::Book(book(instrument, bids, asks, time(event))))
 }
 
 /// Where nobody bids, the list is left out. It had another name before parts of contracts could be traded.

@@ -4,20 +4,19 @@
 //! is the taker's. In version 1 levels and trades are lists: price, size, time, and of a trade `b` or `s`.
 
 use super::v1::{BookPart, Message, seconds};
-use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
-use crate::venue::object::{AMOUNT, Object, Place, amount, pair, plain};
+use crate::market::{BestPrices, Book, Level, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, side, visit_changes};
+use crate::venue::object::{AMOUNT, Object, Place, amount, level, pair, plain};
 use crate::venue::time;
 use serde_json::value::RawValue;
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "symbol";
 
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
-
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
-    let raw: &RawValue = match serde_json::from_str(frame) {
+    let raw = match Place::new(0).whole(frame) {
         Ok(raw) => raw,
-        Err(error) => return visit(Err(Place::new(0).error("", error.to_string(), "JSON to the end"))),
+        Err(error) => return visit(Err(error)),
     };
     if raw.get().starts_with('[') {
         if let Err(error) = of_v1(raw, visit) {
@@ -42,7 +41,7 @@ pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
             (Err(error), _) => visit(Err(error)),
             (Ok(event), Some("trade")) => visit(trade(&event).map(Value::Trade)),
             (Ok(event), Some("ticker")) => visit(best_prices(&event).map(Value::BestPrices)),
-            (Ok(event), _) if is_snapshot => visit(book(&event).map(Value::Book)),
+            (Ok(event), _) if is_snapshot => visit(book_of(&event).map(Value::Book)),
             (Ok(event), _) => {
                 changes(&event, "bids", Side::Buy, visit);
                 changes(&event, "asks", Side::Sell, visit);
@@ -58,20 +57,12 @@ fn at(event: &Object<'_>) -> Option<i64> {
     plain(event.get("timestamp")).and_then(time::rfc3339)
 }
 
-fn side(text: Option<&str>) -> Option<Side> {
-    match text {
-        Some("buy" | "b") => Some(Side::Buy),
-        Some("sell" | "s") => Some(Side::Sell),
-        _ => None,
-    }
-}
-
 fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
     Ok(Trade {
         instrument: event.text(INSTRUMENT)?,
         price: event.amount("price")?,
         size: Some(event.amount("qty")?),
-        side: side(plain(event.get("side"))),
+        side: side(plain(event.get("side")), ["buy", "sell"]),
         id: event.id("trade_id"),
         venue_time_ms: at(event),
     })
@@ -86,35 +77,18 @@ fn best_prices<'f>(event: &Object<'f>) -> Result<BestPrices<'f>, ValueError> {
     })
 }
 
-fn book<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
-    Ok(Book {
-        instrument: event.text(INSTRUMENT)?,
-        bids: levels(event, "bids")?,
-        asks: levels(event, "asks")?,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: at(event),
-    })
+fn book_of<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
+    Ok(book(
+        event.text(INSTRUMENT)?,
+        levels(event, "bids")?,
+        levels(event, "asks")?,
+        at(event),
+    ))
 }
 
 /// Objects with a price and a size.
 fn levels(event: &Object<'_>, name: &'static str) -> Result<Vec<Level>, ValueError> {
-    let mut levels = Ok(Vec::new());
-    event.items(name, |place, raw| {
-        if let Ok(read) = &mut levels {
-            let level = place.object(raw, INSTRUMENT).and_then(|level| {
-                Ok(Level {
-                    price: level.amount("price")?,
-                    size: level.amount("qty")?,
-                })
-            });
-            match level {
-                Ok(level) => read.push(level),
-                Err(error) => levels = Err(error),
-            }
-        }
-    })?;
-    levels
+    event.levels(name, |place, raw| level(place, raw, "price", "qty"))
 }
 
 fn changes<'f>(event: &Object<'f>, name: &'static str, side: Side, visit: Visit<'_, 'f>) {
@@ -122,30 +96,7 @@ fn changes<'f>(event: &Object<'f>, name: &'static str, side: Side, visit: Visit<
         let levels = event.get(name).map_or(Ok(Vec::new()), |_| levels(event, name))?;
         Ok((instrument, levels))
     });
-    match read {
-        Ok((instrument, levels)) => visit_changes(instrument, side, &levels, at(event), visit),
-        Err(error) => visit(Err(error)),
-    }
-}
-
-fn visit_changes<'f>(
-    instrument: &'f str,
-    side: Side,
-    levels: &[Level],
-    venue_time_ms: Option<i64>,
-    visit: Visit<'_, 'f>,
-) {
-    for Level { price, size } in levels.iter().copied() {
-        visit(Ok(Value::PriceChange(PriceChange {
-            instrument,
-            side,
-            price,
-            size: Some(size),
-            best_bid: None,
-            best_ask: None,
-            venue_time_ms,
-        })));
-    }
+    visit_changes(read, side, at(event), visit);
 }
 
 fn of_v1<'f>(raw: &'f RawValue, visit: Visit<'_, 'f>) -> Result<(), ValueError> {
@@ -207,7 +158,7 @@ fn trade_of_v1<'f>(place: Place<'f>, instrument: &'f str, row: &'f RawValue) -> 
         instrument,
         price,
         size: Some(size),
-        side: side(plain(row.get(3).copied())),
+        side: side(plain(row.get(3).copied()), ["b", "s"]),
         id: None,
         venue_time_ms: row.get(2).and_then(|time| seconds(time)),
     })
@@ -225,17 +176,11 @@ fn book_of_v1<'f>(
     };
     for part in parts {
         if part.all_asks.is_some() || part.all_bids.is_some() {
-            visit(Ok(Value::Book(Book {
-                instrument,
-                bids: levels(part.all_bids)?,
-                asks: levels(part.all_asks)?,
-                tick_size: None,
-                last_trade_price: None,
-                venue_time_ms: None,
-            })));
+            let (bids, asks) = (levels(part.all_bids)?, levels(part.all_asks)?);
+            visit(Ok(Value::Book(book(instrument, bids, asks, None))));
         }
-        visit_changes(instrument, Side::Buy, &levels(part.bids)?, None, visit);
-        visit_changes(instrument, Side::Sell, &levels(part.asks)?, None, visit);
+        visit_changes(Ok((instrument, levels(part.bids)?)), Side::Buy, None, visit);
+        visit_changes(Ok((instrument, levels(part.asks)?)), Side::Sell, None, visit);
     }
     Ok(())
 }

@@ -1,22 +1,22 @@
 //! The dialogue of one connection: a request for each pair of feed and product, and an answer that names both.
 
 use crate::market::Instrument;
+use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard, Session};
+use crate::venue::wire;
+use crate::venue::{Answer, Heard};
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// A feed, and a product of it.
-type Pair = (String, Instrument);
+type Asked = (String, Instrument);
 
-#[derive(Debug)]
-pub(super) struct FuturesSession {
-    feeds: Vec<String>,
-    ledger: Ledger<Pair>,
-    /// Requests without an answer in the order in which they leave, and whether they subscribe.
-    unanswered: VecDeque<(Pair, bool)>,
+#[derive(Default)]
+pub(super) struct FuturesDialogue {
+    /// Requests without an answer in the order in which they leave.
+    unanswered: VecDeque<(Verb, Asked)>,
 }
 
 #[derive(Deserialize)]
@@ -31,92 +31,60 @@ struct Reply<'f> {
     message: Option<Cow<'f, str>>,
 }
 
-impl FuturesSession {
-    pub(super) fn new(feeds: Vec<String>) -> Self {
-        Self {
-            feeds,
-            ledger: Ledger::default(),
-            unanswered: VecDeque::new(),
-        }
-    }
-
-    fn request(&mut self, event: &str, pair: Pair, subscribes: bool) -> String {
-        let text = json!({"event": event, "feed": pair.0, "product_ids": [pair.1.as_str()]}).to_string();
-        self.unanswered.push_back((pair, subscribes));
-        text
-    }
-
-    fn pairs(&self, instruments: &[Instrument]) -> Vec<Pair> {
-        let of = |feed: &String| -> Vec<Pair> {
-            instruments
-                .iter()
-                .map(|product| (feed.clone(), product.clone()))
-                .collect()
-        };
-        self.feeds.iter().flat_map(of).collect()
-    }
-
-    fn on_named(&mut self, pair: &Pair, subscribes: bool, words: Option<&str>) -> Option<Answer> {
-        let position = self
-            .unanswered
-            .iter()
-            .position(|asked| *asked == (pair.clone(), subscribes))?;
+impl FuturesDialogue {
+    fn on_named(
+        &mut self,
+        verb: Verb,
+        named: &Asked,
+        words: Option<&str>,
+        asked: &mut Ledger<Asked>,
+    ) -> Option<Answer> {
+        let is_meant = |(of, pair): &(Verb, Asked)| (*of, pair) == (verb, named);
+        let position = self.unanswered.iter().position(is_meant)?;
         self.unanswered.remove(position);
-        match words {
-            _ if !subscribes => None,
-            None => self.ledger.accept(pair),
-            Some(words) => self.ledger.refuse(pair, words.to_owned()),
+        match (verb, words) {
+            (Verb::Unsubscribe, _) => None,
+            (Verb::Subscribe, None) => asked.accept(named),
+            (Verb::Subscribe, Some(words)) => asked.refuse(named, words.to_owned()),
         }
     }
 }
 
-impl Session for FuturesSession {
-    fn subscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        let mut texts = Vec::new();
-        for pair in self.pairs(instruments) {
-            self.ledger.ask(pair.clone(), [pair.1.clone()]);
-            texts.push(self.request("subscribe", pair, true));
-        }
-        texts
+impl Dialogue for FuturesDialogue {
+    type Key = Asked;
+
+    fn batch(&self) -> Batch {
+        Batch::OfChannel(1)
     }
 
-    fn unsubscribe(&mut self, instruments: &[Instrument]) -> Vec<String> {
-        self.ledger.forget(instruments);
-        let pairs = self.pairs(instruments);
-        pairs
-            .into_iter()
-            .map(|pair| self.request("unsubscribe", pair, false))
-            .collect()
+    fn request(&mut self, verb: Verb, id: u64, pairs: &[Pair<'_>]) -> String {
+        let asked = pairs.iter().map(|pair| (verb, self.key(id, *pair)));
+        let asked: Vec<_> = asked.collect();
+        self.unanswered.extend(asked);
+        let feed = pairs.first().map(|(feed, _)| feed);
+        let products: Vec<_> = pairs.iter().map(|(_, product)| product.as_str()).collect();
+        json!({"event": verb.word(), "feed": feed, "product_ids": products}).to_string()
     }
 
-    fn is_awaiting(&self) -> bool {
-        self.ledger.is_awaiting()
+    fn key(&self, _: u64, (feed, product): Pair<'_>) -> Asked {
+        (feed.to_owned(), product.clone())
     }
 
-    /// Answers say that they are such.
-    fn hears_data(&self) -> bool {
-        false
-    }
-
-    fn hear(&mut self, frame: &str) -> Option<Heard> {
-        let reply: Reply<'_> = serde_json::from_str(frame.trim()).ok()?;
-        let words = reply.message.as_deref().unwrap_or("the venue refused the subscription");
-        let (subscribes, words) = match &*reply.event {
-            "subscribed" => (true, None),
-            "subscribed_failed" => (true, Some(words)),
-            "unsubscribed" | "unsubscribed_failed" => (false, None),
+    fn hear(&mut self, frame: &str, asked: &mut Ledger<Asked>) -> Option<Heard> {
+        let reply: Reply<'_> = serde_json::from_str(frame).ok()?;
+        let words = reply.message.as_deref().unwrap_or(wire::NO_WORDS);
+        let (verb, words) = match &*reply.event {
+            "subscribed" => (Verb::Subscribe, None),
+            "subscribed_failed" => (Verb::Subscribe, Some(words)),
+            "unsubscribed" | "unsubscribed_failed" => (Verb::Unsubscribe, None),
             "error" => {
-                let (pair, subscribes) = self.unanswered.front().cloned()?;
-                return self.on_named(&pair, subscribes, Some(words)).map(Heard::Answer);
+                let (verb, oldest) = self.unanswered.front().cloned()?;
+                return self.on_named(verb, &oldest, Some(words), asked).map(Heard::Answer);
             }
             _ => return None,
         };
         let product = Instrument::new(reply.product_ids.first()?);
-        let pair = (reply.feed?.into_owned(), product);
-        self.on_named(&pair, subscribes, words).map(Heard::Answer)
-    }
-
-    fn give_up(&mut self) -> Vec<Instrument> {
-        self.ledger.give_up()
+        let named = (reply.feed?.into_owned(), product);
+        self.on_named(verb, &named, words, asked).map(Heard::Answer)
     }
 }

@@ -3,19 +3,17 @@
 //! From the venue's documentation: sizes of a book's levels are absolute, and 0 says that the level is gone; the side of a trade
 //! is the taker's.
 
-use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
-use crate::venue::object::{Object, Place, plain};
-use serde_json::value::RawValue;
+use crate::market::{BestPrices, Level, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, change, side};
+use crate::venue::object::{Object, Place, level, plain};
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "product_id";
 const SIDE: &str = r#""buy" or "sell""#;
 
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
-
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
-    let read = serde_json::from_str::<&RawValue>(frame)
-        .map_err(|error| Place::new(0).error("", error.to_string(), "JSON to the end"))
+    let read = Place::new(0)
+        .whole(frame)
         .and_then(|raw| Place::new(0).object(raw, INSTRUMENT))
         .and_then(|event| of_event(&event, visit));
     if let Err(error) = read {
@@ -35,25 +33,16 @@ fn of_event<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), ValueErr
                 visit(read.map(Value::Trade));
             });
         }
-        Some("book_snapshot") => Value::Book(Book {
-            instrument: event.text(INSTRUMENT)?,
-            bids: levels(event, "bids")?,
-            asks: levels(event, "asks")?,
-            tick_size: None,
-            last_trade_price: None,
-            venue_time_ms: event.whole("timestamp"),
-        }),
+        Some("book_snapshot") => Value::Book(book(
+            event.text(INSTRUMENT)?,
+            levels(event, "bids")?,
+            levels(event, "asks")?,
+            event.whole("timestamp"),
+        )),
         Some("book") => {
-            let Level { price, size } = level(event)?;
-            Value::PriceChange(PriceChange {
-                instrument: event.text(INSTRUMENT)?,
-                side: side(event)?,
-                price,
-                size: Some(size),
-                best_bid: None,
-                best_ask: None,
-                venue_time_ms: event.whole("timestamp"),
-            })
+            let level = level_of(event)?;
+            let (instrument, side) = (event.text(INSTRUMENT)?, side_of(event)?);
+            Value::PriceChange(change(instrument, side, level, event.whole("timestamp")))
         }
         Some("ticker" | "ticker_lite") => Value::BestPrices(BestPrices {
             instrument: event.text(INSTRUMENT)?,
@@ -67,41 +56,29 @@ fn of_event<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), ValueErr
     Ok(())
 }
 
-fn side(event: &Object<'_>) -> Result<Side, ValueError> {
-    match plain(event.get("side")) {
-        Some("buy") => Ok(Side::Buy),
-        Some("sell") => Ok(Side::Sell),
-        _ => Err(event.place().wrong("side", event.get("side"), SIDE)),
-    }
+fn side_of(event: &Object<'_>) -> Result<Side, ValueError> {
+    let raw = event.get("side");
+    side(plain(raw), ["buy", "sell"]).ok_or_else(|| event.place().wrong("side", raw, SIDE))
 }
 
-fn level(object: &Object<'_>) -> Result<Level, ValueError> {
+fn level_of(event: &Object<'_>) -> Result<Level, ValueError> {
     Ok(Level {
-        price: object.amount("price")?,
-        size: object.amount("qty")?,
+        price: event.amount("price")?,
+        size: event.amount("qty")?,
     })
 }
 
 fn levels(event: &Object<'_>, name: &'static str) -> Result<Vec<Level>, ValueError> {
-    let mut levels = Ok(Vec::new());
-    event.items(name, |place, raw| {
-        if let Ok(read) = &mut levels {
-            match place.object(raw, INSTRUMENT).and_then(|object| level(&object)) {
-                Ok(level) => read.push(level),
-                Err(error) => levels = Err(error),
-            }
-        }
-    })?;
-    levels
+    event.levels(name, |place, raw| level(place, raw, "price", "qty"))
 }
 
 fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
-    let Level { price, size } = level(event)?;
+    let Level { price, size } = level_of(event)?;
     Ok(Trade {
         instrument: event.text(INSTRUMENT)?,
         price,
         size: Some(size),
-        side: Some(side(event)?),
+        side: Some(side_of(event)?),
         id: plain(event.get("uid")),
         venue_time_ms: event.whole("time"),
     })

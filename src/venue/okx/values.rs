@@ -4,14 +4,13 @@
 //! gone. The size of a derivative is in contracts.
 
 use super::decode::{PONG, is_numbered_book};
-use crate::market::{BestPrices, Book, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, Side, Trade, Value, ValueError};
+use crate::venue::book::{Visit, book, side, visit_changes};
 use crate::venue::object::{Object, Place, plain};
 use serde_json::value::RawValue;
 
 /// The field that names the instrument.
 const INSTRUMENT: &str = "instId";
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
     if frame.trim() == PONG {
@@ -72,7 +71,7 @@ fn event<'f>(place: Place<'f>, raw: &'f RawValue, channel: &str, action: Option<
         ("trades" | "trades-all" | "option-trades", _) => visit(trade(&event, instrument).map(Value::Trade)),
         ("tickers", _) => visit(ticker(&event, instrument).map(Value::BestPrices)),
         ("bbo-tbt", _) => visit(best(&event, instrument).map(Value::BestPrices)),
-        ("books5", _) | (_, Some("snapshot")) => visit(book(&event, instrument).map(Value::Book)),
+        ("books5", _) | (_, Some("snapshot")) => visit(book_of(&event, instrument).map(Value::Book)),
         _ => {
             changes(&event, instrument, "bids", Side::Buy, visit);
             changes(&event, instrument, "asks", Side::Sell, visit);
@@ -85,11 +84,7 @@ fn trade<'f>(event: &Object<'f>, instrument: &'f str) -> Result<Trade<'f>, Value
         instrument,
         price: event.amount("px")?,
         size: Some(event.amount("sz")?),
-        side: match plain(event.get("side")) {
-            Some("buy") => Some(Side::Buy),
-            Some("sell") => Some(Side::Sell),
-            _ => None,
-        },
+        side: side(plain(event.get("side")), ["buy", "sell"]),
         id: event.id("tradeId"),
         venue_time_ms: event.whole("ts"),
     })
@@ -114,31 +109,16 @@ fn best<'f>(event: &Object<'f>, instrument: &'f str) -> Result<BestPrices<'f>, V
     })
 }
 
-fn book<'f>(event: &Object<'f>, instrument: &'f str) -> Result<Book<'f>, ValueError> {
-    Ok(Book {
+fn book_of<'f>(event: &Object<'f>, instrument: &'f str) -> Result<Book<'f>, ValueError> {
+    Ok(book(
         instrument,
-        bids: event.pairs("bids")?,
-        asks: event.pairs("asks")?,
-        tick_size: None,
-        last_trade_price: None,
-        venue_time_ms: event.whole("ts"),
-    })
+        event.pairs("bids")?,
+        event.pairs("asks")?,
+        event.whole("ts"),
+    ))
 }
 
 fn changes<'f>(event: &Object<'f>, instrument: &'f str, name: &'static str, side: Side, visit: Visit<'_, 'f>) {
-    let levels = match event.pairs(name) {
-        Ok(levels) => levels,
-        Err(error) => return visit(Err(error)),
-    };
-    for Level { price, size } in levels {
-        visit(Ok(Value::PriceChange(PriceChange {
-            instrument,
-            side,
-            price,
-            size: Some(size),
-            best_bid: None,
-            best_ask: None,
-            venue_time_ms: event.whole("ts"),
-        })));
-    }
+    let read = event.pairs(name).map(|levels| (instrument, levels));
+    visit_changes(read, side, event.whole("ts"), visit);
 }

@@ -10,6 +10,7 @@ use crate::market::{
     BestPrices, Book, Decimal, Instrument, Level, PriceChange, Resolved, Side, TickSize, Trade, Value, ValueError,
     decimal,
 };
+use crate::venue::book::Visit;
 use crate::venue::object::{Each, Object, Place, plain};
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -22,8 +23,6 @@ const PRICE: &str = r#"a decimal from 0 to 1 in quotes, such as "0.525""#;
 const SIZE: &str = r#"a decimal of 0 or more in quotes, such as "219.21""#;
 const TICK_SIZE: &str = r#"a decimal above 0 and up to 1 in quotes, such as "0.001""#;
 const SIDE: &str = r#""BUY" or "SELL""#;
-
-type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
     let text = frame.trim();
@@ -97,16 +96,7 @@ fn book<'f>(event: &Object<'f>) -> Result<Book<'f>, ValueError> {
 
 /// All levels of a side, or what is wrong with the first that is.
 fn levels(event: &Object<'_>, side: &'static str) -> Result<Vec<Level>, ValueError> {
-    let mut levels = Ok(Vec::new());
-    event.items(side, |place, item| {
-        if let Ok(read) = &mut levels {
-            match place.object(item, INSTRUMENT).and_then(|item| level(&item)) {
-                Ok(level) => read.push(level),
-                Err(error) => levels = Err(error),
-            }
-        }
-    })?;
-    levels
+    event.levels(side, |place, item| level(&place.object(item, INSTRUMENT)?))
 }
 
 fn level(item: &Object<'_>) -> Result<Level, ValueError> {
