@@ -240,7 +240,9 @@ async fn numbers_and_ends_of_what_nobody_asked_for_are_nobody_s() {
         let server = Server::start(grants).await;
         let mut feed = Feed::default();
         feed.checksums = true;
-        let mut rig = watch(Numbered::with(Resync::Resubscribe), feed, &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Resubscribe), feed, policy())
+            .await;
         rig.until_live().await;
         let texts = [
             "next 11 5",
@@ -252,7 +254,7 @@ async fn numbers_and_ends_of_what_nobody_asked_for_are_nobody_s() {
         say(&mut rig, &server, 0, &texts).await;
         assert_eq!(story(&rig.events), texts);
         let scrape = rig.scrape();
-        assert_eq!((sum(&scrape, GAPS), sum(&scrape, RESYNCS)), (0.0, 0.0));
+        assert_eq!((scrape.total(GAPS), scrape.total(RESYNCS)), (0.0, 0.0));
         assert_eq!(server.requests(0).len(), 1);
         assert_kept(&rig, &scrape);
         rig.end().await;
@@ -266,7 +268,9 @@ async fn numbers_and_ends_of_what_nobody_asked_for_are_nobody_s() {
 async fn where_nothing_that_was_asked_for_is_named_others_are_followed() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut rig = watch(Numbered::with(Resync::Consumer), Feed::default(), &server, policy()).await;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Consumer), Feed::default(), policy())
+            .await;
         rig.until_live().await;
         let texts = [
             "next 98 1;next 99 1",
@@ -279,14 +283,16 @@ async fn where_nothing_that_was_asked_for_is_named_others_are_followed() {
         let mut expected = texts.to_vec();
         expected.insert(1, "[gap 99]");
         assert_eq!(story(&rig.events), expected);
-        assert_eq!((sum(&rig.scrape(), GAPS), sum(&rig.scrape(), MISSED)), (1.0, 2.0));
+        assert_eq!((rig.scrape().total(GAPS), rig.scrape().total(MISSED)), (1.0, 2.0));
         // Nothing is kept under a name that is none.
-        let mut rig2 = watch(Numbered::with(Resync::Consumer), Feed::default(), &server, policy()).await;
+        let mut rig2 = server
+            .watched(Numbered::with(Resync::Consumer), Feed::default(), policy())
+            .await;
         rig2.until_live().await;
         let endless = "9".repeat(257);
         let (first, second) = (format!("next {endless} 1"), format!("next {endless} 9"));
         say(&mut rig2, &server, 1, &[&first, &second]).await;
-        assert_eq!(sum(&rig2.scrape(), GAPS), 0.0);
+        assert_eq!(rig2.scrape().total(GAPS), 0.0);
         rig.end().await;
         rig2.end().await;
         server.stop().await;
