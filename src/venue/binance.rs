@@ -10,8 +10,8 @@ mod directory;
 mod session;
 mod values;
 
-use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
+use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -26,6 +26,22 @@ pub enum Binance {
     UsdM,
     /// Futures that are margined in the coin itself.
     CoinM,
+}
+
+/// Keeps only what a value borrows: see [`values::values`].
+#[derive(Default)]
+struct BinanceDecoder {
+    symbol: String,
+}
+
+impl Decoder for BinanceDecoder {
+    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
+        decode::decode(frame, visit)
+    }
+
+    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
+        values::values(&mut self.symbol, frame, visit);
+    }
 }
 
 impl Venue for Binance {
@@ -104,7 +120,7 @@ impl Venue for Binance {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(Stateless(decode::decode, values::values))
+        Box::new(BinanceDecoder::default())
     }
 
     fn directory(&self) -> Option<&dyn Directory> {

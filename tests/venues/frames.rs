@@ -36,6 +36,17 @@ fn answers_with_data(venue: &dyn Venue) -> bool {
     session.hears_data()
 }
 
+/// What is read of the events of a kind, at least one of these.
+const VALUES: [(&str, &[&str]); 4] = [
+    ("trade", &["trade"]),
+    ("book_snapshot", &["book"]),
+    ("book_delta", &["change"]),
+    ("ticker", &["best", "last"]),
+];
+
+/// Prices of oracles, which no channel of an instrument has.
+const WITHOUT_VALUES: [(&str, &str); 1] = [("dydx", "ticker")];
+
 #[test]
 fn each_venue_has_frames_of_all_that_it_sends() {
     for venue in venues() {
@@ -62,11 +73,20 @@ fn each_venue_has_frames_of_all_that_it_sends() {
             "{}: no heartbeat",
             venue.name()
         );
-        assert!(
-            frames.iter().any(|frame| !frame.values.is_empty()),
-            "{}: no values",
-            venue.name()
-        );
+        let values: BTreeSet<_> = frames
+            .iter()
+            .flat_map(|frame| &frame.values)
+            .filter_map(|value| value.split(' ').next())
+            .collect();
+        for (kind, of_kind) in VALUES {
+            let has_one = of_kind.iter().any(|value| values.contains(value));
+            let is_read = has_one || WITHOUT_VALUES.contains(&(venue.name(), kind));
+            assert!(
+                !kinds.contains(kind) || is_read,
+                "{}: no values of {kind}",
+                venue.name()
+            );
+        }
         let sequences = frames
             .iter()
             .flat_map(|frame| &frame.events)

@@ -15,17 +15,18 @@ const INSTRUMENT: &str = "s";
 
 type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
-pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
+/// A partial book of spot names its symbol only in that of its stream, in small letters: `symbol` is where it is kept in capitals.
+pub(super) fn values<'f>(symbol: &'f mut String, frame: &'f str, visit: Visit<'_, 'f>) {
     let mut json = serde_json::Deserializer::from_str(frame);
     let read = <&RawValue>::deserialize(&mut json).and_then(|raw| json.end().map(|()| raw));
     match read {
-        Ok(raw) => whole(raw, visit),
+        Ok(raw) => whole(symbol, raw, visit),
         Err(error) => visit(Err(Place::new(0).error("", error.to_string(), "JSON to the end"))),
     }
 }
 
 /// A frame: an event, a list of them, or either within the name of its stream.
-fn whole<'f>(raw: &'f RawValue, visit: Visit<'_, 'f>) {
+fn whole<'f>(symbol: &'f mut String, raw: &'f RawValue, visit: Visit<'_, 'f>) {
     if raw.get().starts_with('[') {
         return each(raw, None, visit);
     }
@@ -36,15 +37,23 @@ fn whole<'f>(raw: &'f RawValue, visit: Visit<'_, 'f>) {
     let stream = plain(object.get("stream"));
     match object.get("data") {
         Some(data) if data.get().starts_with('[') => each(data, stream, visit),
-        Some(data) => event(Place::new(0), data, stream, visit),
-        None => event(Place::new(0), raw, None, visit),
+        Some(data) => {
+            let of_book = stream.filter(|_| is_partial_book(stream));
+            let named = of_book.and_then(|stream| stream.split_once('@'));
+            let named = named.map(|(small, _)| {
+                *symbol = small.to_uppercase();
+                symbol.as_str()
+            });
+            event(Place::new(0), data, stream, named, visit);
+        }
+        None => event(Place::new(0), raw, None, None, visit),
     }
 }
 
 fn each<'f>(list: &'f RawValue, stream: Option<&'f str>, visit: Visit<'_, 'f>) {
     let mut index = 0;
     let each = |raw: &'f RawValue| {
-        event(Place::new(index), raw, stream, visit);
+        event(Place::new(index), raw, stream, None, visit);
         index += 1;
     };
     let read = serde_json::Deserializer::from_str(list.get()).deserialize_seq(Each::new(each));
@@ -53,24 +62,40 @@ fn each<'f>(list: &'f RawValue, stream: Option<&'f str>, visit: Visit<'_, 'f>) {
     }
 }
 
-fn event<'f>(place: Place<'f>, raw: &'f RawValue, stream: Option<&'f str>, visit: Visit<'_, 'f>) {
+fn event<'f>(
+    place: Place<'f>,
+    raw: &'f RawValue,
+    stream: Option<&'f str>,
+    symbol: Option<&'f str>,
+    visit: Visit<'_, 'f>,
+) {
     let event = match place.object(raw, INSTRUMENT) {
         Ok(event) => event,
         Err(error) => return visit(Err(error)),
     };
     match plain(event.get("e")) {
         Some("trade" | "aggTrade") => visit(trade(&event).map(Value::Trade)),
-        Some("depthUpdate") if is_partial_book(stream) => visit(book(&event, ["b", "a"]).map(Value::Book)),
+        Some("depthUpdate") if is_partial_book(stream) => {
+            let read = event
+                .text(INSTRUMENT)
+                .and_then(|symbol| book(&event, symbol, ["b", "a"]));
+            visit(read.map(Value::Book));
+        }
         Some("depthUpdate") => {
             changes(&event, "b", Side::Buy, visit);
             changes(&event, "a", Side::Sell, visit);
         }
         Some("bookTicker") => visit(best_prices(&event).map(Value::BestPrices)),
+        Some("24hrTicker" | "24hrMiniTicker" | "1hTicker" | "4hTicker" | "1dTicker") => summary(&event, visit),
         None if event.get("u").is_some() && event.get("s").is_some() => {
             visit(best_prices(&event).map(Value::BestPrices));
         }
-        // Answers, summaries, candles, and a partial book of spot, whose symbol stands only in the name of its stream, in small
-        // letters: nothing that could be borrowed.
+        None if event.get("lastUpdateId").is_some() => {
+            if let Some(symbol) = symbol {
+                visit(book(&event.about(symbol), symbol, ["bids", "asks"]).map(Value::Book));
+            }
+        }
+        // Answers, candles and averages.
         _ => {}
     }
 }
@@ -94,9 +119,9 @@ fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
     })
 }
 
-fn book<'f>(event: &Object<'f>, [bids, asks]: [&'static str; 2]) -> Result<Book<'f>, ValueError> {
+fn book<'f>(event: &Object<'f>, instrument: &'f str, [bids, asks]: [&'static str; 2]) -> Result<Book<'f>, ValueError> {
     Ok(Book {
-        instrument: event.text(INSTRUMENT)?,
+        instrument,
         bids: event.pairs(bids)?,
         asks: event.pairs(asks)?,
         tick_size: None,
@@ -124,6 +149,18 @@ fn changes<'f>(event: &Object<'f>, name: &'static str, side: Side, visit: Visit<
             venue_time_ms: event.whole("E"),
         })));
     }
+}
+
+/// The summary of a time up to now. The best prices are only in that of 24 hours on spot.
+fn summary<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) {
+    let instrument = match event.text(INSTRUMENT) {
+        Ok(instrument) => instrument,
+        Err(error) => return visit(Err(error)),
+    };
+    if event.get("b").is_some() && event.get("a").is_some() {
+        visit(best_prices(event).map(Value::BestPrices));
+    }
+    event.last_price("c", instrument, event.whole("E"), visit);
 }
 
 fn best_prices<'f>(event: &Object<'f>) -> Result<BestPrices<'f>, ValueError> {
