@@ -103,7 +103,7 @@ impl Scenario {
 }
 
 pub(crate) fn venues() -> impl Iterator<Item = &'static dyn Venue> {
-    venue::ALL.iter().copied().filter(|venue| venue.name() != "polymarket")
+    venue::ALL.iter().copied()
 }
 
 pub(crate) fn venue(name: &str) -> VenueRef {
