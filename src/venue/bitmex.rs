@@ -56,7 +56,7 @@ impl Venue for Bitmex {
             per_second: 40.0 / 3600.0,
             burst: 20,
         };
-        Limits::new(200, dial).with_requests(0.2, 20)
+        Limits::new(200, dial).with_requests(0.175, 20)
     }
 
     fn heartbeat(&self) -> Heartbeat {
