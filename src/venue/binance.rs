@@ -12,8 +12,8 @@ mod session;
 mod values;
 
 use super::dialogue::Answered;
-use super::stateless::Stateless;
 use super::{Decoder, Directory, Feed, Heartbeat, Limits, Ping, Session, Venue};
+use crate::market::{DecodeError, Envelope, Value, ValueError};
 use crate::supervise::DialLimit;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -28,6 +28,22 @@ pub enum Binance {
     UsdM,
     /// Futures that are margined in the coin itself.
     CoinM,
+}
+
+/// Keeps only what a value borrows: see [`values::values`].
+#[derive(Default)]
+struct BinanceDecoder {
+    symbol: String,
+}
+
+impl Decoder for BinanceDecoder {
+    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
+        decode::decode(frame, visit)
+    }
+
+    fn values<'f>(&'f mut self, frame: &'f str, visit: &mut dyn FnMut(Result<Value<'f>, ValueError>)) {
+        values::values(&mut self.symbol, frame, visit);
+    }
 }
 
 impl Venue for Binance {
@@ -48,15 +64,16 @@ impl Venue for Binance {
     }
 
     fn limits(&self) -> Limits {
-        // 300 dials in 5 minutes and of one address; a connection ends after 24 hours. Pings count as messages, too.
+        // 300 dials in 5 minutes and of one address, the burst among them; a connection ends after 24 hours.
         let dial = DialLimit {
-            per_second: 1.0,
+            per_second: 0.98,
             burst: 5,
         };
+        // 5 messages a second on spot, and 10 on the futures: a ping and a pong are two of them.
         let limits = match self {
-            Self::Spot => Limits::new(1024, dial).with_requests(4.0, 2),
+            Self::Spot => Limits::new(1024, dial).with_requests(2.0, 1),
             // 1,024 are documented; above 200 some are known to fall silent.
-            Self::UsdM | Self::CoinM => Limits::new(200, dial).with_requests(8.0, 4),
+            Self::UsdM | Self::CoinM => Limits::new(200, dial).with_requests(5.0, 3),
         };
         limits.with_max_connection_age(Duration::from_secs(23 * 3600))
     }
@@ -106,7 +123,7 @@ impl Venue for Binance {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(Stateless(decode::decode, values::values))
+        Box::new(BinanceDecoder::default())
     }
 
     fn directory(&self) -> Option<&dyn Directory> {

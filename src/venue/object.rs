@@ -1,7 +1,7 @@
 //! An object of a frame, and what its fields say: as strictly as money wants it. For values, at leisure.
 
 use super::wire::unquoted;
-use crate::market::{Decimal, Instrument, Level, ValueError, decimal};
+use crate::market::{Decimal, Instrument, LastPrice, Level, Value, ValueError, decimal};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -200,6 +200,30 @@ impl<'f> Object<'f> {
         match self.get(name) {
             Some(raw) if raw.get() != r#""""# => read(self, name).map(Some),
             _ => Ok(None),
+        }
+    }
+
+    /// Visits the price of the last trade, where that field of a ticker has one: before the first trade it is 0, if anything.
+    pub(super) fn last_price(
+        &self,
+        name: &'static str,
+        instrument: &'f str,
+        venue_time_ms: Option<i64>,
+        visit: &mut dyn FnMut(Result<Value<'f>, ValueError>),
+    ) {
+        let last = |price| {
+            Value::LastPrice(LastPrice {
+                instrument,
+                price,
+                venue_time_ms,
+            })
+        };
+        match self.optional(name, Self::amount) {
+            Ok(price) => price
+                .filter(|price| !price.is_zero())
+                .into_iter()
+                .for_each(|price| visit(Ok(last(price)))),
+            Err(error) => visit(Err(error)),
         }
     }
 

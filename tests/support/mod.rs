@@ -112,7 +112,7 @@ pub(crate) fn captures() -> PathBuf {
     folder
 }
 
-/// Every capture file in a folder and those below it, in the order of their names.
+/// Every capture file in a folder and those below it, in the order of their names: what it holds, `__`, and what of it.
 pub(crate) fn capture_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -120,7 +120,7 @@ pub(crate) fn capture_files(folder: &Path) -> Vec<PathBuf> {
         let name = path.file_name().unwrap().to_string_lossy();
         if path.is_dir() {
             files.extend(capture_files(&path));
-        } else if name.contains(".jsonl") && !name.contains(".sent.") {
+        } else if name.contains("__") && name.contains(".jsonl") && !name.contains(".sent.") {
             files.push(path);
         }
     }

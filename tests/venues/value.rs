@@ -1,6 +1,6 @@
 //! Events and values on one line, to compare.
 
-use feedwatch::market::{Envelope, Level, Place, Sequence, Series, Side, Value, ValueError};
+use feedwatch::market::{Decimal, Envelope, Level, Place, Sequence, Series, Side, Value, ValueError};
 
 /// `kind instrument time sequence`, with `ended` behind it where the market has.
 pub(crate) fn event(event: &Envelope<'_>) -> String {
@@ -36,6 +36,7 @@ fn sequence(sequence: &Sequence) -> String {
 /// As in `trade BTCUSDT buy 0.5 @ 61800.30 #17 at 1723161256322`; `?` for what the venue does not say.
 pub(crate) fn told(value: &Result<Value<'_>, ValueError>) -> String {
     let some = |text: Option<String>| text.unwrap_or("?".to_owned());
+    let price = |price: Option<Decimal>| some(price.map(|price| price.to_string()));
     let at = |time: Option<i64>| time.map_or(String::new(), |time| format!(" at {time}"));
     let side = |side: Side| match side {
         Side::Buy => "buy",
@@ -71,18 +72,28 @@ pub(crate) fn told(value: &Result<Value<'_>, ValueError>) -> String {
             )
         }
         Value::PriceChange(change) => format!(
-            "change {about} {} {}x{}{}",
+            "change {about} {} {}x{}{}{}",
             side(change.side),
             change.price,
             some(change.size.map(|size| size.to_string())),
+            match (change.best_bid, change.best_ask) {
+                (None, None) => String::new(),
+                (bid, ask) => format!(" best {} {}", price(bid), price(ask)),
+            },
             at(change.venue_time_ms)
         ),
         Value::BestPrices(best) => format!(
             "best {about} {} {}{}",
-            some(best.bid.map(|price| price.to_string())),
-            some(best.ask.map(|price| price.to_string())),
+            price(best.bid),
+            price(best.ask),
             at(best.venue_time_ms)
         ),
+        Value::LastPrice(last) => format!("last {about} {}{}", last.price, at(last.venue_time_ms)),
+        Value::TickSize(tick) => format!("step {about} {}{}", tick.tick_size, at(tick.venue_time_ms)),
+        Value::Resolved(resolved) => {
+            let how = resolved.won.map_or("?", |won| if won { "won" } else { "lost" });
+            format!("resolved {about} {how}{}", at(resolved.venue_time_ms))
+        }
         other => format!("{other:?}"),
     }
 }

@@ -6,7 +6,7 @@
 
 use super::channel::{About, Channels};
 use super::decode::{Message, Update, is_list_of_lists, read};
-use crate::market::{BestPrices, Book, Decimal, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, Decimal, LastPrice, Level, PriceChange, Side, Trade, Value, ValueError};
 use crate::venue::book::{Visit, book, change};
 use crate::venue::object::{Place, amount, plain, signed, whole};
 use serde_json::value::RawValue;
@@ -58,7 +58,14 @@ impl<'f> Update<'f> {
                 Err(error) => visit(Err(error)),
             },
             (About::Trades, Some("te")) => visit(context.trade(payload).map(Value::Trade)),
-            (About::Ticker, None) => visit(context.best_prices(payload).map(Value::BestPrices)),
+            (About::Ticker, None) => {
+                visit(context.best_prices(payload).map(Value::BestPrices));
+                context
+                    .last_price(payload)
+                    .map(Value::LastPrice)
+                    .into_iter()
+                    .for_each(|last| visit(Ok(last)));
+            }
             _ => {}
         }
     }
@@ -132,6 +139,16 @@ impl<'f> Context<'f> {
             instrument: self.symbol,
             bid: price(bid)?,
             ask: price(ask)?,
+            venue_time_ms: self.time,
+        })
+    }
+
+    /// The seventh number of a ticker.
+    fn last_price(self, payload: &'f RawValue) -> Option<LastPrice<'f>> {
+        let items = self.place.list(payload).ok()?;
+        Some(LastPrice {
+            instrument: self.symbol,
+            price: amount(items.get(6).copied())?,
             venue_time_ms: self.time,
         })
     }

@@ -31,8 +31,8 @@ pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
             }
         }
         "tickers" => {
-            if let Some(ticker) = data(&message, place, SYMBOL, visit) {
-                best_prices(&message, &ticker, visit);
+            if let Some(event) = data(&message, place, SYMBOL, visit) {
+                ticker(&message, &event, visit);
             }
         }
         "publicTrade" => trades(&message, INSTRUMENT, current, visit),
@@ -116,20 +116,28 @@ fn book_of<'f>(event: &Object<'f>, time: Option<i64>) -> Result<Book<'f>, ValueE
     ))
 }
 
-/// Options have other names for their prices; a price of 0 says that nobody offers one. Spot has none.
-fn best_prices<'f>(message: &Object<'f>, event: &Object<'f>, visit: Visit<'_, 'f>) {
+/// Options have other names for their prices; a price of 0 says that nobody offers one. Spot has none. What has not changed may
+/// be left out.
+fn ticker<'f>(message: &Object<'f>, event: &Object<'f>, visit: Visit<'_, 'f>) {
+    let instrument = match event.text(SYMBOL) {
+        Ok(instrument) => instrument,
+        Err(error) => return visit(Err(error)),
+    };
+    let venue_time_ms = message.whole("ts");
     let pairs = [("bid1Price", "ask1Price"), ("bidPrice", "askPrice")];
     let present = pairs
         .into_iter()
         .find(|(bid, ask)| event.get(bid).is_some() && event.get(ask).is_some());
-    let Some((bid, ask)) = present else { return };
-    let read = || {
-        Ok(BestPrices {
-            instrument: event.text(SYMBOL)?,
-            bid: event.best(bid)?,
-            ask: event.best(ask)?,
-            venue_time_ms: message.whole("ts"),
-        })
-    };
-    visit(read().map(Value::BestPrices));
+    if let Some((bid, ask)) = present {
+        let read = || {
+            Ok(BestPrices {
+                instrument,
+                bid: event.best(bid)?,
+                ask: event.best(ask)?,
+                venue_time_ms,
+            })
+        };
+        visit(read().map(Value::BestPrices));
+    }
+    event.last_price("lastPrice", instrument, venue_time_ms, visit);
 }

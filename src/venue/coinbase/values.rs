@@ -49,7 +49,7 @@ fn of_exchange<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), Value
                 visit(read.map(Value::PriceChange));
             })?;
         }
-        Some("ticker") => visit(Ok(Value::BestPrices(best_prices(event, at(event, "time"))?))),
+        Some("ticker") => ticker(event, at(event, "time"), visit)?,
         _ => {}
     }
     Ok(())
@@ -65,6 +65,16 @@ fn trade<'f>(event: &Object<'f>) -> Result<Trade<'f>, ValueError> {
         id: event.id("trade_id"),
         venue_time_ms: at(event, "time"),
     })
+}
+
+/// A batch of tickers has no best prices.
+fn ticker<'f>(event: &Object<'f>, venue_time_ms: Option<i64>, visit: Visit<'_, 'f>) -> Result<(), ValueError> {
+    let instrument = event.text(INSTRUMENT)?;
+    if event.get("best_bid").is_some() || event.get("best_ask").is_some() {
+        visit(best_prices(event, venue_time_ms).map(Value::BestPrices));
+    }
+    event.last_price("price", instrument, venue_time_ms, visit);
+    Ok(())
 }
 
 fn best_prices<'f>(event: &Object<'f>, venue_time_ms: Option<i64>) -> Result<BestPrices<'f>, ValueError> {
@@ -92,12 +102,12 @@ fn of_advanced<'f>(message: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), Val
                     let read = place.object(raw, INSTRUMENT).and_then(|event| trade(&event));
                     visit(read.map(Value::Trade));
                 }),
-                // A batch of tickers has no best prices.
-                Some("ticker") => event.items("tickers", |place, raw| {
+                _ => event.items("tickers", |place, raw| {
                     let read = place.object(raw, INSTRUMENT);
-                    visit(read.and_then(|event| best_prices(&event, sent)).map(Value::BestPrices));
+                    if let Err(error) = read.and_then(|event| ticker(&event, sent, visit)) {
+                        visit(Err(error));
+                    }
                 }),
-                _ => Ok(()),
             });
         index += 1;
         if let Err(error) = read {

@@ -39,7 +39,12 @@ pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
         kind => match (kind, place.object(data, INSTRUMENT)) {
             ("book", Ok(book)) if plain(book.get("type")) == Some("change") => changes(&book, visit),
             ("book", Ok(book)) => visit(whole_book(&book).map(Value::Book)),
-            ("ticker" | "quote", Ok(event)) => visit(best_prices(&event).map(Value::BestPrices)),
+            ("ticker" | "quote", Ok(event)) => {
+                visit(best_prices(&event).map(Value::BestPrices));
+                if let Ok(instrument) = event.text(INSTRUMENT) {
+                    event.last_price("last_price", instrument, event.whole("timestamp"), visit);
+                }
+            }
             ("book" | "ticker" | "quote", Err(error)) => visit(Err(error)),
             // Candles.
             _ => {}

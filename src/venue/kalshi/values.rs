@@ -39,7 +39,15 @@ pub(super) fn values<'f>(books: &mut Books, frame: &'f str, visit: Visit<'_, 'f>
         "trade" => trade(event).map(Value::Trade),
         _ => best_prices(event).map(Value::BestPrices),
     };
-    visit(place.object(body, INSTRUMENT).and_then(|event| read(&event)));
+    match place.object(body, INSTRUMENT) {
+        Ok(event) => {
+            visit(read(&event));
+            if let (true, Ok(instrument)) = (name.starts_with("ticker"), event.text(INSTRUMENT)) {
+                event.last_price("price_dollars", instrument, time(&event), visit);
+            }
+        }
+        Err(error) => visit(Err(error)),
+    }
 }
 
 fn whole_book<'f>(books: &mut Books, event: &Object<'f>) -> Result<Value<'f>, ValueError> {

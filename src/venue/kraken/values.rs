@@ -4,7 +4,7 @@
 //! is the taker's. In version 1 levels and trades are lists: price, size, time, and of a trade `b` or `s`.
 
 use super::v1::{BookPart, Message, seconds};
-use crate::market::{BestPrices, Book, Level, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, LastPrice, Level, Side, Trade, Value, ValueError};
 use crate::venue::book::{Visit, book, side, visit_changes};
 use crate::venue::object::{AMOUNT, Object, Place, amount, level, pair, plain};
 use crate::venue::time;
@@ -40,7 +40,12 @@ pub(super) fn values<'f>(frame: &'f str, visit: Visit<'_, 'f>) {
         match (event, channel) {
             (Err(error), _) => visit(Err(error)),
             (Ok(event), Some("trade")) => visit(trade(&event).map(Value::Trade)),
-            (Ok(event), Some("ticker")) => visit(best_prices(&event).map(Value::BestPrices)),
+            (Ok(event), Some("ticker")) => {
+                visit(best_prices(&event).map(Value::BestPrices));
+                if let Ok(instrument) = event.text(INSTRUMENT) {
+                    event.last_price("last", instrument, at(&event), visit);
+                }
+            }
             (Ok(event), _) if is_snapshot => visit(book_of(&event).map(Value::Book)),
             (Ok(event), _) => {
                 changes(&event, "bids", Side::Buy, visit);
@@ -144,6 +149,15 @@ fn of_v1<'f>(raw: &'f RawValue, visit: Visit<'_, 'f>) -> Result<(), ValueError> 
                     ask: price("a")?,
                     venue_time_ms: None,
                 })));
+                if event.get("c").is_some()
+                    && let Some(price) = price("c")?
+                {
+                    visit(Ok(Value::LastPrice(LastPrice {
+                        instrument: message.pair,
+                        price,
+                        venue_time_ms: None,
+                    })));
+                }
             }
             _ => {}
         }

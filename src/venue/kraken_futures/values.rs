@@ -44,12 +44,17 @@ fn of_event<'f>(event: &Object<'f>, visit: Visit<'_, 'f>) -> Result<(), ValueErr
             let (instrument, side) = (event.text(INSTRUMENT)?, side_of(event)?);
             Value::PriceChange(change(instrument, side, level, event.whole("timestamp")))
         }
-        Some("ticker" | "ticker_lite") => Value::BestPrices(BestPrices {
-            instrument: event.text(INSTRUMENT)?,
-            bid: event.optional("bid", Object::amount)?,
-            ask: event.optional("ask", Object::amount)?,
-            venue_time_ms: event.whole("time"),
-        }),
+        Some("ticker" | "ticker_lite") => {
+            let (instrument, venue_time_ms) = (event.text(INSTRUMENT)?, event.whole("time"));
+            visit(Ok(Value::BestPrices(BestPrices {
+                instrument,
+                bid: event.optional("bid", Object::amount)?,
+                ask: event.optional("ask", Object::amount)?,
+                venue_time_ms,
+            })));
+            event.last_price("last", instrument, venue_time_ms, visit);
+            return Ok(());
+        }
         _ => return Ok(()),
     };
     visit(Ok(value));

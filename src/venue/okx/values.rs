@@ -69,7 +69,10 @@ fn event<'f>(place: Place<'f>, raw: &'f RawValue, channel: &str, action: Option<
     };
     match (channel, action) {
         ("trades" | "trades-all" | "option-trades", _) => visit(trade(&event, instrument).map(Value::Trade)),
-        ("tickers", _) => visit(ticker(&event, instrument).map(Value::BestPrices)),
+        ("tickers", _) => {
+            visit(ticker(&event, instrument).map(Value::BestPrices));
+            event.last_price("last", instrument, event.whole("ts"), visit);
+        }
         ("bbo-tbt", _) => visit(best(&event, instrument).map(Value::BestPrices)),
         ("books5", _) | (_, Some("snapshot")) => visit(book_of(&event, instrument).map(Value::Book)),
         _ => {

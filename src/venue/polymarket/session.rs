@@ -66,11 +66,11 @@ impl Session for PolymarketSession {
     }
 
     fn is_awaiting(&self) -> bool {
-        !self.requests.is_empty()
+        self.requests.iter().any(|asked| !asked.is_empty())
     }
 
     fn hears_data(&self) -> bool {
-        self.is_awaiting() || !self.late.is_empty()
+        !self.requests.is_empty() || !self.late.is_empty()
     }
 
     fn hear(&mut self, frame: &str) -> Option<Heard> {
