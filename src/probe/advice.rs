@@ -234,8 +234,9 @@ impl Advice {
                 "Look for a proxy that changes what passes through it; otherwise it is the venue's defect.",
             ),
             Cause::TooBig => advice(
-                "A message was larger than this side accepts.",
-                "Raise [transport] max_message_bytes, or subscribe to fewer instruments on one connection.",
+                "A message was larger than this side accepts, or did not end.",
+                "Raise [transport] max_message_bytes, or subscribe to fewer instruments on one connection; where a message does \
+                 not end, it is the venue's defect.",
             ),
             Cause::InvalidUtf8 => advice(
                 "A text came that is no text.",
