@@ -62,15 +62,16 @@ impl Venue for Binance {
     }
 
     fn limits(&self) -> Limits {
-        // 300 dials in 5 minutes and of one address; a connection ends after 24 hours. Pings count as messages, too.
+        // 300 dials in 5 minutes and of one address, the burst among them; a connection ends after 24 hours.
         let dial = DialLimit {
-            per_second: 1.0,
+            per_second: 0.98,
             burst: 5,
         };
+        // 5 messages a second on spot, and 10 on the futures: a ping and a pong are two of them.
         let limits = match self {
-            Self::Spot => Limits::new(1024, dial).with_requests(4.0, 2),
+            Self::Spot => Limits::new(1024, dial).with_requests(2.0, 1),
             // 1,024 are documented; above 200 some are known to fall silent.
-            Self::UsdM | Self::CoinM => Limits::new(200, dial).with_requests(8.0, 4),
+            Self::UsdM | Self::CoinM => Limits::new(200, dial).with_requests(5.0, 3),
         };
         limits.with_max_connection_age(Duration::from_secs(23 * 3600))
     }

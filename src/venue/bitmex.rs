@@ -50,13 +50,13 @@ impl Venue for Bitmex {
     }
 
     fn limits(&self) -> Limits {
-        // 60 dials an hour and 720 requests an hour, of one address; 40 requests at once, and each dial is one of them. How many
-        // subscriptions a connection carries is not documented.
+        // 60 dials an hour and 720 requests an hour, of one address; 40 requests at once, and each dial is one of them: 650 and
+        // the dials are not too many. How many subscriptions a connection carries is not documented.
         let dial = DialLimit {
             per_second: 40.0 / 3600.0,
             burst: 20,
         };
-        Limits::new(200, dial).with_requests(0.2, 20)
+        Limits::new(200, dial).with_requests(0.175, 20)
     }
 
     fn heartbeat(&self) -> Heartbeat {

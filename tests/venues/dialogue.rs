@@ -2,7 +2,6 @@
 
 use super::fixture::{self, Exchange, Scenario, Step, message, text, venues};
 use feedwatch::market::{Cause, EventKind, Failure, Instrument};
-use feedwatch::supervise::DialLimit;
 use feedwatch::venue::{Answer, Decoder, Feed, Heard, Ping, Session, Venue};
 use std::collections::BTreeSet;
 
@@ -176,37 +175,7 @@ fn pings_and_notices_are_understood() {
 }
 
 #[test]
-fn limits_and_names_make_sense() {
-    let mut names = BTreeSet::new();
-    for venue in venues() {
-        let (name, limits) = (venue.name(), venue.limits());
-        assert!(names.insert(name), "{name} stands twice in the registry");
-        assert!((1..=10_000).contains(&limits.subscriptions_per_connection), "{name}");
-        for limit in [Some(limits.dial), limits.requests].into_iter().flatten() {
-            assert!(
-                DialLimit::RATES.contains(&limit.per_second) && DialLimit::BURSTS.contains(&limit.burst),
-                "{name}"
-            );
-        }
-        assert!(
-            !venue.heartbeat().interval.is_zero() && !venue.stale_after().is_zero(),
-            "{name}"
-        );
-        assert!(venue.default_url().starts_with("wss://"), "{name}");
-        for channel in venue.channels() {
-            assert_eq!(venue.check_channel(&channel), Ok(()), "{name}");
-        }
-        let words = venue.check_instrument("").unwrap_err();
-        assert!(words.len() > 10, "{name}: {words}");
-        assert!(
-            venue.check_instrument("a\"b").is_err() && venue.check_instrument("a\nb").is_err(),
-            "{name}"
-        );
-    }
-}
-
-#[test]
-fn batches_hold_every_instrument_once() {
+fn what_is_taken_back_at_once_is_awaited_no_more_and_its_answer_says_nothing() {
     for venue in venues() {
         let dialogue = fixture::dialogue(venue.name());
         let scenario = dialogue.accepted;

@@ -3,8 +3,9 @@
 use feedwatch::market::Instrument;
 use feedwatch::venue::{self, Feed, Venue, VenueRef};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A frame, and what is to be read of it.
 #[derive(Debug, Deserialize)]
@@ -110,23 +111,30 @@ pub(crate) fn venue(name: &str) -> VenueRef {
     venue::find(name).unwrap_or_else(|| panic!("there is no venue {name}"))
 }
 
-fn folder(venue: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(venue)
+/// A file of the venue's fixtures, each of whose lines is one of these.
+pub(crate) fn lines<T: DeserializeOwned>(venue: &str, file: &str) -> Vec<T> {
+    let read = |(index, line): (usize, &str)| {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{venue}/{file}:{}: {error}", index + 1))
+    };
+    text_of(venue, file).lines().enumerate().map(read).collect()
+}
+
+/// A file of the venue's fixtures that is one of these.
+pub(crate) fn whole<T: DeserializeOwned>(venue: &str, file: &str) -> T {
+    serde_json::from_str(&text_of(venue, file)).unwrap_or_else(|error| panic!("{venue}/{file}: {error}"))
+}
+
+fn text_of(venue: &str, file: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(venue);
+    std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{venue}/{file}: {error}"))
 }
 
 pub(crate) fn frames(venue: &str) -> Vec<Frame> {
-    let path = folder(venue).join("frames.jsonl");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let read = |(index, line): (usize, &str)| {
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{}:{}: {error}", path.display(), index + 1))
-    };
-    text.lines().enumerate().map(read).collect()
+    lines(venue, "frames.jsonl")
 }
 
 pub(crate) fn dialogue(venue: &str) -> Dialogue {
-    let path = folder(venue).join("dialogue.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    whole(venue, "dialogue.json")
 }
 
 /// A text that is sent: JSON as it is, a text as its characters.

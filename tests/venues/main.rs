@@ -1,7 +1,8 @@
-//! Every venue that is built in, by its fixtures: `tests/fixtures/<venue>/frames.jsonl` and `dialogue.json`.
+//! Every venue that is built in, by its fixtures: the files in `tests/fixtures/<venue>`.
 //!
 //! - `frames.jsonl`, a line a frame: `{"frame": text, "events": [...], "values": [...], "error": reason}`. An event is
 //!   `kind instrument time sequence`, with `-` for what there is none of; a value is what [`value::told`] makes of it.
+//! - `limits.json`: what the venue allows, and how it is asked; see [`limits`].
 //! - `dialogue.json`: what the client says, and what the venue says to it, by scenario; see [`fixture::Dialogue`].
 //!
 //! A venue without one of these does not pass. Recordings are in `recordings.toml`, with an independent reader in `read.py`.
@@ -11,6 +12,7 @@
 mod dialogue;
 mod fixture;
 mod frames;
+mod limits;
 mod replay;
 mod server;
 mod signed;
