@@ -101,6 +101,15 @@ impl Scenario {
     pub(crate) fn feed(&self) -> Feed {
         Feed::of(&self.channels)
     }
+
+    /// All that the venue says.
+    pub(crate) fn venue(&self) -> Vec<String> {
+        let said = |step: &Step| match step {
+            Step::Venue(frames) => frames.iter().map(text).collect(),
+            Step::Client(_) => Vec::new(),
+        };
+        self.steps.iter().flat_map(said).collect()
+    }
 }
 
 pub(crate) fn venues() -> impl Iterator<Item = &'static dyn Venue> {

@@ -1,8 +1,9 @@
-"""Reads recorded frames without feedwatch: a line an event, `kind instrument time sequence`, `-` for what there is none of, and
-`!reason` for a frame that is not understood. Usage: read.py <venue> < frames, a JSON string a line."""
+"""Reads recorded frames without feedwatch. Usage: read.py events|gaps <venue> < frames, a JSON string a line.
+
+events: a line an event, `kind instrument time sequence`, `-` for what there is none of, and `!reason` for a frame that is not
+understood. gaps: how many gaps there are in the numbers, and how many numbers are missing, where that can be told."""
 
 import calendar
-import datetime
 import datetime
 import itertools
 import json
@@ -327,6 +328,39 @@ VENUES = {
     "gemini": gemini,
 }
 
-for recorded in sys.stdin:
-    for event in VENUES[sys.argv[1]](json.loads(recorded)):
-        print(event)
+
+def gaps(events):
+    reached, found, missing = {}, 0, 0
+    for event in events:
+        sequence = event.split(" ")[-1]
+        if "=" not in sequence:
+            continue
+        series, _, place = sequence.partition(":")
+        rule, _, numbers = place.partition("=")
+        of = series if series.startswith(("connection", "channel")) else (series, event.split(" ")[1])
+        if rule == "next":
+            first = last = int(numbers)
+        elif rule == "range":
+            first, last = map(int, numbers.split(".."))
+        elif rule == "after":
+            before, last = map(int, numbers.split(">"))
+        else:
+            last = int(numbers)
+        known = reached.get(of)
+        if known is None or rule == "start":
+            reached[of] = last
+        elif rule == "after" and before == known:
+            reached[of] = last
+        elif last > known:
+            if rule == "after":
+                found += 1
+            elif first > known + 1:
+                found, missing = found + 1, missing + first - known - 1
+            reached[of] = last
+    return found, missing
+
+
+what, venue = sys.argv[1:]
+read = (event for recorded in sys.stdin for event in VENUES[venue](json.loads(recorded)))
+for line_of_answer in gaps(read) if what == "gaps" else read:
+    print(line_of_answer)

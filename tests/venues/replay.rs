@@ -1,27 +1,16 @@
 //! Recordings, read beside an independent reader, and replayed over a socket.
 
 use super::fixture;
-use super::fixture::Answers;
-use super::server::{Listening, answer};
-use super::sockets::stream;
+use super::play::{Answering, Played, play};
 use super::value::event;
-use feedwatch::clock::Moment;
-use feedwatch::market::{Cause, EventKind, Instrument, MarketEvent};
-use feedwatch::metrics::{StreamCells, text};
-use feedwatch::observe::StreamObserver;
+use feedwatch::market::EventKind;
 use feedwatch::sim::Capture;
-use feedwatch::stream::{MarketDataStream, Observer, TransportOptions};
-use feedwatch::supervise::Policy;
-use feedwatch::venue::{Feed, Venue};
+use feedwatch::venue::Venue;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 
 #[derive(Deserialize)]
 struct Recordings {
@@ -63,11 +52,11 @@ fn read(recording: &Recording) -> Vec<String> {
     capture.frames().iter().map(|frame| text(frame.payload())).collect()
 }
 
-/// The events of the frames, by the other reader.
-fn independently(venue: &str, frames: &[String]) -> Vec<String> {
+/// What the other reader says of the frames: their events, or `gaps`.
+fn independently(what: &str, venue: &str, frames: &[String]) -> Vec<String> {
     let mut reader = Command::new("python3")
         .arg(here().join("read.py"))
-        .arg(venue)
+        .args([what, venue])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -106,7 +95,7 @@ fn recordings_are_read_as_another_reader_does() {
         let frames = read(&recording);
         let (ours, others) = (
             decoded(&*fixture::venue(&recording.venue), &frames),
-            independently(&recording.venue, &frames),
+            independently("events", &recording.venue, &frames),
         );
         let first = ours.iter().zip(&others).position(|(ours, other)| ours != other);
         let at = first.unwrap_or(ours.len().min(others.len()));
@@ -166,104 +155,90 @@ fn counts(events: &[String]) -> BTreeMap<&str, u64> {
     counts
 }
 
-/// The value of a series of the stream, whose labels begin as they do.
-fn figure(scrape: &str, name: &str, label: &str) -> u64 {
-    let found = scrape
-        .lines()
-        .find(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
-    found.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+async fn replayed(recording: &Recording, frames: Vec<String>) -> Played {
+    let venue = fixture::venue(&recording.venue);
+    let answering = Answering::of(fixture::dialogue(&recording.venue));
+    play(venue, &recording.channels, &recording.instruments, answering, frames).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the captures and python3"]
 async fn recordings_are_counted_frame_for_frame() {
     for recording in recordings().into_iter().filter(|recording| recording.gaps.is_some()) {
-        let about = recording.file.display().to_string();
-        timeout(Duration::from_secs(300), replayed(recording))
-            .await
-            .unwrap_or_else(|_| panic!("{about}: it hangs"));
-    }
-}
-
-async fn replayed(recording: Recording) {
-    let about = || recording.file.display().to_string();
-    let frames = read(&recording);
-    let venue = fixture::venue(&recording.venue);
-    let expected = decoded(&*venue, &frames);
-    let listening = Listening::new().await;
-    let address = listening.address();
-    let served = tokio::spawn(serve(
-        listening,
-        fixture::dialogue(&recording.venue).answers,
-        frames.clone(),
-    ));
-
-    let mut feed = Feed::of(&recording.channels);
-    feed.report_gaps_only = true;
-    let options = TransportOptions {
-        // All of it may come before the last answer.
-        max_message_bytes: 256 << 20,
-        ..TransportOptions::default()
-    };
-    let observe = |cells: &Arc<StreamCells>| -> Arc<dyn Observer> {
-        Arc::new(StreamObserver::new(cells.clone(), &Policy::default()))
-    };
-    let (mut socket, shown) = stream(venue, address, feed, options, observe);
-    let instruments: Vec<_> = recording.instruments.iter().map(|id| Instrument::new(id)).collect();
-    socket.connect().await.unwrap();
-    socket.subscribe(&instruments).await.unwrap();
-    let end = loop {
-        match socket.next_event().await {
-            Some(MarketEvent::Disconnected { cause, .. }) => break cause,
-            Some(_) => {}
-            None => panic!("it does not say why"),
+        let about = recording.file.display();
+        let frames = read(&recording);
+        let expected = decoded(&*fixture::venue(&recording.venue), &frames);
+        let played = replayed(&recording, frames.clone()).await;
+        let of_frames = played.figure("feedwatch_frames_received_total", "");
+        // The close frame is one as well.
+        assert_eq!(of_frames, frames.len() as u64 + played.answers + 1, "{about}");
+        let counts = counts(&expected);
+        for kind in EventKind::ALL {
+            let label = format!("kind=\"{}\"", kind.as_str());
+            let counted = played.figure("feedwatch_messages_total", &label);
+            let answered = if *kind == EventKind::Ack { played.answers } else { 0 };
+            let expected = counts.get(kind.as_str()).copied().unwrap_or(0) + answered;
+            assert_eq!(counted, expected, "{about}: {}", kind.as_str());
         }
-    };
-    assert_eq!(end, Cause::CloseNormal, "{}", about());
-    socket.close().await;
-
-    let answers = served.await.unwrap();
-    let scrape = text::render(&shown, Moment::now());
-    let of_frames = figure(&scrape, "feedwatch_frames_received_total", "");
-    // The close frame is one as well.
-    assert_eq!(of_frames, (frames.len() + answers + 1) as u64, "{}", about());
-    let counts = counts(&expected);
-    for kind in EventKind::ALL {
-        let counted = figure(
-            &scrape,
-            "feedwatch_messages_total",
-            &format!("kind=\"{}\"", kind.as_str()),
-        );
-        let answered = if *kind == EventKind::Ack { answers as u64 } else { 0 };
-        let expected = counts.get(kind.as_str()).copied().unwrap_or(0) + answered;
-        assert_eq!(counted, expected, "{}: {}", about(), kind.as_str());
+        let gaps = played.figure("feedwatch_sequence_gaps_total", "");
+        assert_eq!(Some(gaps), recording.gaps, "{about}: gaps");
     }
-    let gaps = figure(&scrape, "feedwatch_sequence_gaps_total", "");
-    assert_eq!(Some(gaps), recording.gaps, "{}: gaps", about());
 }
 
-/// Answers what is asked, sends the frames, and closes. Returns how many answers there were.
-async fn serve(listening: Listening, answers: Option<Answers>, frames: Vec<String>) -> usize {
-    let mut client = listening.accept().await;
-    let mut answered = 0;
-    match &answers {
-        // Until nothing more is asked: a request may wait for its turn.
-        Some(answers) => {
-            while let Ok(Some(request)) = timeout(Duration::from_secs(2), client.text()).await {
-                for text in answer(answers, &request) {
-                    client.feed(Message::text(text)).await;
-                    answered += 1;
-                }
-                client.flush().await;
+/// How the frames behind the first tenth are played, in which the answers are.
+fn disturbed(frames: &[String], way: &str) -> Vec<String> {
+    let calm = frames.len() / 10;
+    let mut played = frames[..calm].to_vec();
+    for (index, pair) in frames[calm..].windows(2).enumerate() {
+        let [frame, next] = pair else {
+            unreachable!("it is a pair")
+        };
+        match (way, index % 41) {
+            // Two in a row, and one alone.
+            ("thinned", 11 | 12 | 30) | ("exchanged", 24) => {}
+            ("repeated", 24) => played.extend([frame.clone(), frame.clone()]),
+            // The next one goes first.
+            ("exchanged", 23) => played.extend([next.clone(), frame.clone()]),
+            _ => played.push(frame.clone()),
+        }
+    }
+    played.extend(frames[calm..].last().cloned());
+    played
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the captures and python3"]
+async fn gaps_that_are_made_in_recordings_are_found_and_no_others() {
+    let mut disturbed_venues = BTreeSet::new();
+    for recording in recordings().into_iter().filter(|recording| recording.gaps.is_some()) {
+        let frames = read(&recording);
+        for way in ["as it is", "thinned", "repeated", "exchanged"] {
+            let about = format!("{}, {way}", recording.file.display());
+            let frames = disturbed(&frames, way);
+            let counted = independently("gaps", &recording.venue, &frames);
+            let [gaps, missed] = counted.iter().map(|count| count.parse().unwrap()).collect::<Vec<u64>>()[..] else {
+                panic!("{about}: {counted:?}")
+            };
+            let found = replayed(&recording, frames).await.gaps_and_missed();
+            assert_eq!(found, (gaps, missed), "{about}");
+            if matches!(way, "as it is" | "repeated") {
+                assert_eq!(Some(gaps), recording.gaps, "{about}");
+            } else if Some(gaps) > recording.gaps {
+                disturbed_venues.insert(recording.venue.clone());
             }
         }
-        None => drop(client.text().await.expect("it asks")),
     }
-    for frame in frames {
-        client.feed(Message::text(frame)).await;
-    }
-    client.feed(Message::Close(None)).await;
-    client.flush().await;
-    while client.text().await.is_some() {}
-    answered
+    // Of all others next to nothing is numbered in what was recorded.
+    let all = [
+        "binance",
+        "binance_usdm",
+        "bitfinex",
+        "coinbase_exchange",
+        "deribit",
+        "kraken_futures",
+    ];
+    assert!(
+        disturbed_venues.iter().map(String::as_str).eq(all),
+        "{disturbed_venues:?}"
+    );
 }
