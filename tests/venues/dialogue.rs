@@ -14,7 +14,12 @@ struct Outcome {
 }
 
 /// As a connection shows frames to a session: those with something else than data in them, or all.
-fn hear(venue: &dyn Venue, decoder: &mut dyn Decoder, session: &mut dyn Session, frame: &str) -> Option<Heard> {
+pub(crate) fn hear(
+    venue: &dyn Venue,
+    decoder: &mut dyn Decoder,
+    session: &mut dyn Session,
+    frame: &str,
+) -> Option<Heard> {
     let mut is_control = false;
     let read = decoder.decode(frame, &mut |event| is_control |= !event.kind.is_data());
     assert_eq!(read, Ok(()), "{}: {frame}", venue.name());

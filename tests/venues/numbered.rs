@@ -3,14 +3,27 @@
 //! `tests/fixtures/<venue>/numbered.jsonl` holds frames that follow the accepted subscription without a gap. What is to be found
 //! in them is counted by their places in the file, not by their numbers: see [`expected`].
 
-use super::fixture::{self, venues};
+use super::dialogue::hear;
+use super::fixture::{self, Scenario, message, venues};
 use super::frames::sequences;
 use super::play::{Answering, play};
+use super::server::Listening;
+use super::sockets::stream;
 use super::value::event;
+use feedwatch::market::{Cause, Instrument, MarketEvent};
+use feedwatch::stream::{MarketDataStream, NoObserver, Observer, TransportOptions};
+use feedwatch::venue::{Resync, Venue};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 const FILE: &str = "numbered.jsonl";
+
+/// Nothing here takes so long.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A frame, and where it stands.
 #[derive(Clone, Debug, Deserialize)]
@@ -191,4 +204,88 @@ async fn what_is_missing_is_found_and_nothing_else() {
 fn is_whole(way: &str, lines: &[Line]) -> bool {
     let keeps_order = !lines.iter().any(|line| line.any_order);
     !(way.starts_with("without") || way == "exchanged" && keeps_order)
+}
+
+/// What this side says to the scenario's answers and then, where something of these instruments is missing.
+fn asked_anew(venue: &dyn Venue, scenario: &Scenario, instruments: &[Instrument]) -> Vec<Value> {
+    let (mut session, mut decoder) = (venue.session(&scenario.feed()), venue.decoder());
+    session.subscribe(&scenario.instruments());
+    for frame in scenario.venue() {
+        hear(venue, &mut *decoder, &mut *session, &frame);
+    }
+    let mut texts = session.unsubscribe(instruments);
+    texts.extend(session.subscribe(instruments));
+    texts.iter().map(|text| message(text)).collect()
+}
+
+/// Plays to a client that is to close a gap, hears so many texts of it, and closes. Returns why the client says that it ended, and
+/// all that it said.
+async fn closed(name: &str, scenario: Scenario, frames: Vec<String>, texts: usize) -> (Cause, Vec<Value>) {
+    let listening = Listening::new().await;
+    let (address, instruments, feed) = (listening.address(), scenario.instruments(), scenario.feed());
+    let served = async {
+        let mut client = listening.accept().await;
+        client.play(&scenario.steps[..2]).await;
+        client.try_feed(frames).await;
+        let mut said = Vec::new();
+        while said.len() < texts
+            && let Some(text) = client.text().await
+        {
+            said.push(message(&text));
+        }
+        client.close().await;
+        while let Some(text) = client.text().await {
+            said.push(message(&text));
+        }
+        said
+    };
+    let asked = async {
+        let observe = |_: &_| -> Arc<dyn Observer> { Arc::new(NoObserver) };
+        let (mut socket, _) = stream(
+            fixture::venue(name),
+            address,
+            feed,
+            TransportOptions::default(),
+            observe,
+        );
+        socket.connect().await.unwrap();
+        socket.subscribe(&instruments).await.unwrap();
+        loop {
+            if let Some(MarketEvent::Disconnected { cause, .. }) = socket.next_event().await {
+                socket.close().await;
+                break cause;
+            }
+        }
+    };
+    timeout(LIMIT, async { tokio::join!(asked, served) })
+        .await
+        .unwrap_or_else(|_| panic!("{name}: it hangs"))
+}
+
+#[tokio::test]
+async fn a_gap_is_closed_by_the_rule_of_the_venue() {
+    for venue in venues().filter(|venue| venue.has_sequences()) {
+        let name = venue.name();
+        let lines = fixture::lines::<Line>(name, FILE);
+        let lost = *within_series(&lines).values().next().unwrap().first().unwrap();
+        let frames = lines.iter().enumerate().filter(|(place, _)| *place != lost);
+        let frames = frames.flat_map(|(_, line)| line.frames()).collect();
+        let scenario = fixture::dialogue(name).accepted;
+        let (cause, expected) = match (venue.resync(), &lines[lost].instrument) {
+            (Resync::Consumer, _) => (Cause::CloseNormal, Vec::new()),
+            (Resync::Resubscribe, Some(id)) => {
+                let texts = asked_anew(venue, &scenario, &[Instrument::new(id)]);
+                assert!(!texts.is_empty(), "{name} asks for nothing");
+                (Cause::CloseNormal, texts)
+            }
+            _ => (Cause::SequenceGap, Vec::new()),
+        };
+        // Whoever ends the connection says nothing more, and is heard until then.
+        let texts = if cause == Cause::SequenceGap {
+            usize::MAX
+        } else {
+            expected.len()
+        };
+        assert_eq!(closed(name, scenario, frames, texts).await, (cause, expected), "{name}");
+    }
 }

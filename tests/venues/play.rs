@@ -137,8 +137,7 @@ async fn serve(
     for frame in frames {
         client.feed(Message::text(frame)).await;
     }
-    client.feed(Message::Close(None)).await;
-    client.flush().await;
+    client.close().await;
     while client.text().await.is_some() {}
     answered
 }

@@ -57,6 +57,21 @@ impl Client {
         self.0.flush().await.unwrap();
     }
 
+    /// As long as the client is there.
+    pub(crate) async fn try_feed(&mut self, frames: Vec<String>) {
+        for frame in frames {
+            if self.0.feed(Message::text(frame)).await.is_err() {
+                return;
+            }
+        }
+        let _ = self.0.flush().await;
+    }
+
+    /// Where the client is still there.
+    pub(crate) async fn close(&mut self) {
+        let _ = self.0.close(None).await;
+    }
+
     pub(crate) async fn play(&mut self, steps: &[Step]) {
         for step in steps {
             match step {
