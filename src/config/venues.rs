@@ -1,6 +1,7 @@
 //! `[[venues]]`: venues that are described, for streams to name.
 
 mod rules;
+mod values;
 
 use super::access::{self, AccessConfig};
 use super::endpoints;

@@ -34,8 +34,8 @@ pub use reason::{DecodeError, DialPhase, ExportError, LookupOutcome, Subscriptio
 pub use sequence::{Place, Sequence, Series};
 pub use trace_id::TraceId;
 pub use value::{
-    BestPrices, Book, BookError, Decimal, Level, OrderBook, PriceChange, Resolved, Side, TickSize, Trade, Value,
-    ValueError,
+    BestPrices, Book, BookError, Decimal, LastPrice, Level, OrderBook, PriceChange, Resolved, Side, TickSize, Trade,
+    Value, ValueError,
 };
 
 pub(crate) use value::decimal;

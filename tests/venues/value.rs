@@ -83,6 +83,7 @@ pub(crate) fn told(value: &Result<Value<'_>, ValueError>) -> String {
             some(best.ask.map(|price| price.to_string())),
             at(best.venue_time_ms)
         ),
+        Value::LastPrice(last) => format!("last {about} {}{}", last.price, at(last.venue_time_ms)),
         other => format!("{other:?}"),
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of a described venue: what frames are recognised by, and where their parts stand.
 
-use super::not_empty;
+use super::{not_empty, values};
 use crate::config::error::{Place, quoted};
 use crate::config::section::Section;
 use crate::config::value::{Raw, Wrong, kind};
@@ -22,11 +22,11 @@ const UNITS: &[(&str, TimeUnit)] = &[
 ];
 const WHEN: &str = r#"what the frame has in it, such as { "/event" = "subscribe" }"#;
 
-fn pointer(raw: Raw<'_>) -> Result<Pointer, Wrong> {
+pub(super) fn pointer(raw: Raw<'_>) -> Result<Pointer, Wrong> {
     pointer_of(raw.text()?)
 }
 
-fn pointer_of(text: &str) -> Result<Pointer, Wrong> {
+pub(super) fn pointer_of(text: &str) -> Result<Pointer, Wrong> {
     Pointer::parse(text).map_err(|error| format!("{} {error}", quoted(text)))
 }
 
@@ -85,6 +85,7 @@ pub(super) fn events(section: &mut Section<'_, '_>) -> (Vec<EventRule>, Vec<usiz
             section.wrong("time_unit", "is of no use without time beside it".to_owned());
         }
         rule.sequence = sequence(&mut section, rule.kind);
+        rule.value = values::value(&mut section, kind);
         rule.ended = section.take("ended", Raw::flag).unwrap_or(false);
         rules.push(rule);
         places.push(table.span().start);
@@ -188,7 +189,7 @@ pub(super) fn leaving(section: &mut Section<'_, '_>) -> Option<LeavingRule> {
 }
 
 /// The text, or `None` where there is a table.
-fn text_or_table<'v>(raw: Raw<'v>, text: &str) -> Result<Option<&'v str>, Wrong> {
+pub(super) fn text_or_table<'v>(raw: Raw<'v>, text: &str) -> Result<Option<&'v str>, Wrong> {
     match raw {
         Raw::Toml(DeValue::Table(_)) => Ok(None),
         Raw::Toml(DeValue::String(text)) => Ok(Some(text)),
@@ -228,11 +229,12 @@ fn pattern(section: &mut Section<'_, '_>) -> Pattern {
 }
 
 /// A text, a number or a truth value; or several of which one will do.
-fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
+pub(super) fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
     let one = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Ok(Wanted::parse(text)),
-        DeValue::Integer(number) if number.radix() == 10 => Ok(Wanted::Text(number.as_str().to_owned())),
-        DeValue::Float(number) => Ok(Wanted::Text(number.as_str().to_owned())),
+        DeValue::Integer(number) if number.radix() == 10 => number_of_json(number.as_str()),
+        DeValue::Integer(_) => Err(NO_NUMBER_OF_JSON.to_owned()),
+        DeValue::Float(number) => number_of_json(number.as_str()),
         DeValue::Boolean(flag) => Ok(Wanted::Text(flag.to_string())),
         other => Err(format!(
             "must be a text, a number, true or false, or an array of these, not {}",
@@ -245,6 +247,17 @@ fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
         Raw::Toml(value) => Ok(vec![one(value)?]),
         Raw::Variable(text) => Ok(vec![Wanted::parse(text)]),
     }
+}
+
+const NO_NUMBER_OF_JSON: &str =
+    "is never in a frame: JSON has no such number; valid: digits as the venue writes them, such as -1 or 2.50";
+
+/// A number as it stands in a frame.
+fn number_of_json(text: &str) -> Result<Wanted, Wrong> {
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    is_json
+        .then(|| Wanted::Text(text.to_owned()))
+        .ok_or_else(|| NO_NUMBER_OF_JSON.to_owned())
 }
 
 /// A pointer, or a table that says how a text is put together.

@@ -43,6 +43,8 @@ pub enum Value<'f> {
     Trade(Trade<'f>),
     /// The best prices.
     BestPrices(BestPrices<'f>),
+    /// The price of the last trade.
+    LastPrice(LastPrice<'f>),
     /// Prices have another step now.
     TickSize(TickSize<'f>),
     /// The market of an instrument has ended, and how.
@@ -57,6 +59,7 @@ impl<'f> Value<'f> {
             Self::PriceChange(change) => change.instrument,
             Self::Trade(trade) => trade.instrument,
             Self::BestPrices(best) => best.instrument,
+            Self::LastPrice(last) => last.instrument,
             Self::TickSize(tick) => tick.instrument,
             Self::Resolved(resolved) => resolved.instrument,
         }
@@ -143,6 +146,19 @@ pub struct BestPrices<'f> {
     pub bid: Option<Decimal>,
     /// The lowest ask; `None` = nobody asks.
     pub ask: Option<Decimal>,
+    /// The venue's time of it: milliseconds since the Unix epoch.
+    pub venue_time_ms: Option<i64>,
+}
+
+/// The price of the last trade, as a ticker tells it now and again; it is no trade of its own. So far only venues that a
+/// configuration describes tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastPrice<'f> {
+    /// Of which instrument.
+    pub instrument: &'f str,
+    /// As [`Level::price`].
+    pub price: Decimal,
     /// The venue's time of it: milliseconds since the Unix epoch.
     pub venue_time_ms: Option<i64>,
 }

@@ -4,6 +4,7 @@ use super::pattern::{Pattern, Pick, Saying};
 use super::pointer::Pointer;
 use super::template::Template;
 use super::time::TimeUnit;
+use super::values::ValueRule;
 use crate::market::EventKind;
 use crate::supervise::DialLimit;
 use crate::venue::{Limits, Resync};
@@ -161,6 +162,8 @@ pub struct EventRule {
     pub time: Option<(Pointer, TimeUnit)>,
     /// Where it stands in a numbered series.
     pub sequence: Option<SequenceRule>,
+    /// Where its value stands; `None` = it tells none.
+    pub value: Option<ValueRule>,
     /// Whether it says that the instrument has ended.
     pub ended: bool,
 }
@@ -176,6 +179,7 @@ impl EventRule {
             alias: None,
             time: None,
             sequence: None,
+            value: None,
             ended: false,
         }
     }

@@ -13,8 +13,12 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// So many requests may be unanswered at a venue that answers them in their order; of older ones no answer is expected.
-const MOST_REQUESTS: usize = 4096;
+/// So many requests may be unanswered at a venue that answers them in their order; of older ones no answer is expected. More
+/// than a connection has subscriptions, all of them asked for, ended and asked for again.
+const MOST_REQUESTS: usize = 65_536;
+
+/// So much one frame answers.
+const MOST_KEYS: usize = 65_536;
 
 /// What an answer names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -171,7 +175,7 @@ impl GenericSession {
         let (mut seen, mut of_all) = (Vec::new(), false);
         let description = Arc::clone(&self.description);
         // What is wrong with it has been told where it was counted.
-        let _ = description.events(frame, &self.aliases, &mut |event| match event.instrument {
+        let _ = description.envelopes(frame, &self.aliases, &mut |event| match event.instrument {
             Some(instrument) if event.kind.is_data() => seen.push(instrument.to_owned()),
             None if event.kind.is_data() => of_all = true,
             _ => {}
@@ -288,6 +292,9 @@ impl Session for GenericSession {
 fn keys(rule: &AnswerRule, frame: &Tree<'_>) -> Option<Vec<Key>> {
     let mut keys = Vec::new();
     for scope in rule.answers(frame) {
+        if keys.len() >= MOST_KEYS {
+            break;
+        }
         match (&rule.id, &rule.instrument) {
             (Some(at), _) => keys.extend(scope.find(at).and_then(|id| number(id.raw())).map(Key::Request)),
             (None, Some(pick)) => {

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 /// No template is longer.
 const MOST_BYTES: usize = 64 * 1024;
+/// A venue that wants more in return for a ping than this gets nothing.
+const MOST_COPIED: usize = 4096;
 
 /// JSON with placeholders such as `{instrument}`. Outside of quotes one becomes a whole JSON value, within quotes a part of the
 /// text; either way whatever is filled in stays one value.
@@ -190,7 +192,7 @@ impl Template {
         text
     }
 
-    /// The reply to a frame; `None` where the frame has not what is to be copied.
+    /// The reply to a frame; `None` where the frame has not what is to be copied, or too much of it.
     pub(super) fn reply(&self, scope: Scope<'_, '_>) -> Option<String> {
         let mut text = String::new();
         for part in &self.0 {
@@ -199,7 +201,10 @@ impl Template {
                 Part::Hole {
                     what: Hole::Copy(pointer),
                     is_quoted: false,
-                } => text.push_str(scope.find(pointer)?.raw().get()),
+                } => {
+                    let raw = scope.find(pointer)?.raw().get();
+                    text.push_str(Some(raw).filter(|raw| raw.len() <= MOST_COPIED)?);
+                }
                 Part::Hole {
                     what: Hole::Copy(pointer),
                     is_quoted: true,
