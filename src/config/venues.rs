@@ -146,6 +146,7 @@ fn read_one(section: &mut Section<'_, '_>, name: Option<&str>, before: usize) ->
     description.hello = read_names(section, "hello");
     description.subscribe = section.take("subscribe", template);
     description.unsubscribe = section.take("unsubscribe", template);
+    description.unsubscribe_acknowledged = section.take("unsubscribe_acknowledged", Raw::flag);
     description.item = section.take("item", template);
     set(
         &mut description.batch,

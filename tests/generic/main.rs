@@ -8,6 +8,7 @@
     reason = "tests may fail"
 )]
 
+mod answers;
 mod hostile;
 mod keys;
 mod sockets;

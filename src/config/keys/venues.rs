@@ -61,6 +61,10 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
         "the request that ends subscriptions, a template; by default they are not ended",
     ),
     bare(
+        "venues[].unsubscribe_acknowledged",
+        "whether an acknowledgement answers an unsubscribe as well, true or false; only where acknowledgements name nothing, and there it is needed",
+    ),
+    bare(
         "venues[].item",
         "the template of what stands in the place of {items}, once for each instrument and channel that it names",
     ),

@@ -31,6 +31,9 @@ pub struct Description {
     pub subscribe: Option<Template>,
     /// The request that ends subscriptions; `None` = they are not ended.
     pub unsubscribe: Option<Template>,
+    /// Whether an acknowledgement answers an [`unsubscribe`](Self::unsubscribe) as well. Only of a venue whose acknowledgements
+    /// name nothing, and there it must be said: its requests are answered in their order.
+    pub unsubscribe_acknowledged: Option<bool>,
     /// What stands in the place of `{items}` in a request, once for each that it names, with commas between.
     pub item: Option<Template>,
     /// The most instruments of one request that names several.
@@ -76,6 +79,7 @@ impl Description {
             hello: Vec::new(),
             subscribe: None,
             unsubscribe: None,
+            unsubscribe_acknowledged: None,
             item: None,
             batch: 50,
             replaces: false,

@@ -35,7 +35,7 @@ pub(super) struct GenericSession {
     has_said_hello: bool,
     last_id: u64,
     ledger: Ledger<Key>,
-    /// Requests that were sent, where answers come in their order.
+    /// Requests that are sent and will be answered, where answers come in their order: those that end subscriptions too.
     order: VecDeque<u64>,
     /// What is subscribed to, where each request names everything.
     wanted: Vec<Instrument>,
@@ -118,12 +118,7 @@ impl GenericSession {
             Matching::Id | Matching::Order => {
                 self.ledger
                     .ask(Key::Request(request.id), request.instruments.iter().cloned());
-                if self.matching == Matching::Order {
-                    self.order.push_back(request.id);
-                    if self.order.len() > MOST_REQUESTS {
-                        self.order.pop_front();
-                    }
-                }
+                self.expect(request.id);
             }
             Matching::Instrument => self.ask_for(&request.instruments),
             Matching::Channel => {
@@ -133,6 +128,16 @@ impl GenericSession {
                         self.ledger.ask(key, one(instrument));
                     }
                 }
+            }
+        }
+    }
+
+    /// The next answer without a name that nothing before has a right to is this request's.
+    fn expect(&mut self, id: u64) {
+        if self.matching == Matching::Order {
+            self.order.push_back(id);
+            if self.order.len() > MOST_REQUESTS {
+                self.order.pop_front();
             }
         }
     }
@@ -160,7 +165,10 @@ impl GenericSession {
     fn refused(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Answer> {
         let words = words(&rule.words, frame).unwrap_or(Cow::Borrowed("the venue refused the subscription"));
         let Some(keys) = keys(rule, frame) else {
-            self.order.clear();
+            if self.matching == Matching::Order {
+                let request = Key::Request(self.order.pop_front()?);
+                return self.ledger.refuse(&request, words);
+            }
             return self.ledger.refuse_rest(words);
         };
         let answers: Vec<_> = keys
@@ -227,14 +235,23 @@ impl Session for GenericSession {
         let description = Arc::clone(&self.description);
         self.ledger.forget(instruments);
         self.wanted.retain(|wanted| !instruments.contains(wanted));
-        let (template, about) = match (&description.subscribe, &description.unsubscribe) {
-            (Some(subscribe), _) if description.replaces && !self.wanted.is_empty() => (subscribe, self.wanted.clone()),
-            (_, Some(unsubscribe)) => (unsubscribe, instruments.to_vec()),
+        let (template, about, is_answered) = match (&description.subscribe, &description.unsubscribe) {
+            (Some(subscribe), _) if description.replaces && !self.wanted.is_empty() => {
+                (subscribe, self.wanted.clone(), true)
+            }
+            (_, Some(unsubscribe)) => (
+                unsubscribe,
+                instruments.to_vec(),
+                description.unsubscribe_acknowledged == Some(true),
+            ),
             _ => return Vec::new(),
         };
         let requests = self.requests(template, &about);
         for instrument in instruments {
             self.aliases.forget(instrument.as_str());
+        }
+        for request in requests.iter().filter(|_| is_answered) {
+            self.expect(request.id);
         }
         requests.into_iter().map(|request| request.text).collect()
     }
