@@ -129,7 +129,11 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
         "venues[].ping",
         "the text of a ping, JSON or not; by default a WebSocket ping frame",
     ),
-    key("venues[].ping_interval_ms", "20000", "the time between two pings"),
+    key(
+        "venues[].ping_interval_ms",
+        "20000",
+        "the time between two pings: at least 1000",
+    ),
     bare(
         "venues[].pong",
         "the answer to a ping: its text, or { when = ... }; by default anything is a sign of life",

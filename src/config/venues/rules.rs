@@ -146,7 +146,7 @@ fn series(raw: Raw<'_>) -> Result<SeriesRule, Wrong> {
 /// The answer to a ping: its text, or a table that says what is in it.
 pub(super) fn pong(section: &mut Section<'_, '_>) -> Option<Saying> {
     match section.take("pong", |raw| text_or_table(raw, "a text"))? {
-        Some("") => {
+        Some(text) if text.trim().is_empty() => {
             section.wrong("pong", "is empty".to_owned());
             return None;
         }
@@ -171,7 +171,7 @@ pub(super) fn venue_ping(section: &mut Section<'_, '_>) -> Option<(Saying, Templ
         None => Some(Saying::Json(needed(&mut section))),
     };
     let reply = section.require("reply", "the text that is sent in return", |raw| {
-        let reply = Template::parse_reply(raw.text()?).map_err(|error| error.to_string())?;
+        let reply = Template::parse_reply(&not_empty(raw)?).map_err(|error| error.to_string())?;
         match &saying {
             Some(Saying::Text(_)) if reply.copies() => Err("copies from a ping that is no JSON".to_owned()),
             _ => Ok(reply),
@@ -267,13 +267,20 @@ fn pick(section: &mut Section<'_, '_>, key: &'static str) -> Option<Pick> {
         return Some(Pick::at(vec![at]));
     }
     let mut section = section.section_of(key, PICK);
+    let before = section.reported();
     let mut pick = Pick::at(pointers(&mut section, "of"));
+    if pick.of.is_empty() && section.place_of("of").is_some() && section.reported() == before {
+        section.wrong("of", "is empty; valid: a JSON pointer, or several".to_owned());
+    }
     if section.place_of("of").is_none() {
         section.wrong("of", "is missing; valid: a JSON pointer, or several".to_owned());
     }
     pick.join = section
         .take("join", |raw| raw.text().map(str::to_owned))
         .unwrap_or_default();
+    if !pick.join.is_empty() && pick.of.len() < 2 && section.reported() == before {
+        section.wrong("join", "is of no use: of has one pointer alone".to_owned());
+    }
     pick.after = section.take("after", not_empty);
     pick.before = section.take("before", not_empty);
     pick.case = section.take("case", |raw| raw.choice(CASES)).unwrap_or_default();
