@@ -1,6 +1,7 @@
 //! `[[venues]]`: venues that are described, for streams to name.
 
 mod rules;
+mod values;
 
 use super::access::{self, AccessConfig};
 use super::endpoints;
@@ -29,6 +30,9 @@ const RESYNC: &[(&str, Resync)] = &[
 
 /// The shortest age of a connection, as `[reconnection]` has it.
 const LEAST_AGE_MS: u64 = 1000;
+
+/// More often a venue is not pinged: it might take that for an attack.
+const LEAST_PING_MS: u64 = 1000;
 
 /// A venue that is described, and what streams of it bring along.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,6 +172,12 @@ fn read_name(section: &mut Section<'_, '_>, names: &mut HashMap<String, usize>) 
 fn read_one(section: &mut Section<'_, '_>, name: Option<&str>, before: usize) -> Option<VenueConfig> {
     let url = section.require("url", "an address, ws:// or wss://", |raw| {
         let text = raw.text()?;
+        if text.contains(['{', '}']) {
+            return Err(
+                "has braces; an address has no placeholders: a stream that needs another one has a url of its own"
+                    .to_owned(),
+            );
+        }
         endpoints::parse(text).map(|_| text)
     });
     let mut description = Description::new(name.unwrap_or_default(), url.unwrap_or_default());
@@ -180,16 +190,20 @@ fn read_one(section: &mut Section<'_, '_>, name: Option<&str>, before: usize) ->
     description.hello = read_names(section, "hello");
     description.subscribe = section.take("subscribe", template);
     description.unsubscribe = section.take("unsubscribe", template);
+    description.unsubscribe_acknowledged = section.take("unsubscribe_acknowledged", Raw::flag);
     description.item = section.take("item", template);
     set(
         &mut description.batch,
         section.take("batch", |raw| raw.whole(1..=10_000)),
     );
     set(&mut description.replaces, section.take("replaces", Raw::flag));
-    description.ping = section.take("ping", not_empty);
+    description.ping = section.take("ping", |raw| {
+        let text = not_empty(raw)?;
+        as_it_stands(&text).map(|()| text)
+    });
     set(
         &mut description.ping_interval,
-        section.take("ping_interval_ms", |raw| raw.millis(1)),
+        section.take("ping_interval_ms", |raw| raw.millis(LEAST_PING_MS)),
     );
     set(
         &mut description.resync,
@@ -281,8 +295,12 @@ fn read_names(section: &mut Section<'_, '_>, key: &'static str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for (index, text, at) in section.texts(key) {
         let place = format!("{key}[{index}]");
-        if text.is_empty() {
+        if text.trim().is_empty() {
             section.add(Place::File(at), &place, "is empty".to_owned());
+        } else if let Err(wrong) = as_it_stands(text)
+            && key == "hello"
+        {
+            section.add(Place::File(at), &place, wrong);
         } else if names.iter().any(|name| name == text) && key == "channels" {
             section.add(Place::File(at), &place, format!("{} stands here already", quoted(text)));
         } else {
@@ -296,10 +314,21 @@ fn template(raw: Raw<'_>) -> Result<Template, Wrong> {
     Template::parse(raw.text()?).map_err(|error| error.to_string())
 }
 
+/// A text that is sent without anything being filled in.
+fn as_it_stands(text: &str) -> Result<(), Wrong> {
+    match Template::parse(text) {
+        Ok(template) if template.has_places() => {
+            Err("is sent as it stands; only subscribe, unsubscribe and item have placeholders".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn not_empty(raw: Raw<'_>) -> Result<String, Wrong> {
-    match raw.text()? {
+    let text = raw.text()?;
+    match text.trim() {
         "" => Err("is empty".to_owned()),
-        text => Ok(text.to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
 

@@ -3,8 +3,8 @@
 //! The configuration's `[[venues]]` are such descriptions. A program that embeds the stream can make its own:
 //!
 //! ```
-//! use feedwatch::market::{EventKind, Instrument};
-//! use feedwatch::venue::generic::{Description, EventRule, GenericVenue, Pattern, Pick, Pointer, Template, Wanted};
+//! use feedwatch::market::{EventKind, Instrument, Value};
+//! use feedwatch::venue::generic::{Description, EventRule, GenericVenue, Pattern, Pick, Pointer, Template, TradeRule, ValueRule, Wanted};
 //! use feedwatch::venue::{Feed, Venue, VenueRef};
 //! use std::sync::Arc;
 //!
@@ -12,6 +12,7 @@
 //! let mut trades = EventRule::new(EventKind::Trade);
 //! trades.when = Pattern(vec![(at("/type"), vec![Wanted::parse("trade*")])]);
 //! trades.instrument = Some(Pick::at(vec![at("/pair")]));
+//! trades.value = Some(ValueRule::Trade(TradeRule::new(at("/price"))));
 //!
 //! let mut ticks = Description::new("ticks", "wss://ticks.example/ws");
 //! ticks.subscribe = Some(Template::parse(r#"{"subscribe":[{instruments}],"id":{id}}"#).unwrap());
@@ -25,12 +26,18 @@
 //! let frame = r#"{"type":"trade.x","pair":"a","price":"1.5"}"#;
 //! ticks.decoder().decode(frame, &mut |event| seen.push((event.kind, event.instrument.map(str::to_owned)))).unwrap();
 //! assert_eq!(seen, [(EventKind::Trade, Some("a".to_owned()))]);
+//!
+//! ticks.decoder().values(frame, &mut |value| {
+//!     let Ok(Value::Trade(trade)) = value else { panic!("{value:?}") };
+//!     assert_eq!((trade.instrument, trade.price.to_string()), ("a", "1.5".to_owned()));
+//! });
 //! ```
 //!
-//! What comes of it are envelopes: kinds, instruments, times and numbers. There are no [values](crate::market::Value), since a
-//! description says nothing of prices.
+//! What comes of it are envelopes: kinds, instruments, times and numbers. Rules that say where prices stand, by a [`ValueRule`], tell
+//! [values](crate::market::Value) as well.
 
 mod check;
+mod decoder;
 mod description;
 mod pattern;
 mod pointer;
@@ -39,6 +46,7 @@ mod session;
 mod template;
 mod time;
 mod tree;
+mod values;
 
 pub use check::InvalidDescription;
 pub use description::{
@@ -48,6 +56,7 @@ pub use pattern::{Case, Pattern, Pick, Saying, Wanted};
 pub use pointer::{InvalidPointer, Pointer};
 pub use template::{InvalidTemplate, Template};
 pub use time::TimeUnit;
+pub use values::{LevelsRule, SideRule, TradeRule, ValueRule};
 
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
 use std::borrow::Cow;
@@ -127,7 +136,7 @@ impl Venue for GenericVenue {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        Box::new(read::GenericDecoder::new(Arc::clone(&self.description)))
+        Box::new(decoder::GenericDecoder::new(Arc::clone(&self.description)))
     }
 
     fn description(&self) -> Option<&Description> {

@@ -2,7 +2,7 @@
 
 use super::wire::unquoted;
 use crate::market::{Decimal, Instrument, LastPrice, Level, Value, ValueError, decimal};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +15,11 @@ const LIST: &str = "a list";
 const OBJECT: &str = "an object";
 /// So many characters of what is wrong are shown.
 const SHOWN: usize = 40;
+
+/// No number is longer.
+const LONGEST_NUMBER: usize = 64;
+/// Nothing that anybody asks for has more fields.
+const MOST_FIELDS: usize = 65_536;
 
 /// A field as it stands in the frame; `None` = missing, or `null`.
 pub(super) type Raw<'f> = Option<&'f RawValue>;
@@ -41,6 +46,12 @@ impl<'f> Place<'f> {
     /// The same, of what is about this instrument.
     pub(super) const fn about(mut self, instrument: &'f str) -> Self {
         self.instrument = Some(instrument);
+        self
+    }
+
+    /// The same, of what stands at that position of that list.
+    pub(super) const fn item(mut self, list: &'static str, index: usize) -> Self {
+        self.item = Some((list, index));
         self
     }
 
@@ -236,11 +247,7 @@ impl<'f> Object<'f> {
         let raw = self.get(name);
         let mut index = 0;
         let each = |item: &'f RawValue| {
-            let item_place = Place {
-                item: Some((name, index)),
-                ..self.place
-            };
-            visit(item_place, item);
+            visit(self.place.item(name, index), item);
             index += 1;
         };
         let list = raw.map(|list| serde_json::Deserializer::from_str(list.get()).deserialize_seq(Each::new(each)));
@@ -290,6 +297,9 @@ pub(super) fn amount(raw: Raw<'_>) -> Option<Decimal> {
 /// A decimal, in quotes or not; a number may have an exponent. Exact, or not at all.
 pub(super) fn signed(raw: Raw<'_>) -> Option<Decimal> {
     let text = unquoted(raw?.get());
+    if text.len() > LONGEST_NUMBER {
+        return None;
+    }
     let (is_negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let read = decimal(unsigned).or_else(|| scientific(unsigned))?;
     Some(if is_negative { -read } else { read })
@@ -359,6 +369,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::new();
         while let Some(Name(name)) = map.next_key()? {
+            if fields.len() >= MOST_FIELDS {
+                return Err(A::Error::custom("too many fields"));
+            }
             fields.push((name, map.next_value()?));
         }
         Ok(Fields(fields))

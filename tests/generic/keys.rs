@@ -65,6 +65,26 @@ fn a_default_in_the_list_is_the_default_in_the_code() {
     let picked = parse("events = [{ kind = 'trade', instrument = '/i' }]");
     let long = parse("events = [{ kind = 'trade', instrument = { of = ['/i'], join = '', case = 'as_is' } }]");
     assert_eq!(long, picked);
+    let default = |path: &str| {
+        let key = VENUE_KEYS.iter().find(|key| key.path.ends_with(path)).unwrap();
+        key.default.unwrap()
+    };
+    let told = "kind = 'trade', instrument = '/i', price = '/p'";
+    let (buy, sell) = (default("side.buy"), default("side.sell"));
+    assert_eq!(
+        parse(&format!(
+            "events = [{{ {told}, side = {{ of = '/s', buy = {buy}, sell = {sell} }} }}]"
+        )),
+        parse(&format!("events = [{{ {told}, side = '/s' }}]"))
+    );
+    let told = "kind = 'book_delta', instrument = '/i', asks = '/a'";
+    let (price, size) = (default("bids.price"), default("bids.size"));
+    assert_eq!(
+        parse(&format!(
+            "events = [{{ {told}, bids = {{ each = '/b', price = {price}, size = {size} }} }}]"
+        )),
+        parse(&format!("events = [{{ {told}, bids = '/b' }}]"))
+    );
 }
 
 #[test]

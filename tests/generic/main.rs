@@ -8,8 +8,14 @@
     reason = "tests may fail"
 )]
 
+mod answers;
+mod hostile;
 mod keys;
 mod sockets;
+#[path = "../venues/value.rs"]
+#[allow(dead_code, reason = "values alone are compared here")]
+mod value;
+mod values;
 
 use feedwatch::config::{Config, Fate, StreamConfig};
 use feedwatch::market::{DecodeError, EventKind, Instrument, Place, Sequence, Series, Subscribed};
@@ -31,6 +37,14 @@ fn shipped(name: &str) -> StreamConfig {
 
 fn venue(name: &str) -> VenueRef {
     shipped(name).venue
+}
+
+/// The venue that this describes, but for its name and its address.
+fn described(text: &str) -> VenueRef {
+    let text =
+        format!("[[venues]]\nname = 'v'\nurl = 'wss://v.example'\n{text}\n[[streams]]\nname = 's'\nvenue = 'v'\n");
+    let mut config = Config::parse("f", &text, NO_VARIABLES).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    config.streams.remove(0).venue
 }
 
 fn instruments(ids: &[&str]) -> Vec<Instrument> {
@@ -392,6 +406,7 @@ proptest! {
             session.subscribe(&instruments(&["newHeads", "BTCUSDT"]));
             for frame in &frames {
                 let _ = decoder.decode(frame, &mut |_| {});
+                decoder.values(frame, &mut |_| {});
                 let _ = session.hear(frame);
             }
         }

@@ -135,6 +135,34 @@ async fn data_in_a_binary_frame_is_an_answer() {
 }
 
 #[tokio::test]
+async fn what_is_no_text_answers_nothing_and_ends_nothing() {
+    let (mut stream, mut server) = connected(venue("upbit"), &Arc::default()).await;
+    let (garbage, trade) = (
+        vec![0xff, 0xfe, b'{'],
+        r#"{"ty":"trade","cd":"KRW-BTC","tms":1700000000123}"#,
+    );
+    let script = async {
+        request(&mut server).await;
+        server.send(Message::binary(garbage.clone())).await.unwrap();
+        server.send(Message::binary(trade)).await.unwrap();
+    };
+    let wanted = instruments(&["KRW-BTC"]);
+    let (answer, ()) = timeout(LIMIT, async { tokio::join!(stream.subscribe(&wanted), script) })
+        .await
+        .unwrap();
+    assert_eq!(answer.unwrap().accepted, wanted);
+    for (payload, text) in [(garbage.as_slice(), None), (trade.as_bytes(), Some(trade))] {
+        let Some(MarketEvent::Frame(frame)) = timeout(LIMIT, stream.next_event()).await.unwrap() else {
+            panic!("the consumer gets both")
+        };
+        assert_eq!(
+            (&*frame.payload, frame.text(), frame.is_data),
+            (payload, text, text.is_some())
+        );
+    }
+}
+
+#[tokio::test]
 async fn texts_of_heartbeats_pass_in_both_directions() {
     let text = r#"
         [[venues]]

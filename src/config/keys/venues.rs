@@ -61,6 +61,10 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
         "the request that ends subscriptions, a template; by default they are not ended",
     ),
     bare(
+        "venues[].unsubscribe_acknowledged",
+        "whether an acknowledgement answers an unsubscribe as well, true or false; only where acknowledgements name nothing, and there it is needed",
+    ),
+    bare(
         "venues[].item",
         "the template of what stands in the place of {items}, once for each instrument and channel that it names",
     ),
@@ -125,7 +129,11 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
         "venues[].ping",
         "the text of a ping, JSON or not; by default a WebSocket ping frame",
     ),
-    key("venues[].ping_interval_ms", "20000", "the time between two pings"),
+    key(
+        "venues[].ping_interval_ms",
+        "20000",
+        "the time between two pings: at least 1000",
+    ),
     bare(
         "venues[].pong",
         "the answer to a ping: its text, or { when = ... }; by default anything is a sign of life",
@@ -234,6 +242,58 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
         "venues[].events[].sequence.series",
         "what is numbered together: connection; a pointer to the number of the subscription; or 0 to 255, which the rules of an instrument's series have in common. By default an instrument's books, its trades, and each other kind",
     ),
+    bare(
+        "venues[].events[].price",
+        "where the price of a trade stands, or that of one change of a book",
+    ),
+    bare(
+        "venues[].events[].size",
+        "where its size stands; of a change 0 says that the level is gone",
+    ),
+    bare(
+        "venues[].events[].side",
+        "where stands what the taker did, or which side of a book changed: a pointer, or a table with the words for it",
+    ),
+    bare("venues[].events[].side.of", "where one of the words stands"),
+    key(
+        "venues[].events[].side.buy",
+        "[\"buy\", \"Buy\", \"BUY\"]",
+        "the words for who buys: a text, a number, true or false, or several, as in when",
+    ),
+    key(
+        "venues[].events[].side.sell",
+        "[\"sell\", \"Sell\", \"SELL\"]",
+        "the words for who sells",
+    ),
+    bare("venues[].events[].id", "where the venue's id of a trade stands"),
+    bare(
+        "venues[].events[].bid",
+        "where the best bid of a ticker stands, together with ask; null, \"\" or 0 says that nobody bids",
+    ),
+    bare("venues[].events[].ask", "where its best ask stands"),
+    bare(
+        "venues[].events[].last",
+        "where stands the price of the last trade, of a ticker",
+    ),
+    bare(
+        "venues[].events[].bids",
+        "where the bids of a book stand, all or those that change: a pointer to a list of [price, size], or a table",
+    ),
+    bare(
+        "venues[].events[].bids.each",
+        "where the list stands; a table like this one can stand for asks as well",
+    ),
+    key(
+        "venues[].events[].bids.price",
+        "\"*/0\"",
+        "where in each level of it the price stands",
+    ),
+    key(
+        "venues[].events[].bids.size",
+        "\"*/1\"",
+        "where in each level of it the size stands",
+    ),
+    bare("venues[].events[].asks", "where its asks stand"),
     key(
         "venues[].events[].ended",
         "false",

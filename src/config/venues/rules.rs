@@ -1,6 +1,6 @@
 //! The rules of a described venue: what frames are recognised by, and where their parts stand.
 
-use super::not_empty;
+use super::{not_empty, values};
 use crate::config::error::{Place, quoted};
 use crate::config::section::Section;
 use crate::config::value::{Raw, Wrong, kind};
@@ -22,11 +22,11 @@ const UNITS: &[(&str, TimeUnit)] = &[
 ];
 const WHEN: &str = r#"what the frame has in it, such as { "/event" = "subscribe" }"#;
 
-fn pointer(raw: Raw<'_>) -> Result<Pointer, Wrong> {
+pub(super) fn pointer(raw: Raw<'_>) -> Result<Pointer, Wrong> {
     pointer_of(raw.text()?)
 }
 
-fn pointer_of(text: &str) -> Result<Pointer, Wrong> {
+pub(super) fn pointer_of(text: &str) -> Result<Pointer, Wrong> {
     Pointer::parse(text).map_err(|error| format!("{} {error}", quoted(text)))
 }
 
@@ -85,6 +85,7 @@ pub(super) fn events(section: &mut Section<'_, '_>) -> (Vec<EventRule>, Vec<usiz
             section.wrong("time_unit", "is of no use without time beside it".to_owned());
         }
         rule.sequence = sequence(&mut section, rule.kind);
+        rule.value = values::value(&mut section, kind);
         rule.ended = section.take("ended", Raw::flag).unwrap_or(false);
         rules.push(rule);
         places.push(table.span().start);
@@ -145,7 +146,7 @@ fn series(raw: Raw<'_>) -> Result<SeriesRule, Wrong> {
 /// The answer to a ping: its text, or a table that says what is in it.
 pub(super) fn pong(section: &mut Section<'_, '_>) -> Option<Saying> {
     match section.take("pong", |raw| text_or_table(raw, "a text"))? {
-        Some("") => {
+        Some(text) if text.trim().is_empty() => {
             section.wrong("pong", "is empty".to_owned());
             return None;
         }
@@ -170,7 +171,7 @@ pub(super) fn venue_ping(section: &mut Section<'_, '_>) -> Option<(Saying, Templ
         None => Some(Saying::Json(needed(&mut section))),
     };
     let reply = section.require("reply", "the text that is sent in return", |raw| {
-        let reply = Template::parse_reply(raw.text()?).map_err(|error| error.to_string())?;
+        let reply = Template::parse_reply(&not_empty(raw)?).map_err(|error| error.to_string())?;
         match &saying {
             Some(Saying::Text(_)) if reply.copies() => Err("copies from a ping that is no JSON".to_owned()),
             _ => Ok(reply),
@@ -188,7 +189,7 @@ pub(super) fn leaving(section: &mut Section<'_, '_>) -> Option<LeavingRule> {
 }
 
 /// The text, or `None` where there is a table.
-fn text_or_table<'v>(raw: Raw<'v>, text: &str) -> Result<Option<&'v str>, Wrong> {
+pub(super) fn text_or_table<'v>(raw: Raw<'v>, text: &str) -> Result<Option<&'v str>, Wrong> {
     match raw {
         Raw::Toml(DeValue::Table(_)) => Ok(None),
         Raw::Toml(DeValue::String(text)) => Ok(Some(text)),
@@ -228,11 +229,12 @@ fn pattern(section: &mut Section<'_, '_>) -> Pattern {
 }
 
 /// A text, a number or a truth value; or several of which one will do.
-fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
+pub(super) fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
     let one = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Ok(Wanted::parse(text)),
-        DeValue::Integer(number) if number.radix() == 10 => Ok(Wanted::Text(number.as_str().to_owned())),
-        DeValue::Float(number) => Ok(Wanted::Text(number.as_str().to_owned())),
+        DeValue::Integer(number) if number.radix() == 10 => number_of_json(number.as_str()),
+        DeValue::Integer(_) => Err(NO_NUMBER_OF_JSON.to_owned()),
+        DeValue::Float(number) => number_of_json(number.as_str()),
         DeValue::Boolean(flag) => Ok(Wanted::Text(flag.to_string())),
         other => Err(format!(
             "must be a text, a number, true or false, or an array of these, not {}",
@@ -247,6 +249,17 @@ fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
     }
 }
 
+const NO_NUMBER_OF_JSON: &str =
+    "is never in a frame: JSON has no such number; valid: digits as the venue writes them, such as -1 or 2.50";
+
+/// A number as it stands in a frame.
+fn number_of_json(text: &str) -> Result<Wanted, Wrong> {
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    is_json
+        .then(|| Wanted::Text(text.to_owned()))
+        .ok_or_else(|| NO_NUMBER_OF_JSON.to_owned())
+}
+
 /// A pointer, or a table that says how a text is put together.
 fn pick(section: &mut Section<'_, '_>, key: &'static str) -> Option<Pick> {
     let read = |raw| text_or_table(raw, "a JSON pointer")?.map(pointer_of).transpose();
@@ -254,13 +267,20 @@ fn pick(section: &mut Section<'_, '_>, key: &'static str) -> Option<Pick> {
         return Some(Pick::at(vec![at]));
     }
     let mut section = section.section_of(key, PICK);
+    let before = section.reported();
     let mut pick = Pick::at(pointers(&mut section, "of"));
+    if pick.of.is_empty() && section.place_of("of").is_some() && section.reported() == before {
+        section.wrong("of", "is empty; valid: a JSON pointer, or several".to_owned());
+    }
     if section.place_of("of").is_none() {
         section.wrong("of", "is missing; valid: a JSON pointer, or several".to_owned());
     }
     pick.join = section
         .take("join", |raw| raw.text().map(str::to_owned))
         .unwrap_or_default();
+    if !pick.join.is_empty() && pick.of.len() < 2 && section.reported() == before {
+        section.wrong("join", "is of no use: of has one pointer alone".to_owned());
+    }
     pick.after = section.take("after", not_empty);
     pick.before = section.take("before", not_empty);
     pick.case = section.take("case", |raw| raw.choice(CASES)).unwrap_or_default();

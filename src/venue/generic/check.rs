@@ -1,9 +1,15 @@
 //! Whether the parts of a description fit together.
 
-use super::description::{AcceptedBy, AnswerRule, Description, EventRule, SeriesRule};
+mod answers;
+mod events;
+
+use super::check_name;
+use super::description::{AcceptedBy, AnswerRule, Description};
+use super::pattern::{Pattern, Pick, Saying};
 use super::pointer::Pointer;
 use super::template::{Hole, Template};
 use crate::market::StreamName;
+use crate::venue::Resync;
 
 /// What does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,12 +75,22 @@ impl Description {
         self.check_requests()?;
         self.check_channels()?;
         self.check_answers()?;
-        self.check_events()
+        self.check_heartbeat()?;
+        self.check_events()?;
+        self.check_resync()
     }
 
     fn check_requests(&self) -> Result<(), InvalidDescription> {
         let Some(subscribe) = &self.subscribe else {
-            return Ok(());
+            let needless = [
+                ("unsubscribe", self.unsubscribe.is_some()),
+                ("item", self.item.is_some()),
+                ("replaces", self.replaces),
+            ];
+            let needless = needless.into_iter().find(|(_, is_there)| *is_there);
+            return needless.map_or(Ok(()), |(key, _)| {
+                Err(wrong(key, None, "is of no use without subscribe"))
+            });
         };
         let has_items = |template: &Template| template.names(|hole| *hole == Hole::Items);
         let has_alias = |template: &Template| template.names(|hole| *hole == Hole::Alias);
@@ -131,147 +147,53 @@ impl Description {
                 "is missing: a request names {channel}; say which by default",
             )),
             (false, false) => Err(wrong("channels", None, "is of no use: no request names {channel}")),
-            _ => Ok(()),
+            _ => self.channels.iter().enumerate().try_for_each(|(index, channel)| {
+                check_name(channel, "a channel").map_err(|problem| wrong("channels", Some(index), problem))
+            }),
         }
     }
 
-    fn check_answers(&self) -> Result<(), InvalidDescription> {
-        if self.accepted_by == AcceptedBy::Acknowledgement {
-            if self.acknowledgements.is_empty() {
-                let problem = "is missing: nothing else accepts a subscription, as accepted_by has it";
-                return Err(wrong("acknowledgements", None, problem));
-            }
-            if self.subscribe.is_none() {
-                return Err(wrong("subscribe", None, "is missing: something is to be acknowledged"));
-            }
+    fn check_heartbeat(&self) -> Result<(), InvalidDescription> {
+        if self.pong.is_some() && self.ping.is_none() {
+            let problem = "is of no use without ping: a WebSocket ping frame is answered by a pong frame";
+            return Err(wrong("pong", None, problem));
         }
-        let matching = self.matching();
-        for (key, rules) in [
-            ("acknowledgements", &self.acknowledgements),
-            ("refusals", &self.refusals),
-        ] {
-            let is_binding = key == "refusals" || self.accepted_by == AcceptedBy::Acknowledgement;
-            for (index, rule) in rules.iter().enumerate() {
-                check_answer(key, index, rule)?;
-                let own = Matching::of(rule);
-                let is_free = key == "refusals" && own == Matching::Order;
-                if is_binding && own != matching && !is_free {
-                    let problem = format!("has {}; subscriptions are accepted by {}", own.keys(), matching.keys());
-                    return Err(wrong(key, Some(index), problem));
-                }
-            }
-        }
-        let has_id = self
-            .subscribe
-            .as_ref()
-            .is_some_and(|template| template.names(|hole| *hole == Hole::Id));
-        if matching == Matching::Id && !has_id {
-            return Err(wrong(
-                "subscribe",
-                None,
-                "has no {id} that an acknowledgement could repeat",
-            ));
+        let pings: Option<&Saying> = self.venue_ping.as_ref().map(|(saying, _)| saying);
+        if pings.is_some() && pings == self.pong.as_ref() {
+            let problem = "is the same as pong, which counts first; they must differ in something";
+            return Err(wrong("venue_ping", None, problem));
         }
         Ok(())
     }
 
-    fn check_events(&self) -> Result<(), InvalidDescription> {
-        if !self.events.iter().any(|rule| rule.kind.is_data()) {
+    fn check_resync(&self) -> Result<(), InvalidDescription> {
+        if self.resync == Resync::Resubscribe && self.subscribe.is_none() {
             let problem =
-                "none is data; at least one is needed of the kinds trade, book_snapshot, book_delta, ticker, candle";
-            return Err(wrong("events", None, problem));
+                "subscribes anew, and there is no request for that; add subscribe, or choose consumer or reconnect";
+            return Err(wrong("resync", None, problem));
         }
-        let gets_alias = self.acknowledgements.iter().any(|rule| rule.alias.is_some());
-        for (index, rule) in self.events.iter().enumerate() {
-            check_event(index, rule)?;
-            if rule.alias.is_some() && !gets_alias {
-                return Err(wrong(
-                    "events",
-                    Some(index),
-                    "has an alias, which no acknowledgement tells",
-                ));
-            }
+        if self.resync != Resync::Consumer && self.events.iter().all(|rule| rule.sequence.is_none()) {
+            let problem = "is of no use: no event has a sequence that could show a gap";
+            return Err(wrong("resync", None, problem));
         }
         Ok(())
     }
 }
 
-fn check_answer(key: &'static str, index: usize, rule: &AnswerRule) -> Result<(), InvalidDescription> {
-    let of_items = rule
-        .id
-        .iter()
-        .chain(&rule.alias)
-        .chain(
-            [&rule.instrument, &rule.channel]
-                .into_iter()
-                .flatten()
-                .flat_map(|pick| &pick.of),
-        )
-        .any(Pointer::is_of_event);
-    let of_frame = rule.when.pointers().chain(&rule.each).chain(&rule.words);
-    if of_frame.into_iter().any(Pointer::is_of_event) {
-        let problem = "a pointer of when, each or words begins with *; these lead into the frame alone";
-        return Err(wrong(key, Some(index), problem));
-    }
-    if of_items && rule.each.is_none() {
-        return Err(wrong(
-            key,
-            Some(index),
-            "a pointer begins with *; say in each where the list is",
-        ));
-    }
-    if rule.alias.is_some() && rule.instrument.is_none() {
-        return Err(wrong(
-            key,
-            Some(index),
-            "has an alias and no instrument that it could stand for",
-        ));
-    }
-    if rule.channel.is_some() && rule.instrument.is_none() {
-        return Err(wrong(key, Some(index), "has a channel and no instrument beside it"));
-    }
-    Ok(())
+/// Whether one of them is put together from nothing.
+fn is_of_nothing<'p>(picks: impl IntoIterator<Item = &'p Option<Pick>>) -> bool {
+    picks.into_iter().flatten().any(|pick| pick.of.is_empty())
 }
 
-fn check_event(index: usize, rule: &EventRule) -> Result<(), InvalidDescription> {
-    let mut pointers: Vec<_> = rule.when.pointers().chain(&rule.alias).collect();
-    pointers.extend(rule.instrument.iter().flat_map(|pick| &pick.of));
-    pointers.extend(rule.time.iter().map(|(pointer, _)| pointer));
-    if let Some(sequence) = &rule.sequence {
-        pointers.extend(sequence.place.pointers());
-        if let SeriesRule::Channel(pointer) = &sequence.series {
-            pointers.push(pointer);
-        }
-    }
-    if rule.each.is_none() && pointers.into_iter().any(Pointer::is_of_event) {
-        return Err(wrong(
-            "events",
-            Some(index),
-            "a pointer begins with *; say in each where the list is",
-        ));
-    }
-    if rule.each.as_ref().is_some_and(Pointer::is_of_event) {
-        return Err(wrong(
-            "events",
-            Some(index),
-            "each begins with *; it leads into the frame alone",
-        ));
-    }
-    if rule.instrument.is_some() && rule.alias.is_some() {
-        return Err(wrong(
-            "events",
-            Some(index),
-            "has an instrument and an alias; one of them tells whose it is",
-        ));
-    }
-    if rule.ended && rule.instrument.is_none() && rule.alias.is_none() {
-        return Err(wrong(
-            "events",
-            Some(index),
-            "ends an instrument, and does not say which; add instrument",
-        ));
-    }
-    Ok(())
+const OF_NOTHING: &str = "an instrument or a channel has no pointer; say where it stands";
+
+/// What a rule recognises frames by, and the list of events that it looks for in them.
+type Sign<'r> = (&'r Pattern, Option<&'r Pointer>);
+
+/// Whether a rule that comes first leaves nothing for another one.
+fn hides((when, each): Sign<'_>, other: Sign<'_>) -> bool {
+    let is_all = when.0.is_empty() && (each.is_none() || each == other.1);
+    is_all || (when, each) == other
 }
 
 fn wrong(key: &'static str, index: Option<usize>, problem: impl Into<String>) -> InvalidDescription {

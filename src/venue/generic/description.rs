@@ -4,6 +4,7 @@ use super::pattern::{Pattern, Pick, Saying};
 use super::pointer::Pointer;
 use super::template::Template;
 use super::time::TimeUnit;
+use super::values::ValueRule;
 use crate::market::EventKind;
 use crate::supervise::DialLimit;
 use crate::venue::{Limits, Resync};
@@ -30,6 +31,9 @@ pub struct Description {
     pub subscribe: Option<Template>,
     /// The request that ends subscriptions; `None` = they are not ended.
     pub unsubscribe: Option<Template>,
+    /// Whether an acknowledgement answers an [`unsubscribe`](Self::unsubscribe) as well. Only of a venue whose acknowledgements
+    /// name nothing, and there it must be said: its requests are answered in their order.
+    pub unsubscribe_acknowledged: Option<bool>,
     /// What stands in the place of `{items}` in a request, once for each that it names, with commas between.
     pub item: Option<Template>,
     /// The most instruments of one request that names several.
@@ -75,6 +79,7 @@ impl Description {
             hello: Vec::new(),
             subscribe: None,
             unsubscribe: None,
+            unsubscribe_acknowledged: None,
             item: None,
             batch: 50,
             replaces: false,
@@ -161,6 +166,8 @@ pub struct EventRule {
     pub time: Option<(Pointer, TimeUnit)>,
     /// Where it stands in a numbered series.
     pub sequence: Option<SequenceRule>,
+    /// Where its value stands; `None` = it tells none.
+    pub value: Option<ValueRule>,
     /// Whether it says that the instrument has ended.
     pub ended: bool,
 }
@@ -176,6 +183,7 @@ impl EventRule {
             alias: None,
             time: None,
             sequence: None,
+            value: None,
             ended: false,
         }
     }

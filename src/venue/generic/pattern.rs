@@ -1,7 +1,8 @@
 //! Conditions on frames, and texts taken out of them.
 
+use super::LONGEST_NAME;
 use super::pointer::Pointer;
-use super::tree::Scope;
+use super::tree::{Scope, Tree};
 use std::borrow::Cow;
 
 /// What has to stand in a frame: all of these. Without any, every frame has it.
@@ -68,17 +69,7 @@ impl Pattern {
     /// The same of those conditions alone whose pointers are of that sort.
     pub(super) fn holds_of(&self, scope: Scope<'_, '_>, of: impl Fn(&Pointer) -> bool) -> bool {
         let mut conditions = self.0.iter().filter(|(pointer, _)| of(pointer));
-        conditions.all(|(pointer, wanted)| {
-            scope.find(pointer).is_some_and(|found| {
-                let text = found.text();
-                wanted.iter().any(|wanted| match (wanted, text.as_deref()) {
-                    (Wanted::Anything, _) => true,
-                    (Wanted::Text(wanted), Some(text)) => wanted == text,
-                    (Wanted::Prefix(prefix), Some(text)) => text.starts_with(prefix),
-                    (_, None) => false,
-                })
-            })
-        })
+        conditions.all(|(pointer, wanted)| scope.find(pointer).is_some_and(|found| Wanted::fits(wanted, found)))
     }
 
     pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
@@ -95,6 +86,17 @@ impl Wanted {
             None => Self::Text(text.to_owned()),
         }
     }
+
+    /// Whether one of these stands there.
+    pub(super) fn fits(wanted: &[Self], found: &Tree<'_>) -> bool {
+        let text = found.text();
+        wanted.iter().any(|wanted| match (wanted, text.as_deref()) {
+            (Self::Anything, _) => true,
+            (Self::Text(wanted), Some(text)) => wanted == text,
+            (Self::Prefix(prefix), Some(text)) => text.starts_with(prefix),
+            (_, None) => false,
+        })
+    }
 }
 
 impl Pick {
@@ -109,7 +111,7 @@ impl Pick {
         }
     }
 
-    /// The text, if all places have one.
+    /// The text, if all places have one, and it is no longer than a name.
     pub(super) fn text<'f>(&self, scope: Scope<'_, 'f>) -> Option<Cow<'f, str>> {
         match self.of.as_slice() {
             [pointer] => self.cut(scope.text(pointer)?),
@@ -142,7 +144,9 @@ impl Pick {
             Cow::Borrowed(text) => Cow::Borrowed(text.get(from..to)?),
             Cow::Owned(text) => Cow::Owned(text.get(from..to)?.to_owned()),
         };
-        Some(self.case.of(cut)).filter(|text| !text.is_empty())
+        // No instrument and no channel is longer, and nothing that is copied for each event may be.
+        let is_name = |text: &Cow<'_, str>| (1..=LONGEST_NAME).contains(&text.len());
+        Some(cut).filter(is_name).map(|cut| self.case.of(cut)).filter(is_name)
     }
 }
 

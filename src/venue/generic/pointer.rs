@@ -41,6 +41,14 @@ impl Pointer {
         Ok(Self { is_of_event, steps })
     }
 
+    /// The element of that number of a list that is an element of a list itself: `*/0`.
+    pub(super) fn of_item(index: usize) -> Self {
+        Self {
+            is_of_event: true,
+            steps: vec![index.to_string()],
+        }
+    }
+
     /// Whether it leads into an event of a list, rather than into the frame.
     pub const fn is_of_event(&self) -> bool {
         self.is_of_event

@@ -5,11 +5,9 @@ use super::pattern::Saying;
 use super::pointer::Pointer;
 use super::time::number;
 use super::tree::{Scope, Tree};
-use crate::market::{DecodeError, Envelope, EventKind, Place, Sequence, Series};
-use crate::venue::{Decoder, wire};
+use crate::market::{DecodeError, Envelope, Place, Sequence, Series};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// So many subscriptions are known by what the venue calls them, on one connection.
 const MOST_ALIASES: usize = 16_384;
@@ -18,6 +16,10 @@ const MOST_ALIASES: usize = 16_384;
 const LONGEST_ALIAS: usize = 1024;
 /// So much of a venue's words is told.
 const LONGEST_WORDS: usize = 200;
+
+/// Called with each event of a frame: its number, its rule, and where it stands.
+pub(super) type Visit<'v, 'd, 't, 'f> =
+    &'v mut dyn FnMut(usize, &'d EventRule, Scope<'t, 'f>) -> Result<(), DecodeError>;
 
 /// What a frame is for.
 #[derive(Clone, Copy)]
@@ -62,12 +64,21 @@ impl Description {
         }
     }
 
-    /// Visits the events of a frame; what is wrong with one does not hide the others.
-    pub(super) fn events(
+    /// Visits the envelopes of a frame's events; what is wrong with one does not hide the others.
+    pub(super) fn envelopes(
         &self,
         frame: &Tree<'_>,
         aliases: &Aliases,
         visit: &mut dyn FnMut(Envelope<'_>),
+    ) -> Result<(), DecodeError> {
+        self.events(frame, &mut |_, rule, scope| rule.envelope(scope, aliases, visit))
+    }
+
+    /// Visits the events of a frame by their number, each with its rule; what is wrong with one does not hide the others.
+    pub(super) fn events<'d, 't, 'f>(
+        &'d self,
+        frame: &'t Tree<'f>,
+        visit: Visit<'_, 'd, 't, 'f>,
     ) -> Result<(), DecodeError> {
         let whole = Scope { frame, event: None };
         let mut defect = DecodeError::UnknownChannel;
@@ -76,10 +87,10 @@ impl Description {
                 continue;
             }
             let Some(each) = &first.each else {
-                return first.visit(whole, aliases, visit);
+                return visit(0, first, whole);
             };
             match frame.at(each.steps()).and_then(Tree::items) {
-                Some(items) => return self.each(whole, items, each, aliases, visit),
+                Some(items) => return self.each(whole, items, each, visit),
                 // It is as the rule has it, but for the list.
                 None => defect = DecodeError::Schema,
             }
@@ -87,25 +98,30 @@ impl Description {
         Err(defect)
     }
 
-    fn each<'t, 'f>(
-        &self,
+    fn each<'d, 't, 'f>(
+        &'d self,
         whole: Scope<'t, 'f>,
         items: &'t [Tree<'f>],
         list: &Pointer,
-        aliases: &Aliases,
-        visit: &mut dyn FnMut(Envelope<'_>),
+        visit: Visit<'_, 'd, 't, 'f>,
     ) -> Result<(), DecodeError> {
+        // What is the same for all of them is looked at once: a list may be as long as the frame.
+        let of_list = self.events.iter().filter(|rule| {
+            rule.each.as_ref() == Some(list) && rule.when.holds_of(whole, |pointer| !pointer.is_of_event())
+        });
+        let of_list: Vec<_> = of_list.collect();
         let mut defect = None;
-        for item in items {
+        for (index, item) in items.iter().enumerate() {
             let scope = Scope {
                 event: Some(item),
                 ..whole
             };
-            let of_list = self.events.iter().filter(|rule| rule.each.as_ref() == Some(list));
-            let rule = of_list.into_iter().find(|rule| rule.when.holds(scope));
+            let rule = of_list
+                .iter()
+                .find(|rule| rule.when.holds_of(scope, Pointer::is_of_event));
             let read = rule
                 .ok_or(DecodeError::UnknownChannel)
-                .and_then(|rule| rule.visit(scope, aliases, visit));
+                .and_then(|rule| visit(index, rule, scope));
             if let Err(error) = read {
                 defect.get_or_insert(error);
             }
@@ -115,34 +131,45 @@ impl Description {
 }
 
 impl EventRule {
-    fn visit(
+    /// Whose it is, if that is told.
+    pub(super) fn instrument<'f: 'o, 'o>(&self, scope: Scope<'_, 'f>, aliases: &'o Aliases) -> Option<Cow<'o, str>> {
+        if let Some(pick) = &self.instrument {
+            return pick.text(scope);
+        }
+        let alias = scope.text(self.alias.as_ref()?)?;
+        aliases.0.get(alias.as_ref()).map(|known| Cow::Borrowed(known.as_str()))
+    }
+
+    /// The venue's time of it, if that is told.
+    pub(super) fn time(&self, scope: Scope<'_, '_>) -> Result<Option<i64>, DecodeError> {
+        let found = self
+            .time
+            .as_ref()
+            .and_then(|(pointer, unit)| Some((scope.find(pointer)?, unit)));
+        found
+            .map(|(found, unit)| unit.millis(found.raw()).ok_or(DecodeError::Schema))
+            .transpose()
+    }
+
+    fn envelope(
         &self,
         scope: Scope<'_, '_>,
         aliases: &Aliases,
         visit: &mut dyn FnMut(Envelope<'_>),
     ) -> Result<(), DecodeError> {
-        let named = match &self.instrument {
-            // A rule that names instruments is wrong about a frame that does not.
-            Some(pick) => Some(pick.text(scope).ok_or(DecodeError::Schema)?),
-            None => None,
-        };
-        let alias = self.alias.as_ref().and_then(|pointer| scope.text(pointer));
-        let known = alias.and_then(|alias| aliases.0.get(alias.as_ref()));
-        let venue_time_ms = match &self.time {
-            Some((pointer, unit)) => match scope.find(pointer) {
-                Some(found) => Some(unit.millis(found.raw()).ok_or(DecodeError::Schema)?),
-                None => None,
-            },
-            None => None,
-        };
+        let instrument = self.instrument(scope, aliases);
+        // A rule that names instruments is wrong about a frame that does not.
+        if self.instrument.is_some() && instrument.is_none() {
+            return Err(DecodeError::Schema);
+        }
         let sequence = match &self.sequence {
             Some(rule) => rule.read(scope)?,
             None => None,
         };
         visit(Envelope {
             kind: self.kind,
-            instrument: named.as_deref().or(known.map(String::as_str)),
-            venue_time_ms,
+            instrument: instrument.as_deref(),
+            venue_time_ms: self.time(scope)?,
             sequence: sequence.as_ref(),
             ended: self.ended,
         });
@@ -203,7 +230,8 @@ impl AnswerRule {
 /// The venue's words, on one line and cut to a readable length.
 pub(super) fn words(at: &[Pointer], frame: &Tree<'_>) -> Option<Cow<'static, str>> {
     let scope = Scope { frame, event: None };
-    let said: Vec<_> = at.iter().filter_map(|pointer| scope.text(pointer)).collect();
+    let said = at.iter().filter_map(|pointer| scope.find(pointer)?.whole_text());
+    let said: Vec<_> = said.collect();
     let line = said.join(", ");
     let line: String = line
         .chars()
@@ -240,52 +268,5 @@ impl Aliases {
 
     pub(super) fn forget(&mut self, instrument: &str) {
         self.0.retain(|_, known| known != instrument);
-    }
-}
-
-/// Reads the frames of one connection.
-#[derive(Debug)]
-pub(super) struct GenericDecoder {
-    description: Arc<Description>,
-    aliases: Aliases,
-}
-
-impl GenericDecoder {
-    pub(super) fn new(description: Arc<Description>) -> Self {
-        Self {
-            description,
-            aliases: Aliases::default(),
-        }
-    }
-}
-
-impl Decoder for GenericDecoder {
-    fn decode(&mut self, frame: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeError> {
-        let text = frame.trim();
-        if self.description.role_of_text(text).is_some() {
-            visit(Envelope::new(EventKind::Heartbeat));
-            return Ok(());
-        }
-        let tree = Tree::parse(text).map_err(|error| wire::reason(&error))?;
-        let kind = match self.description.role(&tree) {
-            Role::Events => return self.description.events(&tree, &self.aliases, visit),
-            Role::Acknowledgement(rule) => {
-                self.aliases.learn(rule, &tree);
-                EventKind::Ack
-            }
-            Role::Refusal(_) => EventKind::Error,
-            Role::Pong | Role::Ping => EventKind::Heartbeat,
-            Role::Leaving => EventKind::Status,
-        };
-        visit(Envelope::new(kind));
-        Ok(())
-    }
-
-    /// A description says nothing of prices: there are no values.
-    fn values<'f>(
-        &'f mut self,
-        _frame: &'f str,
-        _visit: &mut dyn FnMut(Result<crate::market::Value<'f>, crate::market::ValueError>),
-    ) {
     }
 }

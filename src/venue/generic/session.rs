@@ -13,8 +13,12 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// So many requests may be unanswered at a venue that answers them in their order; of older ones no answer is expected.
-const MOST_REQUESTS: usize = 4096;
+/// So many requests may be unanswered at a venue that answers them in their order; of older ones no answer is expected. More
+/// than a connection has subscriptions, all of them asked for, ended and asked for again.
+const MOST_REQUESTS: usize = 65_536;
+
+/// So much one frame answers.
+const MOST_KEYS: usize = 65_536;
 
 /// What an answer names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +35,7 @@ pub(super) struct GenericSession {
     has_said_hello: bool,
     last_id: u64,
     ledger: Ledger<Key>,
-    /// Requests that were sent, where answers come in their order.
+    /// Requests that are sent and will be answered, where answers come in their order: those that end subscriptions too.
     order: VecDeque<u64>,
     /// What is subscribed to, where each request names everything.
     wanted: Vec<Instrument>,
@@ -114,12 +118,7 @@ impl GenericSession {
             Matching::Id | Matching::Order => {
                 self.ledger
                     .ask(Key::Request(request.id), request.instruments.iter().cloned());
-                if self.matching == Matching::Order {
-                    self.order.push_back(request.id);
-                    if self.order.len() > MOST_REQUESTS {
-                        self.order.pop_front();
-                    }
-                }
+                self.expect(request.id);
             }
             Matching::Instrument => self.ask_for(&request.instruments),
             Matching::Channel => {
@@ -129,6 +128,16 @@ impl GenericSession {
                         self.ledger.ask(key, one(instrument));
                     }
                 }
+            }
+        }
+    }
+
+    /// The next answer without a name that nothing before has a right to is this request's.
+    fn expect(&mut self, id: u64) {
+        if self.matching == Matching::Order {
+            self.order.push_back(id);
+            if self.order.len() > MOST_REQUESTS {
+                self.order.pop_front();
             }
         }
     }
@@ -156,7 +165,10 @@ impl GenericSession {
     fn refused(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Answer> {
         let words = words(&rule.words, frame).unwrap_or(Cow::Borrowed("the venue refused the subscription"));
         let Some(keys) = keys(rule, frame) else {
-            self.order.clear();
+            if self.matching == Matching::Order {
+                let request = Key::Request(self.order.pop_front()?);
+                return self.ledger.refuse(&request, words);
+            }
             return self.ledger.refuse_rest(words);
         };
         let answers: Vec<_> = keys
@@ -171,7 +183,7 @@ impl GenericSession {
         let (mut seen, mut of_all) = (Vec::new(), false);
         let description = Arc::clone(&self.description);
         // What is wrong with it has been told where it was counted.
-        let _ = description.events(frame, &self.aliases, &mut |event| match event.instrument {
+        let _ = description.envelopes(frame, &self.aliases, &mut |event| match event.instrument {
             Some(instrument) if event.kind.is_data() => seen.push(instrument.to_owned()),
             None if event.kind.is_data() => of_all = true,
             _ => {}
@@ -223,14 +235,23 @@ impl Session for GenericSession {
         let description = Arc::clone(&self.description);
         self.ledger.forget(instruments);
         self.wanted.retain(|wanted| !instruments.contains(wanted));
-        let (template, about) = match (&description.subscribe, &description.unsubscribe) {
-            (Some(subscribe), _) if description.replaces && !self.wanted.is_empty() => (subscribe, self.wanted.clone()),
-            (_, Some(unsubscribe)) => (unsubscribe, instruments.to_vec()),
+        let (template, about, is_answered) = match (&description.subscribe, &description.unsubscribe) {
+            (Some(subscribe), _) if description.replaces && !self.wanted.is_empty() => {
+                (subscribe, self.wanted.clone(), true)
+            }
+            (_, Some(unsubscribe)) => (
+                unsubscribe,
+                instruments.to_vec(),
+                description.unsubscribe_acknowledged == Some(true),
+            ),
             _ => return Vec::new(),
         };
         let requests = self.requests(template, &about);
         for instrument in instruments {
             self.aliases.forget(instrument.as_str());
+        }
+        for request in requests.iter().filter(|_| is_answered) {
+            self.expect(request.id);
         }
         requests.into_iter().map(|request| request.text).collect()
     }
@@ -288,6 +309,9 @@ impl Session for GenericSession {
 fn keys(rule: &AnswerRule, frame: &Tree<'_>) -> Option<Vec<Key>> {
     let mut keys = Vec::new();
     for scope in rule.answers(frame) {
+        if keys.len() >= MOST_KEYS {
+            break;
+        }
         match (&rule.id, &rule.instrument) {
             (Some(at), _) => keys.extend(scope.find(at).and_then(|id| number(id.raw())).map(Key::Request)),
             (None, Some(pick)) => {

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 /// No template is longer.
 const MOST_BYTES: usize = 64 * 1024;
+/// A venue that wants more in return for a ping than this gets nothing.
+const MOST_COPIED: usize = 4096;
 
 /// JSON with placeholders such as `{instrument}`. Outside of quotes one becomes a whole JSON value, within quotes a part of the
 /// text; either way whatever is filled in stays one value.
@@ -99,7 +101,7 @@ impl Template {
         let sample = Filling {
             instruments: &nasty,
             channels: &nasty,
-            items: "null",
+            items: "null,null",
             id: 1,
             alias: r#"""#,
         };
@@ -156,6 +158,29 @@ impl Template {
         self.names(|hole| matches!(hole, Hole::Copy(_)))
     }
 
+    /// Whether it has a place for anything.
+    pub fn has_places(&self) -> bool {
+        self.names(|_| true)
+    }
+
+    /// Whether the id of a request stands there as a value of its own, as a number or in quotes.
+    pub(super) fn has_whole_id(&self) -> bool {
+        let of =
+            |part: Option<&Part>, is_edge: fn(&str) -> bool| matches!(part, Some(Part::Text(text)) if is_edge(text));
+        self.0.iter().enumerate().any(|(index, part)| match part {
+            Part::Hole {
+                what: Hole::Id,
+                is_quoted,
+            } => {
+                let before = index.checked_sub(1).and_then(|before| self.0.get(before));
+                let is_whole =
+                    of(before, |text| text.ends_with('"')) && of(self.0.get(index + 1), |text| text.starts_with('"'));
+                !is_quoted || is_whole
+            }
+            _ => false,
+        })
+    }
+
     /// Whether it has a place for one that this is true of.
     pub(super) fn names(&self, is_one: impl Fn(&Hole) -> bool) -> bool {
         self.0
@@ -190,7 +215,7 @@ impl Template {
         text
     }
 
-    /// The reply to a frame; `None` where the frame has not what is to be copied.
+    /// The reply to a frame; `None` where the frame has not what is to be copied, or too much of it.
     pub(super) fn reply(&self, scope: Scope<'_, '_>) -> Option<String> {
         let mut text = String::new();
         for part in &self.0 {
@@ -199,7 +224,10 @@ impl Template {
                 Part::Hole {
                     what: Hole::Copy(pointer),
                     is_quoted: false,
-                } => text.push_str(scope.find(pointer)?.raw().get()),
+                } => {
+                    let raw = scope.find(pointer)?.raw().get();
+                    text.push_str(Some(raw).filter(|raw| raw.len() <= MOST_COPIED)?);
+                }
                 Part::Hole {
                     what: Hole::Copy(pointer),
                     is_quoted: true,
@@ -219,11 +247,13 @@ impl Template {
     }
 }
 
-/// The name of the placeholder that the text begins with, and what follows it. `{word}` and `{/a}` never begin a JSON object.
+/// The name of the placeholder that the text begins with, and what follows it. `{Word}` and `{/a}` never begin a JSON object; within
+/// quotes they might be meant as they stand, and hardly ever are.
 fn placeholder(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = text.strip_prefix('{')?.split_once('}')?;
-    let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let is_pointer = name.starts_with('/') && !name.contains(['"', ',', ':']);
+    let of_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ');
+    let is_word = name.bytes().all(of_word) && name.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_pointer = name.starts_with(['/', '*']) && !name.contains(['"', ',', ':']);
     (is_word || is_pointer).then_some((name, rest))
 }
 

@@ -7,6 +7,9 @@ use crate::venue::wire;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::value::RawValue;
 
+/// No time and no number is longer, quotes included.
+const LONGEST: usize = 64;
+
 /// How a time is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +29,9 @@ pub enum TimeUnit {
 impl TimeUnit {
     /// Milliseconds since the Unix epoch.
     pub(super) fn millis(self, raw: &RawValue) -> Option<i64> {
+        if raw.get().len() > LONGEST {
+            return None;
+        }
         let (up, down) = match self {
             Self::Seconds => (1000, 1),
             Self::Millis => (1, 1),
@@ -46,6 +52,9 @@ impl TimeUnit {
 
 /// A whole number of 0 or more, in quotes or not, or hexadecimal as `"0x1b4"`.
 pub(super) fn number(raw: &RawValue) -> Option<u64> {
+    if raw.get().len() > LONGEST {
+        return None;
+    }
     hexadecimal(raw).or_else(|| unquoted(raw).parse().ok())
 }
 

@@ -10,6 +10,12 @@ use std::cell::OnceCell;
 /// So many fields or elements of one value are looked at; of a larger one nothing is.
 const MOST_CHILDREN: usize = 65_536;
 
+/// Fields of larger objects are sorted, so that looking for one of them for each of many events stays quick.
+const FEW_FIELDS: usize = 64;
+
+/// No name, condition or id is longer, quotes and escapes included.
+const LONGEST_TEXT: usize = 4096;
+
 /// A value of a frame. What is in it is found when it is asked for; books that nobody points into stay text.
 pub(super) struct Tree<'f> {
     raw: &'f RawValue,
@@ -17,7 +23,10 @@ pub(super) struct Tree<'f> {
 }
 
 enum Children<'f> {
+    /// As they stand.
     Fields(Vec<(Cow<'f, str>, Tree<'f>)>),
+    /// By their names; of those that are the same in their order.
+    Sorted(Vec<(Cow<'f, str>, Tree<'f>)>),
     Items(Vec<Tree<'f>>),
     None,
 }
@@ -37,8 +46,16 @@ impl<'f> Tree<'f> {
 
     /// What stands there; what is `null` does not.
     pub(super) fn at(&self, steps: &[String]) -> Option<&Self> {
-        let found = steps.iter().try_fold(self, |tree, step| tree.child(step))?;
-        (found.raw.get() != "null").then_some(found)
+        self.stands(steps).filter(|found| !found.is_null())
+    }
+
+    /// What stands there, be it `null`.
+    fn stands(&self, steps: &[String]) -> Option<&Self> {
+        steps.iter().try_fold(self, |tree, step| tree.child(step))
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        self.raw.get() == "null"
     }
 
     pub(super) const fn raw(&self) -> &'f RawValue {
@@ -53,8 +70,13 @@ impl<'f> Tree<'f> {
         }
     }
 
-    /// A text, a number or a truth value as text.
+    /// A text, a number or a truth value as text; one that is very long is nothing that anybody asks for.
     pub(super) fn text(&self) -> Option<Cow<'f, str>> {
+        (self.raw.get().len() <= LONGEST_TEXT).then(|| self.whole_text())?
+    }
+
+    /// The same however long it is: to be read once a frame, and not once for each of its events.
+    pub(super) fn whole_text(&self) -> Option<Cow<'f, str>> {
         let raw = self.raw.get();
         match raw.as_bytes().first()? {
             b'"' => match raw.strip_prefix('"')?.strip_suffix('"')? {
@@ -73,6 +95,11 @@ impl<'f> Tree<'f> {
                 let field = fields.iter().rev().find(|(name, _)| name == step);
                 field.map(|(_, tree)| tree)
             }
+            Children::Sorted(fields) => {
+                let behind = fields.partition_point(|(name, _)| name.as_ref() <= step);
+                let last = fields.get(behind.checked_sub(1)?);
+                last.filter(|(name, _)| name == step).map(|(_, tree)| tree)
+            }
             // No zero in front, as RFC 6901 has it.
             Children::Items(items) if step == "0" || !step.starts_with(['0', '+']) => {
                 items.get(step.parse::<usize>().ok()?)
@@ -87,7 +114,14 @@ impl<'f> Tree<'f> {
             match raw.as_bytes().first() {
                 Some(b'{') => match serde_json::from_str::<Fields<'f>>(raw) {
                     Ok(Fields(fields)) if fields.len() <= MOST_CHILDREN => {
-                        Children::Fields(fields.into_iter().map(|(name, raw)| (name, Tree::new(raw))).collect())
+                        let fields = fields.into_iter().map(|(name, raw)| (name, Tree::new(raw)));
+                        let mut fields: Vec<_> = fields.collect();
+                        if fields.len() <= FEW_FIELDS {
+                            Children::Fields(fields)
+                        } else {
+                            fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+                            Children::Sorted(fields)
+                        }
                     }
                     _ => Children::None,
                 },
@@ -121,8 +155,13 @@ pub(super) struct Scope<'t, 'f> {
 
 impl<'t, 'f> Scope<'t, 'f> {
     pub(super) fn find(&self, pointer: &Pointer) -> Option<&'t Tree<'f>> {
+        self.stands(pointer).filter(|found| !found.is_null())
+    }
+
+    /// What stands there, be it `null`.
+    pub(super) fn stands(&self, pointer: &Pointer) -> Option<&'t Tree<'f>> {
         let from = if pointer.is_of_event() { self.event? } else { self.frame };
-        from.at(pointer.steps())
+        from.stands(pointer.steps())
     }
 
     pub(super) fn text(&self, pointer: &Pointer) -> Option<Cow<'f, str>> {
