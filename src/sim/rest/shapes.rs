@@ -1,13 +1,18 @@
-//! How venues tell over REST what they list.
+//! How venues tell over REST what they list: a row a venue.
+//!
+//! Source of the protocols' facts: the venues' public documentation, as in their `directory` modules. None of those is used here, so
+//! that each side is held against the other.
 
-mod table;
-
-pub(super) use table::SHAPES;
+mod parts;
+mod whole;
 
 use super::instruments::Instrument;
 use super::query::Query;
 use serde_json::Value;
 use std::time::Duration;
+
+/// The quotes of ids that have no mark before theirs.
+const QUOTES: [&str; 6] = ["USDT", "USDC", "USD", "EUR", "BTC", "ETH"];
 
 /// How a venue tells what it lists.
 #[derive(Debug)]
@@ -47,9 +52,14 @@ struct Page {
 }
 
 impl Shape {
+    /// Those of every venue that lists instruments.
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
+        whole::SHAPES.iter().chain(parts::SHAPES)
+    }
+
     /// That of a venue, where it lists instruments.
     pub(super) fn of(venue: &str) -> Option<&'static Self> {
-        SHAPES.iter().find(|shape| shape.venue == venue)
+        Self::all().find(|shape| shape.venue == venue)
     }
 
     /// What is told of those that are listed at this moment, with which status; a page has so many rows at most.
@@ -85,7 +95,7 @@ pub(super) fn answer(
     listed: &[Instrument],
     (at, page_size): (Duration, usize),
 ) -> Option<(u16, String)> {
-    let mut of_path = SHAPES.iter().filter(|shape| shape.path == path).peekable();
+    let mut of_path = Shape::all().filter(|shape| shape.path == path).peekable();
     let (status, refusal) = of_path.peek()?.refusal;
     let told = of_path.find(|shape| (shape.takes)(query)).and_then(|shape| {
         let of_venue = listed.iter().filter(|instrument| instrument.venue == shape.venue);
@@ -93,6 +103,15 @@ pub(super) fn answer(
         shape.tell(query, &now, page_size)
     });
     Some(told.map_or_else(|| (status, refusal.to_owned()), |told| (200, told.to_string())))
+}
+
+/// The base and the quote of an id: by the mark between them, or by a usual quote.
+fn pair(id: &str) -> (&str, &str) {
+    if let Some((base, rest)) = id.split_once(['-', '/']) {
+        return (base, rest.split('-').next().unwrap_or(rest));
+    }
+    let split = |quote: &&'static str| Some((id.strip_suffix(*quote).filter(|base| !base.is_empty())?, *quote));
+    QUOTES.iter().find_map(split).unwrap_or((id, ""))
 }
 
 #[cfg(test)]
@@ -137,7 +156,7 @@ mod tests {
     fn every_venue_with_names_is_served_and_read_by_the_look_up() {
         let with_names = venue::ALL.iter().filter(|venue| venue.directory().is_some());
         let mut without: Vec<_> = with_names.map(|venue| venue.name()).collect();
-        for shape in SHAPES {
+        for shape in Shape::all() {
             let mut listed: Vec<_> = shape
                 .example
                 .iter()
