@@ -1,10 +1,11 @@
 //! Venues that list a part: the page, or the kind, that is asked for.
 
-use super::{Page, Paging, QUOTES, Shape, pair};
+use super::{Page, Paging, QUOTES, Query, Shape, pair};
 use crate::clock::Moment;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Encoded, it has every character that a query must escape.
 const AWKWARD: &[u8] = &[0xFB, 0xEF, 0xFF];
@@ -25,6 +26,8 @@ const BYBIT_PAGES: Paging = Paging {
 };
 
 const BYBIT_REFUSAL: (u16, &str) = (200, r#"{"retCode":10001,"retMsg":"params error","result":{}}"#);
+
+const DERIBIT_KINDS: [&str; 5] = ["future", "option", "spot", "future_combo", "option_combo"];
 
 /// A row a venue.
 pub(super) const SHAPES: &[Shape] = &[
@@ -60,7 +63,6 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         venue: "bybit_inverse",
         takes: |query| query.is("category", "inverse"),
-        answer: |page| bybit_page("inverse", page),
         example: &["BTCUSD", "ETHUSD"],
         ..BYBIT_LINEAR
     },
@@ -71,9 +73,62 @@ pub(super) const SHAPES: &[Shape] = &[
             let coin = query.get("baseCoin").unwrap_or_else(|| "BTC".to_owned());
             pair(id).0 == coin
         },
-        answer: |page| bybit_page("option", page),
         example: &["BTC-27SEP30-100000-C-USDT", "BTC-27SEP30-100000-P-USDT"],
         ..BYBIT_LINEAR
+    },
+    Shape {
+        venue: "deribit",
+        path: "/api/v2/public/get_instruments",
+        takes: |query| {
+            let is_known = |kind: String| DERIBIT_KINDS.contains(&kind.as_str());
+            query.is("currency", "any") && query.get("kind").is_none_or(is_known)
+        },
+        refusal: (
+            400,
+            r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"},"testnet":false}"#,
+        ),
+        selects: |query, id, _| query.get("kind").is_none_or(|kind| kind == kind_of(id)),
+        paging: None,
+        row: |id, is_open| {
+            let state = if is_open { "open" } else { "locked" };
+            Some(json!({
+                "instrument_name": id, "kind": kind_of(id), "is_active": is_open, "state": state,
+            }))
+        },
+        answer: |page| json!({"jsonrpc": "2.0", "result": page.rows, "testnet": false}),
+        example: &[
+            "BTC-PERPETUAL",
+            "ETH-27SEP30",
+            "BTC-27SEP30-100000-C",
+            "XRP_USDC-27SEP30-0d5-P",
+            "BTC_USDC",
+            "BTC-FS-27SEP30_PERP",
+            "BTC-CS-27SEP30-100000_110000",
+        ],
+    },
+    Shape {
+        venue: "hyperliquid",
+        path: "/info",
+        takes: |query| matches!(query.in_body("type"), Some("meta" | "spotMeta")),
+        refusal: (422, "Failed to deserialize the JSON body into the target type"),
+        selects: |query, id, _| match market_of(id) {
+            None => is_of_spot(query),
+            Some(market) => !is_of_spot(query) && market == query.in_body("dex").unwrap_or_default(),
+        },
+        paging: None,
+        row: |id, is_open| match (market_of(id), is_open) {
+            (None, _) => is_open.then(|| json!(id)),
+            (Some(_), true) => Some(json!({"name": id, "szDecimals": 2, "maxLeverage": 10})),
+            (Some(_), false) => Some(json!({"name": id, "szDecimals": 2, "maxLeverage": 10, "isDelisted": true})),
+        },
+        answer: |page| {
+            if is_of_spot(page.query) {
+                spot_meta(page)
+            } else {
+                json!({"universe": page.rows, "marginTables": []})
+            }
+        },
+        example: &["BTC", "kPEPE", "xyz:GOLD", "PURR/USDC", "@107"],
     },
     Shape {
         venue: "kalshi",
@@ -122,12 +177,12 @@ const BYBIT_LINEAR: Shape = Shape {
             .unwrap_or(quote);
         is_open.then(|| json!({"symbol": id, "status": "Trading", "baseCoin": base, "quoteCoin": quote}))
     },
-    answer: |page| bybit_page("linear", page),
+    answer: bybit_page,
     example: &["BTCUSDT", "ETHUSDT", "SOLUSDT"],
 };
 
-fn bybit_page(category: &str, page: &Page) -> Value {
-    bybit(&json!({"category": category, "list": page.rows, "nextPageCursor": page.next}))
+fn bybit_page(page: &Page) -> Value {
+    bybit(&json!({"category": page.query.get("category"), "list": page.rows, "nextPageCursor": page.next}))
 }
 
 fn bybit(result: &Value) -> Value {
@@ -141,6 +196,56 @@ fn of_okx(id: &str) -> &'static str {
         Some("SWAP") => "SWAP",
         Some(_) => "FUTURES",
     }
+}
+
+/// The kind of an instrument at Deribit: `BTC-PERPETUAL`, `BTC-27SEP30`, `BTC-27SEP30-100000-C`, `BTC_USDC`, `BTC-FS-27SEP30_PERP`, or
+/// `BTC-CS-27SEP30-100000_110000`.
+fn kind_of(id: &str) -> &'static str {
+    let mut behind = id.split('-').skip(1);
+    match (behind.next(), behind.next()) {
+        (None, _) => "spot",
+        (Some("FS"), _) => "future_combo",
+        (Some("PERPETUAL"), _) => "future",
+        (Some(date), strike) if date.starts_with(|first: char| first.is_ascii_digit()) => {
+            if strike.is_some() {
+                "option"
+            } else {
+                "future"
+            }
+        }
+        _ => "option_combo",
+    }
+}
+
+/// The market of a perpetual at Hyperliquid, the venue's own has no name; `None` = it is of spot.
+fn market_of(id: &str) -> Option<&str> {
+    let market = id.split_once(':').map_or("", |(market, _)| market);
+    (!id.contains(['@', '/'])).then_some(market)
+}
+
+fn is_of_spot(query: &Query) -> bool {
+    query.in_body("type") == Some("spotMeta")
+}
+
+/// The pairs of Hyperliquid, with the tokens that they name by their indices. Of a pair whose id is a number nobody has said which
+/// those are.
+fn spot_meta(page: &Page) -> Value {
+    let mut indices = BTreeMap::new();
+    let mut index = |token: String| {
+        let next = indices.len();
+        *indices.entry(token).or_insert(next)
+    };
+    let pairs: Vec<_> = (0..)
+        .zip(page.rows.iter().filter_map(Value::as_str))
+        .map(|(row, id)| {
+            let (base, quote) = id.strip_prefix('@').map_or_else(|| pair(id), |number| (number, "USDC"));
+            let tokens = [index(base.to_owned()), index(quote.to_owned())];
+            json!({"name": id, "tokens": tokens, "index": row, "isCanonical": !id.starts_with('@')})
+        })
+        .collect();
+    let token = |(name, index): (&String, &usize)| json!({"name": name, "index": index, "szDecimals": 2});
+    let tokens: Vec<_> = indices.iter().map(token).collect();
+    json!({"tokens": tokens, "universe": pairs})
 }
 
 /// The event of a market at Kalshi, and the series of that.
