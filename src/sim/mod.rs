@@ -88,7 +88,8 @@
 //!
 //! With [`SimOptions::rest`] it has a REST part, on a port of its own. It answers like Polymarket's Gamma API, `/events/slug/SLUG`
 //! and `/markets/slug/SLUG`, and like each other venue whose lists are looked up: their paths differ, so that all are served at once,
-//! whatever is said over its WebSockets. A script says what it knows. A market is listed from `from_ms` on, and is resolved at
+//! whatever is said over its WebSockets. Hyperliquid says in the body of a POST what it is asked for, of which 16 KiB are read; all
+//! others in the path and the query. A script says what it knows. A market is listed from `from_ms` on, and is resolved at
 //! `until_ms`: it is closed then, and `market_resolved` is sent to whoever is subscribed to it. Instruments of other venues come and go
 //! by the same two keys, without a word over WebSockets. `[[rest]]` has rules like the others, which count requests in place of
 //! connections; a request can meet `none`, `hang`, `status`, `retry_after`, and `cut`, a half of an answer.

@@ -7,12 +7,14 @@ use feedwatch::sim::{
 use feedwatch::venue;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A venue, a name to watch there, the three instruments that it stands for, one that comes in later, another one of the venue, and
 /// how many pages of two rows the four have.
 type Row = (&'static str, &'static str, [&'static str; 5], u64);
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 20] = [
     (
         "binance",
         "AAA*",
@@ -109,6 +111,55 @@ const ROWS: [Row; 12] = [
         ],
         2,
     ),
+    (
+        "kraken_futures",
+        "PF_*",
+        ["PF_AAAUSD", "PF_BBBUSD", "PF_CCCUSD", "PF_DDDUSD", "FI_AAAUSD_300927"],
+        1,
+    ),
+    (
+        "bitfinex",
+        "tAAA*",
+        ["tAAAUSD", "tAAAUST", "tAAAF0:USTF0", "tAAAEUR", "tBBBUSD"],
+        1,
+    ),
+    (
+        "deribit",
+        "future:AAA-*",
+        [
+            "AAA-PERPETUAL",
+            "AAA-27SEP30",
+            "AAA-27DEC30",
+            "AAA-28MAR31",
+            "AAA-27SEP30-1-C",
+        ],
+        1,
+    ),
+    (
+        "hyperliquid",
+        "xyz:*",
+        ["xyz:AAA", "xyz:BBB", "xyz:CCC", "xyz:DDD", "AAA"],
+        1,
+    ),
+    (
+        "dydx",
+        "AAA*",
+        ["AAA-USD", "AAAB-USD", "AAAC-USD", "AAAD-USD", "BBB-USD"],
+        1,
+    ),
+    (
+        "bitmex",
+        "AAA*",
+        ["AAAUSD", "AAA_USDT", "AAAU30", "AAAZ30", "BBBUSD"],
+        1,
+    ),
+    (
+        "bitstamp",
+        "*usd",
+        ["aaausd", "bbbusd", "cccusd", "dddusd", "aaaeur"],
+        1,
+    ),
+    ("gemini", "*USD", ["AAAUSD", "BBBUSD", "CCCUSD", "DDDUSD", "AAAEUR"], 1),
 ];
 
 /// It fails twice after the first round, and is asked for nothing but lists: over WebSockets nobody is answered.
@@ -270,11 +321,42 @@ async fn the_program_lists_every_venue_and_a_script_says_what() {
 }
 
 #[tokio::test]
+async fn a_body_is_read_if_it_is_posted_and_not_too_long() {
+    let venue = SimulatedVenue::start(SimOptions {
+        rest: Some(RestOptions::default()),
+        ..SimOptions::default()
+    })
+    .unwrap();
+    let url = venue.rest_url().unwrap();
+    let address = url.strip_prefix("http://").unwrap();
+    for (method, length, status) in [
+        ("POST", 100, "200"),
+        ("POST", 16 * 1024, "200"),
+        ("POST", 16 * 1024 + 1, "422"),
+        ("POST", 0, "422"),
+        ("GET", 100, "422"),
+    ] {
+        let asked = if length == 0 { "" } else { r#"{"type": "meta"}"# };
+        let request = format!(
+            "{method} /info HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{asked:length$}"
+        );
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A body that was not read to its end may end in a reset.
+        let _ = socket.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let told = answer.split(' ').nth(1);
+        assert_eq!(told, Some(status), "{method} {length}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_listed_nowhere_is_refused() {
     for (text, told) in [
         (
-            "[[instruments]]\nvenue = \"gemini\"\nids = []\n",
-            "instruments: no list is looked up at \"gemini\"; must be one of binance, ",
+            "[[instruments]]\nvenue = \"polymarket\"\nids = []\n",
+            "instruments: no list is looked up at \"polymarket\"; must be one of binance, ",
         ),
         (
             "[[instruments]]\nvenue = \"okx\"\nids = [\"BTC USDT\"]\n",

@@ -1,6 +1,6 @@
 //! Instruments, as venues list them that do not speak of events.
 
-use super::shapes::{SHAPES, Shape};
+use super::shapes::Shape;
 use crate::sim::fault::millis;
 use crate::sim::script::some_millis;
 use crate::venue;
@@ -36,8 +36,7 @@ impl ListedInstruments {
 
     /// Some of each venue.
     pub(super) fn examples() -> Vec<Self> {
-        SHAPES
-            .iter()
+        Shape::all()
             .map(|shape| Self::new(shape.venue, shape.example))
             .collect()
     }
@@ -45,7 +44,7 @@ impl ListedInstruments {
     /// What makes no sense about them.
     pub(super) fn problem(&self) -> Option<String> {
         let (Some(_), Some(venue)) = (Shape::of(&self.venue), venue::find(&self.venue)) else {
-            let known: Vec<_> = SHAPES.iter().map(|shape| shape.venue).collect();
+            let known: Vec<_> = Shape::all().map(|shape| shape.venue).collect();
             return Some(format!(
                 "instruments: no list is looked up at {:?}; must be one of {} (Polymarket has events)",
                 self.venue,

@@ -232,7 +232,7 @@ impl Rest {
     }
 
     /// The status and the body of the answer at that moment.
-    fn tell(&self, path: &str, query: &str, at: Duration) -> (u16, String) {
+    fn tell(&self, path: &str, query: &Query, at: Duration) -> (u16, String) {
         let known = self.known();
         let of_polymarket = || {
             if let Some(slug) = path.strip_prefix("/events/slug/") {
@@ -244,14 +244,14 @@ impl Rest {
             let market = markets.find(|market| market.slug == slug && market.from <= at)?;
             Some(market.json(at, self.behind).to_string())
         };
-        let of_another = || shapes::answer(path, &Query::new(query), &known.instruments, (at, self.page_size));
+        let of_another = || shapes::answer(path, query, &known.instruments, (at, self.page_size));
         of_polymarket()
             .map(|told| (200, told))
             .or_else(of_another)
             .unwrap_or_else(|| (404, UNKNOWN.to_owned()))
     }
 
-    fn answer(&self, venue: &Venue, path: &str, query: &str) -> Answer {
+    fn answer(&self, venue: &Venue, path: &str, query: &Query) -> Answer {
         let at = venue.log.elapsed();
         let number = self.requests.fetch_add(1, Relaxed) + 1;
         let (status, told) = self.tell(path, query, at);

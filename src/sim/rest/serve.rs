@@ -1,20 +1,25 @@
 //! Its HTTP server.
 
+use super::query::Query;
 use crate::sim::Venue;
 use crate::stream::MaybeTls;
-use hyper::Request;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Collected, Limited};
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// How long to wait when the system has no socket for us.
 const RETRY: Duration = Duration::from_millis(50);
+/// So much of a body is read, and for so long: what venues are asked in one has some dozens of bytes.
+const MOST_BYTES: usize = 16 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Serves the REST part until the venue stops.
 pub(in crate::sim) async fn serve(venue: Arc<Venue>, listener: std::net::TcpListener) {
@@ -57,9 +62,11 @@ async fn connection(venue: Arc<Venue>, stream: TcpStream) {
     let service = service_fn(|request: Request<Incoming>| {
         let venue = Arc::clone(&venue);
         async move {
-            let asked = request.uri();
+            let asked = request.uri().clone();
+            let body = body(request).await;
+            let query = Query::new(asked.query().unwrap_or_default(), &body);
             let answer = match &venue.rest {
-                Some(rest) => rest.answer(&venue, asked.path(), asked.query().unwrap_or_default()),
+                Some(rest) => rest.answer(&venue, asked.path(), &query),
                 None => None,
             };
             match answer {
@@ -74,4 +81,14 @@ async fn connection(venue: Arc<Venue>, stream: TcpStream) {
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(io), service)
         .await;
+}
+
+/// What is posted. What is too long, or does not come, says nothing: it is refused like that by whoever is asked with a body.
+async fn body(request: Request<Incoming>) -> Bytes {
+    if request.method() != Method::POST {
+        return Bytes::new();
+    }
+    let body = Limited::new(request.into_body(), MOST_BYTES).collect();
+    let body = timeout(BODY_TIME, body).await.ok().and_then(Result::ok);
+    body.map(Collected::to_bytes).unwrap_or_default()
 }

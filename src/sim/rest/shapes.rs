@@ -1,20 +1,25 @@
-//! How venues tell over REST what they list.
+//! How venues tell over REST what they list: a row a venue.
+//!
+//! Source of the protocols' facts: the venues' public documentation, as in their `directory` modules. None of those is used here, so
+//! that each side is held against the other.
 
-mod table;
-
-pub(super) use table::SHAPES;
+mod parts;
+mod whole;
 
 use super::instruments::Instrument;
 use super::query::Query;
 use serde_json::Value;
 use std::time::Duration;
 
+/// The quotes of ids that have no mark before theirs.
+const QUOTES: [&str; 6] = ["USDT", "USDC", "USD", "EUR", "BTC", "ETH"];
+
 /// How a venue tells what it lists.
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) venue: &'static str,
     path: &'static str,
-    /// Whether it answers such a query.
+    /// Whether it answers such a query, or such a body.
     takes: fn(&Query) -> bool,
     /// Its answer to another one.
     refusal: (u16, &'static str),
@@ -40,16 +45,22 @@ struct Paging {
     read: fn(&str) -> Option<usize>,
 }
 
-struct Page {
+struct Page<'q> {
+    query: &'q Query<'q>,
     rows: Vec<Value>,
     /// Empty = there is no other.
     next: String,
 }
 
 impl Shape {
+    /// Those of every venue that lists instruments.
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
+        whole::SHAPES.iter().chain(parts::SHAPES)
+    }
+
     /// That of a venue, where it lists instruments.
     pub(super) fn of(venue: &str) -> Option<&'static Self> {
-        SHAPES.iter().find(|shape| shape.venue == venue)
+        Self::all().find(|shape| shape.venue == venue)
     }
 
     /// What is told of those that are listed at this moment, with which status; a page has so many rows at most.
@@ -74,7 +85,7 @@ impl Shape {
             }
             rows = rows.into_iter().skip(begin).take(end - begin).collect();
         }
-        Some((self.answer)(&Page { rows, next }))
+        Some((self.answer)(&Page { query, rows, next }))
     }
 }
 
@@ -85,7 +96,7 @@ pub(super) fn answer(
     listed: &[Instrument],
     (at, page_size): (Duration, usize),
 ) -> Option<(u16, String)> {
-    let mut of_path = SHAPES.iter().filter(|shape| shape.path == path).peekable();
+    let mut of_path = Shape::all().filter(|shape| shape.path == path).peekable();
     let (status, refusal) = of_path.peek()?.refusal;
     let told = of_path.find(|shape| (shape.takes)(query)).and_then(|shape| {
         let of_venue = listed.iter().filter(|instrument| instrument.venue == shape.venue);
@@ -93,6 +104,15 @@ pub(super) fn answer(
         shape.tell(query, &now, page_size)
     });
     Some(told.map_or_else(|| (status, refusal.to_owned()), |told| (200, told.to_string())))
+}
+
+/// The base and the quote of an id: by the mark between them, or by a usual quote.
+fn pair(id: &str) -> (&str, &str) {
+    if let Some((base, rest)) = id.split_once(['-', '/']) {
+        return (base, rest.split('-').next().unwrap_or(rest));
+    }
+    let split = |quote: &&'static str| Some((id.strip_suffix(*quote).filter(|base| !base.is_empty())?, *quote));
+    QUOTES.iter().find_map(split).unwrap_or((id, ""))
 }
 
 #[cfg(test)]
@@ -105,14 +125,21 @@ mod tests {
         match venue {
             "okx" => &["SPOT:*", "SWAP:*", "FUTURES:*"],
             "bybit_option" => &["BTC-*"],
+            "deribit" => &["future:*", "option:*", "spot:*", "future_combo:*", "option_combo:*"],
+            "hyperliquid" => &["*", "xyz:*", "*/*"],
             "kalshi" => &["series:KXRAIN"],
             _ => &["*"],
         }
     }
 
     fn ask(request: &str, listed: &[Instrument], page_size: usize) -> (u16, String) {
+        ask_with(request, "", listed, page_size)
+    }
+
+    fn ask_with(request: &str, body: &str, listed: &[Instrument], page_size: usize) -> (u16, String) {
         let (path, query) = request.split_once('?').unwrap_or((request, ""));
-        answer(path, &Query::new(query), listed, (Duration::from_secs(5), page_size)).unwrap()
+        let query = Query::new(query, body.as_bytes());
+        answer(path, &query, listed, (Duration::from_secs(5), page_size)).unwrap()
     }
 
     /// Every page of what a name stands for, as the look-up reads it.
@@ -122,7 +149,9 @@ mod tests {
         directory.check_name(name).unwrap();
         let (mut page, mut ids) = (None, Vec::new());
         loop {
-            let (status, told) = ask(&directory.request(name, page.as_deref()), listed, 1);
+            let request = directory.request(name, page.as_deref());
+            let body = directory.body(name, page.as_deref()).unwrap_or_default();
+            let (status, told) = ask_with(&request, &body, listed, 1);
             assert_eq!(status, 200, "{told}");
             let Listing { instruments, next } = directory.read(name, told.as_bytes()).unwrap();
             ids.extend(instruments.into_iter().map(|listed| listed.instrument.to_string()));
@@ -137,7 +166,7 @@ mod tests {
     fn every_venue_with_names_is_served_and_read_by_the_look_up() {
         let with_names = venue::ALL.iter().filter(|venue| venue.directory().is_some());
         let mut without: Vec<_> = with_names.map(|venue| venue.name()).collect();
-        for shape in SHAPES {
+        for shape in Shape::all() {
             let mut listed: Vec<_> = shape
                 .example
                 .iter()
@@ -175,11 +204,56 @@ mod tests {
             ),
             ("/v5/market/instruments-info?category=linear&limit=0", (200, "10001")),
             ("/trade-api/v2/markets?cursor=++//MQ==", (400, "invalid_parameters")),
+            ("/api/v2/public/get_instruments?kind=future", (400, "-32602")),
+            (
+                "/api/v2/public/get_instruments?currency=any&kind=futures",
+                (400, "-32602"),
+            ),
+            ("/info?type=meta", (422, "Failed to deserialize")),
         ] {
             let (status, body) = ask(request, &[], 10);
             assert_eq!((status, body.contains(told.1)), (told.0, true), "{request}: {body}");
         }
-        assert_eq!(answer("/", &Query::new(""), &[], (Duration::ZERO, 1)), None);
+        for body in ["meta", r#""meta""#, "[]", r#"{"type": "allMids"}"#] {
+            assert_eq!(ask_with("/info", body, &[], 10).0, 422, "{body}");
+        }
+        assert_eq!(answer("/", &Query::new("", b""), &[], (Duration::ZERO, 1)), None);
+    }
+
+    #[test]
+    fn a_venue_that_is_asked_for_a_part_tells_no_other() {
+        let listed = |venue| {
+            let example = Shape::of(venue).unwrap().example.iter();
+            example.map(|id| Instrument::new(venue, id)).collect::<Vec<_>>()
+        };
+        let of_deribit = listed("deribit");
+        for (kind, ids) in [
+            ("future", &["BTC-PERPETUAL", "ETH-27SEP30"][..]),
+            ("option", &["BTC-27SEP30-100000-C", "XRP_USDC-27SEP30-0d5-P"]),
+            ("spot", &["BTC_USDC"]),
+            ("future_combo", &["BTC-FS-27SEP30_PERP"]),
+            ("option_combo", &["BTC-CS-27SEP30-100000_110000"]),
+        ] {
+            assert_eq!(look_up("deribit", &format!("{kind}:*"), &of_deribit), ids);
+        }
+        let of_hyperliquid = listed("hyperliquid");
+        for (body, ids) in [
+            (r#"{"type": "meta"}"#, &["BTC", "kPEPE"][..]),
+            (r#"{"type": "meta", "dex": "xyz"}"#, &["xyz:GOLD"]),
+            (r#"{"type": "spotMeta"}"#, &["PURR/USDC", "@107"]),
+        ] {
+            let (_, told) = ask_with("/info", body, &of_hyperliquid, 1);
+            let told: Value = serde_json::from_str(&told).unwrap();
+            let names: Vec<_> = told["universe"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| &row["name"])
+                .collect();
+            assert_eq!(names, ids, "{body}");
+        }
+        assert_eq!(look_up("hyperliquid", "@*", &of_hyperliquid), ["@107"]);
+        assert_eq!(look_up("hyperliquid", "PURR/*", &of_hyperliquid), ["PURR/USDC"]);
     }
 
     #[test]
@@ -193,6 +267,14 @@ mod tests {
                 .1
                 .contains(r#""markets":[]"#)
         );
+        let mut ended = Instrument::new("deribit", "BTC-27SEP30");
+        ended.until = Some(Duration::ZERO);
+        let request = "/api/v2/public/get_instruments?currency=any";
+        assert!(ask(request, &[ended], 10).1.contains(r#""is_active":false"#));
+        let mut ended = Instrument::new("hyperliquid", "BTC");
+        ended.until = Some(Duration::ZERO);
+        let told = ask_with("/info", r#"{"type": "meta"}"#, &[ended], 10).1;
+        assert!(told.contains(r#""isDelisted":true"#), "{told}");
         let mut ended = Instrument::new("binance_coinm", "BTCUSD_PERP");
         ended.until = Some(Duration::ZERO);
         assert!(
