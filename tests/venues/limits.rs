@@ -1,4 +1,5 @@
-//! What a venue allows, and that what it is asked keeps to it: `tests/fixtures/<venue>/limits.json`.
+//! What a venue allows, and that what it is asked keeps to it: `tests/fixtures/<venue>/limits.json`, and of those of
+//! `config/venues` what they document: `tests/fixtures/<venue>/documented.json`.
 
 use super::fixture::{self, message, venues};
 use feedwatch::market::Instrument;
@@ -37,6 +38,9 @@ struct Documented {
     subscriptions_per_connection: Option<usize>,
     dials: Option<Most>,
     requests: Option<Most>,
+    /// In a longer time as well.
+    #[serde(default)]
+    requests_in_long: Option<Most>,
     /// It ends each connection then.
     closes_after_secs: Option<u64>,
     /// It ends a connection on which nothing was said for so long, or wants a ping by then.
@@ -217,31 +221,55 @@ fn limits_are_the_figures_that_are_known_of_the_venue() {
     }
 }
 
-#[test]
-fn limits_keep_to_what_the_venue_documents() {
-    for venue in venues() {
+impl Documented {
+    fn check(&self, venue: &dyn Venue) {
         let (name, limits) = (venue.name(), venue.limits());
-        let documented = figures(venue).documented;
-        let most = documented.subscriptions_per_connection;
+        let most = self.subscriptions_per_connection;
         assert!(
             most.is_none_or(|most| limits.subscriptions_per_connection <= most),
             "{name}"
         );
-        let dials = documented.dials;
-        assert!(dials.is_none_or(|dials| dials.holds(limits.dial)), "{name}: dials");
-        let requests = documented.requests.zip(limits.requests);
-        assert!(
-            requests.is_none_or(|(most, limit)| most.holds(limit)),
-            "{name}: requests"
-        );
-        let ends = documented.closes_after_secs.map(Duration::from_secs);
+        let holds = |most: &Option<Most>, limit| most.as_ref().is_none_or(|most| most.holds(limit));
+        assert!(holds(&self.dials, limits.dial), "{name}: dials");
+        for most in [&self.requests, &self.requests_in_long] {
+            assert!(
+                limits.requests.is_none_or(|limit| holds(most, limit)),
+                "{name}: requests"
+            );
+        }
+        let ends = self.closes_after_secs.map(Duration::from_secs);
         assert_eq!(ends.is_some(), limits.max_connection_age.is_some(), "{name}: age");
         assert!(limits.max_connection_age < ends || ends.is_none(), "{name}: age");
-        let silence = documented.silence_secs.map(Duration::from_secs);
+        let silence = self.silence_secs.map(Duration::from_secs);
         assert!(
             silence.is_none_or(|silence| venue.heartbeat().interval <= silence),
             "{name}: silence"
         );
+    }
+}
+
+#[test]
+fn limits_keep_to_what_the_venue_documents() {
+    for venue in venues() {
+        figures(venue).documented.check(venue);
+    }
+}
+
+/// But for the node of a chain, which is somebody's own.
+#[cfg(feature = "service")]
+#[test]
+fn limits_of_shipped_descriptions_keep_to_what_the_venue_documents() {
+    use feedwatch::config::Config;
+    use std::path::Path;
+
+    for name in ["bitget", "upbit"] {
+        let path = format!("config/venues/{name}.toml");
+        let config = Config::load(Path::new(&path), [("", ""); 0]).unwrap_or_else(|errors| panic!("{errors}"));
+        let [described] = &*config.venues else {
+            panic!("{path}: one venue");
+        };
+        assert!(described.venue.limits().requests.is_some(), "{name}: requests");
+        fixture::whole::<Documented>(name, "documented.json").check(&*described.venue);
     }
 }
 

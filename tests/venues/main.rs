@@ -6,7 +6,8 @@
 //! - `limits.json`: what the venue allows, and how it is asked; see [`limits`].
 //! - `dialogue.json`: what the client says, and what the venue says to it, by scenario; see [`fixture::Dialogue`].
 //!
-//! A venue without one of these does not pass. Recordings are in `recordings.toml`, with an independent reader in `read.py`.
+//! A venue without one of these does not pass. Of venues that `config/venues` describes there is `documented.json` alone: what they
+//! allow. Recordings are in `recordings.toml`, with an independent reader in `read.py`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
