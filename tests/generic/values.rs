@@ -144,6 +144,38 @@ fn names_that_stand_nowhere_in_the_frame_are_told_all_the_same() {
 }
 
 #[test]
+fn of_a_ticker_and_of_a_size_nothing_is_none_and_what_is_missing_an_error() {
+    let venue = described(
+        r#"
+        [[venues.events]]
+        kind = "trade"
+        when = { "/p" = "*" }
+        instrument = "/i"
+        price = "/p"
+        size = "/s"
+        [[venues.events]]
+        kind = "ticker"
+        instrument = "/i"
+        bid = "/b"
+        ask = "/a"
+        last = "/l"
+        "#,
+    );
+    for (nobody, size) in [("null", "?"), (r#""""#, "?"), ("0", "0"), (r#""0.00""#, "0.00")] {
+        let ticker = format!(r#"{{"i":"A","b":1,"a":{nobody},"l":{nobody}}}"#);
+        assert_eq!(values(&venue, &[&ticker]), ["best A 1 ?"], "{nobody}");
+        let trade = format!(r#"{{"i":"A","p":2,"s":{nobody}}}"#);
+        assert_eq!(values(&venue, &[&trade]), [format!("trade A ? {size} @ 2")], "{nobody}");
+    }
+    let missing =
+        |name| format!(r#"error: event 0: {name}: missing; valid: a decimal of 0 or more, such as "219.21" or 219.21"#);
+    assert_eq!(
+        values(&venue, &[r#"{"i":"A","b":1,"a":2}"#, r#"{"i":"A","p":2}"#]),
+        ["best A 1 2".to_owned(), missing("last"), missing("size")]
+    );
+}
+
+#[test]
 fn a_list_that_is_missing_is_none_and_one_that_is_null_is_empty() {
     let venue = described(
         r#"

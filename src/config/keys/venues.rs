@@ -273,7 +273,7 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
     bare("venues[].events[].ask", "where its best ask stands"),
     bare(
         "venues[].events[].last",
-        "where stands the price of the last trade, of a ticker",
+        "where stands the price of the last trade, of a ticker; null, \"\" or 0 says that there was none yet",
     ),
     bare(
         "venues[].events[].bids",

@@ -13,8 +13,7 @@ const SIDE: &str = "one of the words for buy or sell that the description has";
 /// Calls with each value of an event.
 pub(super) type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
-/// Where the value of an event stands. Prices and sizes are decimals of 0 or more, in quotes or not; of those that are there and
-/// `null` there are none.
+/// Where the value of an event stands. Prices and sizes are decimals of 0 or more, in quotes or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValueRule {
@@ -47,7 +46,7 @@ pub enum ValueRule {
     Ticker {
         /// The best bid and the best ask. Both must be there; of one that is `null`, empty or 0 there is nobody.
         best: Option<(Pointer, Pointer)>,
-        /// The price of the last trade.
+        /// The price of the last trade. It must be there; where it is `null`, empty or 0 there was none yet.
         last: Option<Pointer>,
     },
 }
@@ -58,7 +57,7 @@ pub enum ValueRule {
 pub struct TradeRule {
     /// Its price.
     pub price: Pointer,
-    /// Its size.
+    /// Its size. It must be there; where it is `null` or empty, it is not told.
     pub size: Option<Pointer>,
     /// What the taker did.
     pub side: Option<SideRule>,
@@ -164,8 +163,8 @@ impl ValueRule {
                 if let Some((bid, ask)) = best {
                     visit(event.best_prices(bid, ask).map(Value::BestPrices));
                 }
-                if let Some(last) = last {
-                    visit(event.last_price(last).map(Value::LastPrice));
+                if let Some(told) = last.as_ref().and_then(|last| event.last_price(last).transpose()) {
+                    visit(told.map(Value::LastPrice));
                 }
             }
         }
@@ -191,6 +190,20 @@ impl<'f> Event<'_, 'f> {
         amount(raw).ok_or_else(|| self.place.wrong(name, raw, AMOUNT))
     }
 
+    /// What may be `null` or an empty text. Where it is missing, this may be news of something else alone.
+    fn optional(&self, name: &str, at: &Pointer) -> Result<Option<Decimal>, ValueError> {
+        match self.scope.stands(at) {
+            Some(found) if found.is_null() || found.raw().get() == r#""""# => Ok(None),
+            _ => self.amount(name, at).map(Some),
+        }
+    }
+
+    /// A price of a ticker: where there is none, it may be 0 as well.
+    fn price(&self, name: &str, at: &Pointer) -> Result<Option<Decimal>, ValueError> {
+        let price = self.optional(name, at)?;
+        Ok(price.filter(|price| !price.is_zero()))
+    }
+
     /// A text without escapes, or a number.
     fn plain(&self, at: &Pointer) -> Option<&'f str> {
         match self.scope.text(at)? {
@@ -203,7 +216,10 @@ impl<'f> Event<'_, 'f> {
         Ok(Trade {
             instrument: self.instrument,
             price: self.amount("price", &rule.price)?,
-            size: rule.size.as_ref().map(|at| self.amount("size", at)).transpose()?,
+            size: match &rule.size {
+                Some(at) => self.optional("size", at)?,
+                None => None,
+            },
             // Some trades have no taker, such as those of auctions.
             side: rule.side.as_ref().and_then(|rule| self.side(rule).ok()),
             id: rule.id.as_ref().and_then(|at| self.plain(at)),
@@ -300,24 +316,21 @@ impl<'f> Event<'_, 'f> {
     }
 
     fn best_prices(&self, bid: &Pointer, ask: &Pointer) -> Result<BestPrices<'f>, ValueError> {
-        let price = |name, at| match self.scope.stands(at) {
-            Some(found) if found.is_null() || found.raw().get() == r#""""# => Ok(None),
-            // Where it is missing, this may be news of the other one alone.
-            _ => self.amount(name, at).map(|price| (!price.is_zero()).then_some(price)),
-        };
         Ok(BestPrices {
             instrument: self.instrument,
-            bid: price("bid", bid)?,
-            ask: price("ask", ask)?,
+            bid: self.price("bid", bid)?,
+            ask: self.price("ask", ask)?,
             venue_time_ms: self.time,
         })
     }
 
-    fn last_price(&self, last: &Pointer) -> Result<LastPrice<'f>, ValueError> {
-        Ok(LastPrice {
+    /// `None` before the first trade.
+    fn last_price(&self, last: &Pointer) -> Result<Option<LastPrice<'f>>, ValueError> {
+        let price = self.price("last", last)?;
+        Ok(price.map(|price| LastPrice {
             instrument: self.instrument,
-            price: self.amount("last", last)?,
+            price,
             venue_time_ms: self.time,
-        })
+        }))
     }
 }
