@@ -3,15 +3,13 @@
 use super::pattern::Wanted;
 use super::pointer::Pointer;
 use super::tree::{Scope, Tree};
-use crate::market::{BestPrices, Book, Decimal, LastPrice, Level, PriceChange, Side, Trade, Value, ValueError};
+use crate::market::{BestPrices, Book, Decimal, LastPrice, Level, Side, Trade, Value, ValueError};
+use crate::venue::book::{self, Visit};
 use crate::venue::object::{AMOUNT, Place, Raw, amount};
 use std::borrow::Cow;
 
 const LEVELS: &str = "a list of levels, 65536 at most";
 const SIDE: &str = "one of the words for buy or sell that the description has";
-
-/// Calls with each value of an event.
-pub(super) type Visit<'v, 'f> = &'v mut dyn FnMut(Result<Value<'f>, ValueError>);
 
 /// Where the value of an event stands. Prices and sizes are decimals of 0 or more, in quotes or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +24,15 @@ pub enum ValueRule {
         /// Who sells.
         asks: LevelsRule,
     },
-    /// A [`PriceChange`] for each level that has another size now. One of the lists may be missing: nothing changed there.
+    /// A [`PriceChange`](crate::market::PriceChange) for each level that has another size now. One of the lists may be missing:
+    /// nothing changed there.
     Changes {
         /// Of who buys.
         bids: LevelsRule,
         /// Of who sells.
         asks: LevelsRule,
     },
-    /// One [`PriceChange`].
+    /// One [`PriceChange`](crate::market::PriceChange).
     Change {
         /// Bids or asks.
         side: SideRule,
@@ -157,7 +156,8 @@ impl ValueRule {
             Self::Changes { bids, asks } => event.changes(bids, asks, visit),
             Self::Change { side, price, size } => {
                 let read = event.side(side).and_then(|side| Ok((side, event.level(price, size)?)));
-                visit(read.map(|(side, level)| event.change(side, level)));
+                let change = |(side, level)| book::change(event.instrument, side, level, event.time);
+                visit(read.map(change).map(Value::PriceChange));
             }
             Self::Ticker { best, last } => {
                 if let Some((bid, ask)) = best {
@@ -244,18 +244,6 @@ impl<'f> Event<'_, 'f> {
         })
     }
 
-    fn change(&self, side: Side, Level { price, size }: Level) -> Value<'f> {
-        Value::PriceChange(PriceChange {
-            instrument: self.instrument,
-            side,
-            price,
-            size: Some(size),
-            best_bid: None,
-            best_ask: None,
-            venue_time_ms: self.time,
-        })
-    }
-
     /// The levels of a side; `None` = the list is not there.
     fn levels(&self, name: &'static str, rule: &LevelsRule) -> Result<Option<Vec<Level>>, ValueError> {
         let Some(list) = self.scope.stands(&rule.each) else {
@@ -286,14 +274,12 @@ impl<'f> Event<'_, 'f> {
             self.levels(name, rule)?
                 .ok_or_else(|| self.place.wrong(name, None, LEVELS))
         };
-        Ok(Book {
-            instrument: self.instrument,
-            bids: side("bids", bids)?,
-            asks: side("asks", asks)?,
-            tick_size: None,
-            last_trade_price: None,
-            venue_time_ms: self.time,
-        })
+        Ok(book::book(
+            self.instrument,
+            side("bids", bids)?,
+            side("asks", asks)?,
+            self.time,
+        ))
     }
 
     fn changes(&self, bids: &LevelsRule, asks: &LevelsRule, visit: Visit<'_, 'f>) {
@@ -301,14 +287,8 @@ impl<'f> Event<'_, 'f> {
         for (name, side, rule) in [("bids", Side::Buy, bids), ("asks", Side::Sell, asks)] {
             let levels = self.levels(name, rule);
             is_there |= !matches!(levels, Ok(None));
-            match levels {
-                Ok(levels) => {
-                    for level in levels.unwrap_or_default() {
-                        visit(Ok(self.change(side, level)));
-                    }
-                }
-                Err(error) => visit(Err(error)),
-            }
+            let read = levels.map(|levels| (self.instrument, levels.unwrap_or_default()));
+            book::visit_changes(read, side, self.time, visit);
         }
         if !is_there {
             visit(Err(self.place.wrong("bids", None, LEVELS)));
