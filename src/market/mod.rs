@@ -38,5 +38,5 @@ pub use value::{
     Value, ValueError,
 };
 
-pub(crate) use name::is_name;
+pub(crate) use name::{LONGEST_NAME, is_name};
 pub(crate) use value::decimal;

@@ -61,7 +61,7 @@ impl Instrument {
 }
 
 /// No venue calls anything by a longer name: bytes.
-const LONGEST_NAME: usize = 256;
+pub(crate) const LONGEST_NAME: usize = 256;
 
 /// Whether a venue may call something that. What a frame says is anybody's text: one that is longer is no name, and is kept nowhere.
 pub(crate) const fn is_name(text: &str) -> bool {

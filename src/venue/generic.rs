@@ -59,12 +59,10 @@ pub use time::TimeUnit;
 pub use values::{LevelsRule, SideRule, TradeRule, ValueRule};
 
 use super::{Decoder, Feed, Heartbeat, Limits, Ping, Resync, Session, Venue};
+use crate::market::{LONGEST_NAME, is_name};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Names of instruments and channels are no longer.
-const LONGEST_NAME: usize = 256;
 
 /// A venue that somebody has described.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,7 +143,7 @@ impl Venue for GenericVenue {
 }
 
 fn check_name(name: &str, what: &str) -> Result<(), Cow<'static, str>> {
-    let is_legal = !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    let is_legal = !name.is_empty() && is_name(name) && !name.chars().any(char::is_control);
     is_legal
         .then_some(())
         .ok_or_else(|| format!("{what} is 1 to {LONGEST_NAME} bytes, without control characters").into())

@@ -1,11 +1,10 @@
 //! Reads the frames of one connection: envelopes, and values when a consumer asks.
 
-use super::LONGEST_NAME;
 use super::description::{Description, EventRule};
 use super::read::{Aliases, Role};
 use super::tree::{Scope, Tree};
 use super::values::Event;
-use crate::market::{DecodeError, Envelope, EventKind, Value, ValueError};
+use crate::market::{DecodeError, Envelope, EventKind, LONGEST_NAME, Value, ValueError};
 use crate::venue::book::Visit;
 use crate::venue::object::Place;
 use crate::venue::{Decoder, wire};

@@ -1,8 +1,8 @@
 //! Conditions on frames, and texts taken out of them.
 
-use super::LONGEST_NAME;
 use super::pointer::Pointer;
 use super::tree::{Scope, Tree};
+use crate::market;
 use std::borrow::Cow;
 
 /// What has to stand in a frame: all of these. Without any, every frame has it.
@@ -145,7 +145,7 @@ impl Pick {
             Cow::Owned(text) => Cow::Owned(text.get(from..to)?.to_owned()),
         };
         // No instrument and no channel is longer, and nothing that is copied for each event may be.
-        let is_name = |text: &Cow<'_, str>| (1..=LONGEST_NAME).contains(&text.len());
+        let is_name = |text: &Cow<'_, str>| !text.is_empty() && market::is_name(text);
         Some(cut).filter(is_name).map(|cut| self.case.of(cut)).filter(is_name)
     }
 }
