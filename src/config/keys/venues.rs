@@ -114,7 +114,7 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
     ),
     bare(
         "venues[].refusals[].id",
-        "where the request's {id} stands; a refusal that names nothing refuses all that is not answered",
+        "where the request's {id} stands; a refusal that names nothing refuses the oldest request where answers come in their order, else all that is not answered",
     ),
     bare(
         "venues[].refusals[].instrument",
