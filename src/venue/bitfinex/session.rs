@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::decode::{Event, Message, read};
 use crate::market::Instrument;
 use crate::venue::ledger::Ledger;
-use crate::venue::{Heard, Session};
+use crate::venue::{Heard, Session, wire};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -80,7 +80,7 @@ impl BitfinexSession {
             self.asked.remove(key);
             return self.ledger.accept(key).map(Heard::Answer);
         }
-        let words = format!("{} (code {code})", event.words.as_deref().unwrap_or("refused"));
+        let words = format!("{} (code {code})", event.words.as_deref().unwrap_or(wire::NO_WORDS));
         let answer = match key {
             Some(key) => {
                 self.asked.remove(&key);

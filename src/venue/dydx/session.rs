@@ -5,7 +5,7 @@
 use super::decode::Message;
 use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard};
+use crate::venue::{Answer, Heard, wire};
 use serde_json::json;
 
 /// A channel, and an id within it.
@@ -30,7 +30,7 @@ fn asked_for((channel, instrument): Pair<'_>) -> Asked {
 }
 
 fn failed(message: &Message<'_>, asked: &mut Ledger<Asked>) -> Option<Answer> {
-    let words = message.words.as_deref().unwrap_or("the venue does not say why");
+    let words = message.words.as_deref().unwrap_or(wire::NO_WORDS);
     match named(words) {
         // It has been asked for before its answer came.
         Some(named) if words.contains("already subscribed") => asked.accept(&named),

@@ -8,6 +8,7 @@ use super::time::number;
 use super::tree::{Scope, Tree};
 use crate::market::{Instrument, Subscribed};
 use crate::venue::ledger::Ledger;
+use crate::venue::wire::NO_WORDS;
 use crate::venue::{Answer, Heard, Session};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -163,7 +164,7 @@ impl GenericSession {
     }
 
     fn refused(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Answer> {
-        let words = words(&rule.words, frame).unwrap_or(Cow::Borrowed("the venue refused the subscription"));
+        let words = words(&rule.words, frame).unwrap_or(Cow::Borrowed(NO_WORDS));
         let Some(keys) = keys(rule, frame) else {
             if self.matching == Matching::Order {
                 let request = Key::Request(self.order.pop_front()?);

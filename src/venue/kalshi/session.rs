@@ -3,7 +3,7 @@
 use super::decode::Message;
 use crate::market::Instrument;
 use crate::venue::ledger::Ledger;
-use crate::venue::{Answer, Heard, Session};
+use crate::venue::{Answer, Heard, Session, wire};
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
@@ -125,7 +125,7 @@ impl KalshiSession {
     }
 
     fn hear_error(&mut self, id: Option<u64>, body: &Body<'_>) -> Option<Heard> {
-        let words = body.msg.as_deref().unwrap_or("refused");
+        let words = body.msg.as_deref().unwrap_or(wire::NO_WORDS);
         let words = format!("{words} (code {})", body.code.unwrap_or_default());
         let Some(id) = id else {
             self.commands.clear();

@@ -7,7 +7,7 @@ use super::decode::{Arg, PONG};
 use crate::market::Instrument;
 use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
 use crate::venue::ledger::Ledger;
-use crate::venue::wire::unquoted;
+use crate::venue::wire::{NO_WORDS, unquoted};
 use crate::venue::{Answer, Heard};
 use serde::Deserialize;
 use serde_json::json;
@@ -28,7 +28,7 @@ pub(super) struct OkxDialogue;
 fn refuse(control: &Control<'_>, asked: &mut Ledger<Asked>) -> Option<Answer> {
     let code = control.code.map_or("unknown", |code| unquoted(code.get()));
     let said = control.msg.as_deref();
-    let words = format!("{} (code {code})", said.unwrap_or("the venue does not say why"));
+    let words = format!("{} (code {code})", said.unwrap_or(NO_WORDS));
     let named = control.arg.as_ref().and_then(pair).or_else(|| named(said?));
     match (named, control.id.map(|id| unquoted(id.get()).parse())) {
         (Some(pair), _) => asked.refuse(&pair, words),
