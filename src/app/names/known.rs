@@ -88,8 +88,16 @@ impl Known {
             .map(|listed| listed.instrument.clone())
             .filter(|instrument| seen.insert(instrument.clone()))
             .collect();
-        let of_names: usize = self.names.iter().map(|name| name.found.beyond).sum();
-        let beyond = all.len().saturating_sub(most) + of_names;
+        // What one name has beyond its bound another one may have as well: the largest is the least that they have together.
+        let of_names = self
+            .names
+            .iter()
+            .map(|name| name.found.listed.len() + name.found.beyond);
+        let beyond = of_names
+            .chain([all.len()])
+            .max()
+            .unwrap_or_default()
+            .saturating_sub(most);
         all.truncate(most);
         (all, beyond)
     }
@@ -181,12 +189,12 @@ mod tests {
         known.learn("a", found(&["1", "2"]), now);
         assert_eq!(ids(&known, 3), (vec!["1".into(), "2".into(), "3".into()], 1));
         assert_eq!(ids(&known, 4).1, 0);
-        let more = Found {
-            beyond: 7,
-            ..found(&["1", "2"])
-        };
-        known.learn("a", more, now);
-        assert_eq!(ids(&known, 3).1, 1 + 7, "what a look-up has left out is told with it");
+        let more = |beyond, ids: &[&str]| Found { beyond, ..found(ids) };
+        known.learn("a", more(7, &["1", "2", "5"]), now);
+        assert_eq!(ids(&known, 3).1, 7, "what a look-up has left out is told with it");
+        known.learn("b", more(4, &["3", "1", "4"]), now);
+        assert_eq!(ids(&known, 3).1, 7, "the other name may have left out the same");
+        known.learn("b", found(&["3", "1", "4"]), now);
         known.learn("a", found(&["1", "2"]), now);
         assert_eq!(ids(&known, 4).1, 0);
     }
