@@ -49,14 +49,14 @@ pub trait Directory: Send + Sync + fmt::Debug {
         None
     }
 
-    /// Reads the answer to that.
+    /// Reads the answer to that. What it lists is the venue's word; [`crate::venue::Venue::check_instrument`] knows what of it is possible.
     fn read(&self, name: &str, answer: &[u8]) -> Result<Listing, InvalidListing>;
 }
 
 /// What a name stands for at this moment, or a page of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// What can be subscribed to, in the venue's order. A name whose markets have all ended has none.
+    /// What is traded, in the venue's order. A name whose markets have all ended has none.
     pub instruments: Vec<Listed>,
     /// There is another page, asked for with this.
     pub next: Option<String>,

@@ -179,17 +179,21 @@ fn venue_of(row: &Row) -> SimulatedVenue {
         Rule::connections(pages + 1, pages + 1, down),
         Rule::connections(pages + 2, pages + 2, busy),
     ];
+    simulated(RestOptions {
+        instruments: vec![ListedInstruments::new(name, &[a, other, b, c])],
+        page_size: 2,
+        script: Script { rules },
+        ..RestOptions::default()
+    })
+}
+
+fn simulated(rest: RestOptions) -> SimulatedVenue {
     SimulatedVenue::start(SimOptions {
         traffic: Traffic::Silent,
         script: Script {
             rules: vec![Rule::always(Fault::Hang)],
         },
-        rest: Some(RestOptions {
-            instruments: vec![ListedInstruments::new(name, &[a, other, b, c])],
-            page_size: 2,
-            script: Script { rules },
-            ..RestOptions::default()
-        }),
+        rest: Some(rest),
         ..SimOptions::default()
     })
     .unwrap()
@@ -270,6 +274,36 @@ async fn every_venue_lists_in_pages_fails_recovers_and_changes_and_nothing_is_lo
         let first = usize::try_from(*pages).unwrap();
         assert_eq!(asked[first..first + 3], [Some(503), Some(429), Some(200)], "{name}");
     }
+    assert_eq!(service.stop("TERM").await.code, Some(0));
+}
+
+#[tokio::test]
+async fn what_cannot_be_subscribed_to_takes_nothing_else_along() {
+    let row = &ROWS[0];
+    let (name, _, [first, ..], _) = *row;
+    let venue = simulated(RestOptions {
+        instruments: vec![ListedInstruments::new(name, &[first])],
+        ..RestOptions::default()
+    });
+    venue.list_instruments(ListedInstruments::new(name, &["AAA-USDT"]));
+    let stream = watching(row, &venue.url(), &venue.rest_url().unwrap());
+    let mut service = Service::run(&(config(HEAD, &[]) + &stream)).await;
+    let told = "some of what the venue lists cannot be subscribed to: it is left out";
+    assert_eq!(service.logged(name, told).await["impossible"], 1);
+    let figures = async |service: &Service| {
+        let scrape = service.scrape().await;
+        ["feedwatch_subscriptions_desired", "feedwatch_names_unresolved"]
+            .map(|metric| scrape.value(metric, &[("stream", name)]))
+    };
+    eventually("the other one", async || figures(&service).await == [1.0, 0.0]).await;
+
+    venue.end_instruments(name, &[first]);
+    let line = service
+        .logged(name, "name not resolved: what is subscribed stays")
+        .await;
+    let error = line["error"].as_str().unwrap();
+    assert!(error.ends_with("holds nothing but impossible instruments"), "{error}");
+    assert_eq!(figures(&service).await[0], 1.0);
     assert_eq!(service.stop("TERM").await.code, Some(0));
 }
 

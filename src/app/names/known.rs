@@ -34,6 +34,8 @@ pub(super) struct News {
     pub(super) left: Vec<String>,
     /// Whether it is the first answer, or the first after a failure.
     pub(super) is_first: bool,
+    /// So many are left out as impossible, where none was before.
+    pub(super) impossible: usize,
 }
 
 impl Known {
@@ -59,12 +61,14 @@ impl Known {
         let Some(known) = self.find(name) else {
             return News::default();
         };
-        let Found { listed: before, .. } = std::mem::replace(&mut known.found, found);
+        let before = std::mem::replace(&mut known.found, found);
         let listed = &known.found.listed;
+        let is_news = before.impossible == 0;
         let news = News {
-            came: titles_without(listed, &before),
-            left: titles_without(&before, listed),
+            came: titles_without(listed, &before.listed),
+            left: titles_without(&before.listed, listed),
             is_first: !known.status.is_resolved(),
+            impossible: if is_news { known.found.impossible } else { 0 },
         };
         known.status.instruments = listed.len() + known.found.beyond;
         known.status.resolved = Some(now);
@@ -144,7 +148,7 @@ mod tests {
         };
         Found {
             listed: ids.iter().map(one).collect(),
-            beyond: 0,
+            ..Found::default()
         }
     }
 
@@ -179,6 +183,20 @@ mod tests {
         );
         assert!(news.is_first, "it was down in between");
         assert!(known.statuses()[0].is_resolved());
+    }
+
+    #[test]
+    fn what_is_impossible_is_news_once() {
+        let now = Moment::now().mono;
+        let mut known = known(&["a"]);
+        let mut learn = |impossible| {
+            let found = Found {
+                impossible,
+                ..found(&["1"])
+            };
+            known.learn("a", found, now).impossible
+        };
+        assert_eq!([0, 2, 2, 3, 0, 1].map(&mut learn), [0, 2, 0, 0, 0, 1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::market::LookupOutcome;
 use crate::stream::RestEndpoint;
 use crate::venue::{Listed, Listing};
 use hyper::body::Bytes;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 
@@ -28,12 +28,17 @@ pub(super) struct Found {
     pub(super) listed: Vec<Listed>,
     /// So many at least were left out.
     pub(super) beyond: usize,
+    /// So many were left out, because they cannot be subscribed to.
+    pub(super) impossible: usize,
 }
 
 impl Found {
-    /// Adds those of a page, up to `most` in all.
-    fn add(&mut self, page: Vec<Listed>, most: usize) {
-        let mut page = page.into_iter();
+    /// Adds those of a page that are possible, up to `most` in all.
+    fn add(&mut self, page: Vec<Listed>, most: usize, is_possible: impl Fn(&Listed) -> bool) {
+        let all = page.len();
+        let possible: Vec<_> = page.into_iter().filter(is_possible).collect();
+        self.impossible += all - possible.len();
+        let mut page = possible.into_iter();
         let room = most.saturating_sub(self.listed.len());
         self.listed.extend(page.by_ref().take(room));
         self.beyond += page.count();
@@ -49,29 +54,37 @@ impl<'s> LookUps<'s> {
         }
     }
 
-    /// Every page of what a name stands for, up to where there is more of it than a stream may have.
+    /// Every page of what a name stands for, up to where there is more of it than a stream may have. At some venues anybody may list
+    /// something: what cannot be subscribed to takes nothing else along, unless there is nothing else.
     pub(super) async fn look_up(&mut self, name: &str) -> Result<Found, Unanswered> {
         let mut found = Found::default();
         let mut page = None;
         for _ in 0..MOST_PAGES {
             let listing = self.page(name, page.as_deref()).await?;
-            found.add(listing.instruments, self.settings.names.max_instruments);
+            found.add(listing.instruments, self.settings.names.max_instruments, |listed| {
+                let id = listed.instrument.as_str();
+                self.settings.venue.check_instrument(id).is_ok()
+            });
             page = listing.next;
             if page.is_none() || found.beyond > 0 {
                 break;
             }
         }
+        if found.listed.is_empty() && found.impossible > 0 {
+            return Err(self.no_listing("holds nothing but impossible instruments"));
+        }
         Ok(found)
     }
 
+    fn no_listing(&self, told: impl Display) -> Unanswered {
+        let rest = &self.settings.watch.rest;
+        Unanswered::new(LookupOutcome::Answer, format!("the answer of {rest} {told}"))
+    }
+
     async fn page(&mut self, name: &str, page: Option<&str>) -> Result<Listing, Unanswered> {
-        let no_listing = |told: String| {
-            let rest = &self.settings.watch.rest;
-            Unanswered::new(LookupOutcome::Answer, format!("the answer of {rest} {told}"))
-        };
         let Some(directory) = self.settings.venue.directory() else {
             // The configuration has no names for such a venue.
-            return Err(no_listing("would say nothing: the venue has no names".to_owned()));
+            return Err(self.no_listing("would say nothing: the venue has no names"));
         };
         let asked = Asked {
             path: directory.request(name, page),
@@ -85,16 +98,11 @@ impl<'s> LookUps<'s> {
         // Some lists are long, and a worker that reads one carries no stream meanwhile.
         let listing = spawn_blocking(move || venue.directory().map(|directory| directory.read(&read, &body)));
         let listing = match listing.await {
-            Ok(Some(listing)) => listing.map_err(|error| no_listing(error.to_string()))?,
+            Ok(Some(listing)) => listing.map_err(|error| self.no_listing(error))?,
             // A panic, which has been told.
-            Ok(None) | Err(_) => return Err(no_listing("cannot be read".to_owned())),
+            Ok(None) | Err(_) => return Err(self.no_listing("cannot be read")),
         };
         self.last = Some((asked, answer));
-        let venue = &self.settings.venue;
-        let is_impossible = |listed: &Listed| venue.check_instrument(listed.instrument.as_str()).is_err();
-        if listing.instruments.iter().any(is_impossible) {
-            return Err(no_listing("holds an impossible instrument".to_owned()));
-        }
         Ok(listing)
     }
 
@@ -149,11 +157,12 @@ mod tests {
             ids.map(one).collect::<Vec<_>>()
         };
         let mut found = Found::default();
-        found.add(listed(0..900), 1000);
+        found.add(listed(0..900), 1000, |_| true);
         assert_eq!((found.listed.len(), found.beyond), (900, 0));
-        found.add(listed(900..100_000), 1000);
-        assert_eq!(found.listed, listed(0..1000));
-        assert_eq!(found.beyond, 99_000);
+        found.add(listed(900..100_000), 1000, |listed| listed.instrument.as_str() != "901");
+        let kept = [listed(0..901), listed(902..1001)].concat();
+        assert_eq!(found.listed, kept, "one is impossible");
+        assert_eq!((found.beyond, found.impossible), (98_999, 1));
         assert!(found.listed.capacity() < 10_000, "nor is there room for more");
     }
 }

@@ -143,6 +143,13 @@ impl Task {
 
     fn tell_news(&self, name: &str, news: &News) {
         let (stream, came, left) = (self.stream.as_str(), news.came.len(), news.left.len());
+        if news.impossible > 0 {
+            let impossible = news.impossible;
+            warn!(
+                stream,
+                name, impossible, "some of what the venue lists cannot be subscribed to: it is left out"
+            );
+        }
         if news.is_first {
             info!(stream, name, came, left, titles = some_of(&news.came), "name resolved");
         } else {

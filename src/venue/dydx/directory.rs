@@ -5,7 +5,7 @@
 
 use super::Dydx;
 use crate::venue::directory::{is_pattern_of, matching, read_json, untitled};
-use crate::venue::{Directory, InvalidListing, Listing, Venue};
+use crate::venue::{Directory, InvalidListing, Listing};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -42,12 +42,8 @@ impl Directory for Dydx {
         let answer: Answer = read_json(answer)?;
         // With the other statuses there are no new orders, and the book may be empty.
         let has_book = |market: &Market| matches!(market.status.as_str(), "ACTIVE" | "POST_ONLY");
-        // Anybody may add some: what can not be subscribed to takes nothing else along.
-        let possible = answer
-            .markets
-            .into_values()
-            .filter(|market| has_book(market) && self.check_instrument(&market.ticker).is_ok());
-        matching(name, possible.map(|market| untitled(market.ticker)))
+        let traded = answer.markets.into_values().filter(has_book);
+        matching(name, traded.map(|market| untitled(market.ticker)))
     }
 }
 
@@ -59,7 +55,6 @@ mod tests {
         "BBB-USD": {"clobPairId": "1", "ticker": "BBB-USD", "status": "POST_ONLY", "oraclePrice": "1.5"},
         "AAA-USD": {"clobPairId": "0", "ticker": "AAA-USD", "status": "ACTIVE", "oraclePrice": "2.5"},
         "AAB-USD": {"clobPairId": "2", "ticker": "AAB-USD", "status": "FINAL_SETTLEMENT", "oraclePrice": "0"},
-        "AA:C-USD": {"clobPairId": "3", "ticker": "AA:C-USD", "status": "ACTIVE", "oraclePrice": "0"},
         "AAD,RAYDIUM,4k3-USD": {"clobPairId": "4", "ticker": "AAD,RAYDIUM,4k3-USD", "status": "ACTIVE", "oraclePrice": "0"}
     }}"#;
 

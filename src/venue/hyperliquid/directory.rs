@@ -7,7 +7,7 @@
 use super::Hyperliquid;
 use crate::market::Instrument;
 use crate::venue::directory::{fitting, is_pattern_of, matches, read_json, untitled};
-use crate::venue::{Directory, InvalidListing, Listed, Listing, Venue};
+use crate::venue::{Directory, InvalidListing, Listed, Listing};
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
@@ -120,11 +120,7 @@ impl Directory for Hyperliquid {
             Some(List::Perpetuals(_)) => read_json::<Perpetuals>(answer)?.listed(),
             None => return Err(InvalidListing::new("is to a name that is none")),
         };
-        // Anybody may add some: what can not be subscribed to takes nothing else along.
-        let possible = all
-            .into_iter()
-            .filter(|listed| self.check_instrument(listed.instrument.as_str()).is_ok());
-        fitting(possible, |listed| {
+        fitting(all.into_iter(), |listed| {
             matches(name, listed.instrument.as_str()) || matches(name, &listed.title)
         })
     }
@@ -137,8 +133,7 @@ mod tests {
     const META: &str = r#"{"universe": [
         {"name": "AAA", "szDecimals": 5, "maxLeverage": 40, "marginTableId": 56},
         {"name": "kBBB", "szDecimals": 0, "maxLeverage": 10, "isDelisted": true},
-        {"name": "kCCC", "szDecimals": 0, "maxLeverage": 10, "isDelisted": false},
-        {"name": "k C", "szDecimals": 0, "maxLeverage": 10}
+        {"name": "kCCC", "szDecimals": 0, "maxLeverage": 10, "isDelisted": false}
     ], "marginTables": []}"#;
     const OF_XYZ: &str =
         r#"{"universe": [{"name": "xyz:GOLD", "szDecimals": 4}, {"name": "xyz:OIL", "szDecimals": 3}]}"#;
