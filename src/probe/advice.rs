@@ -86,6 +86,11 @@ impl Advice {
                 "Not every name that the stream watches could be looked up at the venue's REST API, so it is not known what they stand for.",
                 "Check how the names are spelt, and whether rest_url can be reached from here; with --instrument nothing is looked up.",
             )
+        } else if report.asked > 0 {
+            advice(
+                "The look-up of the names that the stream watches took all the time that there was, so nothing was dialled.",
+                "Probe longer, or name an instrument with --instrument: then nothing is looked up.",
+            )
         } else {
             advice(
                 "The names that the stream watches stand for nothing that can be subscribed to: all of it has ended.",
@@ -305,6 +310,7 @@ impl Advice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::Endpoint;
 
     #[test]
     fn every_cause_has_words_of_its_own_which_are_sentences() {
@@ -323,6 +329,18 @@ mod tests {
                 meanings.push(meaning);
             }
         }
+    }
+
+    #[test]
+    fn names_that_took_all_the_time_are_not_said_to_have_ended() {
+        let meaning = |asked| {
+            let endpoint = Endpoint::parse("wss://v.example").unwrap();
+            let mut report = ProbeReport::new("v", endpoint, asked);
+            report.verdict = Verdict::Unresolved;
+            Advice::on(&report).unwrap().meaning
+        };
+        assert!(meaning(0).ends_with("all of it has ended."), "{}", meaning(0));
+        assert!(meaning(2).contains("took all the time"), "{}", meaning(2));
     }
 
     #[test]
