@@ -2,7 +2,7 @@
 
 use super::running::Ways;
 use super::trust::Trusts;
-use crate::config::{self, AccessConfig, Config, ProbeConfig, ProbeModule, TransportConfig, UnknownVenue, VenueConfig};
+use crate::config::{self, AccessConfig, Config, NoBareModule, ProbeConfig, ProbeModule, TransportConfig, VenueConfig};
 use crate::exporter::{NoProbe, Prober, Probing};
 use crate::probe::{Probe, ProbeReport};
 use crate::stream::{DialGate, Endpoint, TcpDialler, TransportOptions};
@@ -142,11 +142,13 @@ impl Table {
     }
 
     fn bare(&self, venue: &str) -> Result<ProbeModule, String> {
-        let unknown = |mut unknown: UnknownVenue| {
-            unknown.name = unknown.name.chars().take(SHOWN).collect();
-            unknown.to_string()
+        let told = |mut none: NoBareModule| {
+            if let NoBareModule::Venue(unknown) = &mut none {
+                unknown.name = unknown.name.chars().take(SHOWN).collect();
+            }
+            none.to_string()
         };
-        ProbeModule::bare(venue, &self.venues, self.access.clone()).map_err(unknown)
+        ProbeModule::bare(venue, &self.venues, self.access.clone()).map_err(told)
     }
 
     fn module(&self, name: &str) -> Result<&ProbeModule, String> {

@@ -48,7 +48,7 @@ pub use difference::{Change, Difference, Fate, NeedsRestart};
 pub use error::{ConfigError, ConfigErrors};
 pub use keys::{KEYS, KeyDoc, VENUE_KEYS};
 pub use names::{NamesConfig, WatchConfig};
-pub use probe::{ProbeConfig, ProbeModule};
+pub use probe::{NoBareModule, ProbeConfig, ProbeModule};
 pub use service::{DialConfig, ExporterConfig, LogConfig, LogFormat, MetricsConfig, TransportConfig};
 pub use streams::StreamConfig;
 pub use telemetry::{TracesConfig, TracesEndpoint, TracesProtocol};

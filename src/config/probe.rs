@@ -8,7 +8,7 @@ use super::streams::{read_channels, read_instruments, read_venue};
 use super::value::Raw;
 use super::venues::{UnknownVenue, VenueConfig, Venues, find_venue};
 use crate::market::{Instrument, StreamName};
-use crate::stream::Endpoint;
+use crate::stream::{Endpoint, InvalidEndpoint};
 use crate::venue::{Feed, Venue, VenueRef};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -54,19 +54,28 @@ pub struct ProbeModule {
     pub access: AccessConfig,
 }
 
+/// Why nothing can be looked at by the name of a venue alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoBareModule {
+    /// There is no such venue.
+    #[error(transparent)]
+    Venue(#[from] UnknownVenue),
+    /// A program has described the venue, with an address that is none.
+    #[error("the address of {0} {1}; an address is {form}", form = Endpoint::FORM)]
+    Address(String, InvalidEndpoint),
+}
+
 impl ProbeModule {
     /// A look at the venue of that name, of which nothing more is said: it goes to its own address, as `access` says and with
     /// the headers of its description, and subscribes to nothing.
-    pub fn bare(name: &str, described: &[VenueConfig], mut access: AccessConfig) -> Result<Self, UnknownVenue> {
+    pub fn bare(name: &str, described: &[VenueConfig], mut access: AccessConfig) -> Result<Self, NoBareModule> {
         let venue = find_venue(name, described)?;
         if let Some(described) = described.iter().find(|known| known.venue.name() == name) {
             access.headers = described.headers.clone();
         }
-        // Each venue has an address: that of a description was read with it.
-        let endpoint = Endpoint::parse(venue.default_url()).map_err(|_| UnknownVenue {
-            name: name.to_owned(),
-            known: Vec::new(),
-        })?;
+        let endpoint = Endpoint::parse(venue.default_url());
+        let endpoint = endpoint.map_err(|invalid| NoBareModule::Address(name.to_owned(), invalid))?;
         Ok(Self {
             endpoint,
             venue,
@@ -149,4 +158,33 @@ fn read_module(section: &mut Section<'_, '_>, venues: &Venues, access: &mut Acce
         frames: frames.unwrap_or(FRAMES),
         access,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::EventKind;
+    use crate::stream::UpgradeHeaders;
+    use crate::venue::generic::{Description, EventRule, GenericVenue};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_venue_whose_address_is_none_is_not_said_to_be_unknown() {
+        let mut description = Description::new("ticks", "ticks.example");
+        description.events = vec![EventRule::new(EventKind::Trade)];
+        let described = VenueConfig {
+            venue: Arc::new(GenericVenue::new(description).unwrap()),
+            headers: UpgradeHeaders::default(),
+        };
+        let told = |name| {
+            let module = ProbeModule::bare(name, std::slice::from_ref(&described), AccessConfig::default());
+            module.unwrap_err().to_string()
+        };
+        assert_eq!(
+            told("ticks"),
+            "the address of ticks does not begin with ws:// or wss://; an address is ws:// or wss://, a host, and maybe a port, a path and \
+             a query"
+        );
+        assert!(told("tacks").starts_with("no venue is called \"tacks\"; there are: "));
+    }
 }

@@ -27,7 +27,7 @@ pub use json::json;
 use super::names::SingleLookUp;
 use super::probes::options;
 use super::trust::Trusts;
-use crate::config::{AccessConfig, Config, ProbeModule, StreamConfig, UnknownVenue};
+use crate::config::{AccessConfig, Config, NoBareModule, ProbeModule, StreamConfig};
 use crate::market::Instrument;
 use crate::probe::{Probe, ProbeReport};
 use crate::stream::{Endpoint, TcpDialler};
@@ -71,9 +71,9 @@ pub struct ReadyProbe {
 /// Why a probe cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// There is no such venue.
+    /// There is no such venue, or it has no address.
     #[error(transparent)]
-    Venue(#[from] UnknownVenue),
+    Venue(#[from] NoBareModule),
     /// There is no such stream.
     #[error("no stream is called {0:?}; there are: {1}")]
     Stream(String, String),
@@ -204,7 +204,7 @@ fn as_it_is(stream: &StreamConfig, (timeout, frames): (Duration, u64)) -> ProbeM
 }
 
 /// A look at a venue by its name, as the configuration says where there is one.
-fn bare(venue: &str, config: Option<&Config>) -> Result<ProbeModule, UnknownVenue> {
+fn bare(venue: &str, config: Option<&Config>) -> Result<ProbeModule, NoBareModule> {
     match config {
         Some(config) => ProbeModule::bare(venue, &config.venues, config.access.clone()),
         None => ProbeModule::bare(venue, &[], AccessConfig::default()),
