@@ -1,6 +1,6 @@
 //! What events say, as values: parsed when a consumer asks, never on the hot path.
 //!
-//! [`crate::venue::Venue::values`] reads them from a frame. They are the same for every venue. Prices and sizes are exact
+//! [`crate::venue::Decoder::values`] reads them from a frame. They are the same for every venue. Prices and sizes are exact
 //! decimals that never pass through a float, and print as the venue wrote them, with its trailing zeros.
 
 mod decimal;

@@ -157,7 +157,7 @@ type Answer = Option<Response<Body>>;
 type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, io::Error>>;
 
 impl Rest {
-    /// Takes the port; nothing is served before [`serve`].
+    /// Takes the port; nothing is served before [`serve()`].
     pub(super) fn bind(options: RestOptions) -> io::Result<(Self, std::net::TcpListener)> {
         let listener = std::net::TcpListener::bind(options.listen).map_err(|error| {
             let told = format!("the REST part at {}: {error}", options.listen);
