@@ -69,6 +69,20 @@ async fn say(rig: &mut Rig, server: &Server, connection: usize, texts: &[&str]) 
     }
 }
 
+/// A stream that is live and has this answer to gaps.
+async fn live(server: &Server, resync: Resync, feed: Feed) -> Rig {
+    let mut rig = server.watched(Numbered::with(resync), feed, policy()).await;
+    rig.until_live().await;
+    rig
+}
+
+/// Checksums are compared.
+fn comparing() -> Feed {
+    let mut feed = Feed::default();
+    feed.checksums = true;
+    feed
+}
+
 /// The connection is the first one still, and nothing was lost.
 fn assert_kept(rig: &Rig, scrape: &Scrape) {
     assert_eq!(scrape.total("feedwatch_disconnects_total"), 0.0);
@@ -81,10 +95,7 @@ fn assert_kept(rig: &Rig, scrape: &Scrape) {
 async fn each_kind_of_gap_is_told_before_the_frame_that_shows_it_and_a_repeat_is_none() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut rig = server
-            .watched(Numbered::with(Resync::Consumer), Feed::default(), policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Consumer, Feed::default()).await;
         let texts = [
             "book 11 5;book 12 70",
             "next 11 6",
@@ -142,10 +153,7 @@ async fn an_instrument_with_a_gap_is_subscribed_to_anew_and_that_is_no_gap() {
             }
         })
         .await;
-        let mut rig = server
-            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Resubscribe, Feed::default()).await;
         say(&mut rig, &server, 0, &["book 11 5;book 12 5", "next 11 9;next 11 12"]).await;
         rig.until("asked for anew", |_| server.requests(0).len() == 3).await;
         assert_eq!(server.requests(0), ["SUB 1 11 12", "UNSUB 2 11", "SUB 3 11"]);
@@ -192,10 +200,7 @@ async fn what_is_wanted_no_more_is_not_subscribed_to_anew() {
     leaves_nothing_behind(async || {
         use feedwatch::stream::MarketDataStream;
         let server = Server::start(grants).await;
-        let mut rig = server
-            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Resubscribe, Feed::default()).await;
         say(&mut rig, &server, 0, &["book 11 5;book 12 5"]).await;
         rig.stream.unsubscribe(&[Instrument::new("12")]).await.unwrap();
         rig.until("taken back", |_| server.requests(0).len() == 2).await;
@@ -238,12 +243,7 @@ async fn ends_with_a_gap(rig: &mut Rig, last: &[&str]) -> Scrape {
 async fn numbers_and_ends_of_what_nobody_asked_for_are_nobody_s() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut feed = Feed::default();
-        feed.checksums = true;
-        let mut rig = server
-            .watched(Numbered::with(Resync::Resubscribe), feed, policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Resubscribe, comparing()).await;
         let texts = [
             "next 11 5",
             "next 99 1",
@@ -268,10 +268,7 @@ async fn numbers_and_ends_of_what_nobody_asked_for_are_nobody_s() {
 async fn where_nothing_that_was_asked_for_is_named_others_are_followed() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut rig = server
-            .watched(Numbered::with(Resync::Consumer), Feed::default(), policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Consumer, Feed::default()).await;
         let texts = [
             "next 98 1;next 99 1",
             "next 99 4",
@@ -285,10 +282,7 @@ async fn where_nothing_that_was_asked_for_is_named_others_are_followed() {
         assert_eq!(story(&rig.events), expected);
         assert_eq!((rig.scrape().total(GAPS), rig.scrape().total(MISSED)), (1.0, 2.0));
         // Nothing is kept under a name that is none.
-        let mut rig2 = server
-            .watched(Numbered::with(Resync::Consumer), Feed::default(), policy())
-            .await;
-        rig2.until_live().await;
+        let mut rig2 = live(&server, Resync::Consumer, Feed::default()).await;
         let endless = "9".repeat(257);
         let (first, second) = (format!("next {endless} 1"), format!("next {endless} 9"));
         say(&mut rig2, &server, 1, &[&first, &second]).await;
@@ -305,8 +299,7 @@ async fn a_gap_that_only_another_connection_closes_ends_this_one_behind_the_fram
     leaves_nothing_behind(async || {
         for (resync, gap) in [(Resync::Reconnect, "next 11 9"), (Resync::Resubscribe, "all 11 9")] {
             let server = Server::start(grants).await;
-            let mut rig = server.watched(Numbered::with(resync), Feed::default(), policy()).await;
-            rig.until_live().await;
+            let mut rig = live(&server, resync, Feed::default()).await;
             server.say(0, "next 11 5;all 11 5");
             server.say(0, gap);
             let instruments = if resync == Resync::Reconnect { "11" } else { "11 12" };
@@ -330,10 +323,7 @@ async fn a_gap_that_only_another_connection_closes_ends_this_one_behind_the_fram
 async fn who_has_more_than_ten_gaps_closed_in_a_minute_gets_another_connection() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut rig = server
-            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Resubscribe, Feed::default()).await;
         for time in 1..=10 {
             say(&mut rig, &server, 0, &["next 11 5", "next 11 9"]).await;
             // The answer to the request, and then the numbers are followed again.
@@ -390,8 +380,7 @@ async fn where_gaps_are_only_reported_the_connection_is_kept_as_it_is() {
             let server = Server::start(grants).await;
             let mut feed = Feed::default();
             feed.report_gaps_only = true;
-            let mut rig = server.watched(Numbered::with(resync), feed, policy()).await;
-            rig.until_live().await;
+            let mut rig = live(&server, resync, feed).await;
             say(&mut rig, &server, 0, &["next 11 5", "next 11 9", "next 11 10"]).await;
             assert_eq!(story(&rig.events), ["next 11 5", "[gap 11]", "next 11 9", "next 11 10"]);
             let scrape = rig.scrape();
@@ -412,12 +401,7 @@ async fn where_gaps_are_only_reported_the_connection_is_kept_as_it_is() {
 async fn a_book_that_is_not_the_venue_s_is_told_and_subscribed_to_anew() {
     leaves_nothing_behind(async || {
         let server = Server::start(grants).await;
-        let mut feed = Feed::default();
-        feed.checksums = true;
-        let mut rig = server
-            .watched(Numbered::with(Resync::Resubscribe), feed, policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Resubscribe, comparing()).await;
         say(&mut rig, &server, 0, &["book 12 1", "sum 12"]).await;
         rig.until("asked for anew", |_| server.requests(0).len() == 3).await;
         let scrape = rig.scrape();
@@ -429,10 +413,7 @@ async fn a_book_that_is_not_the_venue_s_is_told_and_subscribed_to_anew() {
         rig.end().await;
 
         // Where nobody asks for it nothing is compared, and nothing shown.
-        let mut rig = server
-            .watched(Numbered::with(Resync::Resubscribe), Feed::default(), policy())
-            .await;
-        rig.until_live().await;
+        let mut rig = live(&server, Resync::Resubscribe, Feed::default()).await;
         say(&mut rig, &server, 1, &["sum 12", "next 12 1"]).await;
         assert_eq!(story(&rig.events), ["sum 12", "next 12 1"]);
         let text = feedwatch::metrics::text::render(&rig.shown, feedwatch::clock::Moment::now());

@@ -14,13 +14,12 @@ use tokio::net::TcpStream;
 /// how many pages of two rows the four have.
 type Row = (&'static str, &'static str, [&'static str; 5], u64);
 
+/// At venues that write symbols alike.
+const OF_A: [&str; 5] = ["AAAUSDT", "AAABTC", "AAAEUR", "AAAETH", "BBBUSDT"];
+const FOR_DOLLARS: [&str; 5] = ["AAA-USD", "BBB-USD", "CCC-USD", "DDD-USD", "AAA-EUR"];
+
 const ROWS: [Row; 20] = [
-    (
-        "binance",
-        "AAA*",
-        ["AAAUSDT", "AAABTC", "AAAEUR", "AAAETH", "BBBUSDT"],
-        1,
-    ),
+    ("binance", "AAA*", OF_A, 1),
     (
         "binance_usdm",
         "*USDT",
@@ -45,18 +44,8 @@ const ROWS: [Row; 20] = [
         ["BTC/USD", "BTC/EUR", "BTC/USDT", "BTC/GBP", "ETH/USD"],
         1,
     ),
-    (
-        "coinbase",
-        "*-USD",
-        ["AAA-USD", "BBB-USD", "CCC-USD", "DDD-USD", "AAA-EUR"],
-        1,
-    ),
-    (
-        "coinbase_exchange",
-        "*-USD",
-        ["AAA-USD", "BBB-USD", "CCC-USD", "DDD-USD", "AAA-EUR"],
-        1,
-    ),
+    ("coinbase", "*-USD", FOR_DOLLARS, 1),
+    ("coinbase_exchange", "*-USD", FOR_DOLLARS, 1),
     (
         "okx",
         "SWAP:*-USDT-*",
@@ -69,12 +58,7 @@ const ROWS: [Row; 20] = [
         ],
         1,
     ),
-    (
-        "bybit_spot",
-        "AAA*",
-        ["AAAUSDT", "AAABTC", "AAAEUR", "AAAETH", "BBBUSDT"],
-        1,
-    ),
+    ("bybit_spot", "AAA*", OF_A, 1),
     (
         "bybit_linear",
         "AAA*",
