@@ -1,12 +1,14 @@
 //! An object of a frame, and what its fields say: as strictly as money wants it. For values, at leisure.
 
+mod fields;
+
+pub(super) use fields::{Each, Fields};
+
 use super::wire::unquoted;
 use crate::market::{Decimal, Instrument, LastPrice, Level, Value, ValueError, decimal};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
 /// What a number of 0 or more may be: prices of some venues are below 0, but those are told as such.
 pub(super) const AMOUNT: &str = r#"a decimal of 0 or more, such as "219.21" or 219.21"#;
@@ -18,8 +20,6 @@ const SHOWN: usize = 40;
 
 /// No number is longer.
 const LONGEST_NUMBER: usize = 64;
-/// Nothing that anybody asks for has more fields.
-const MOST_FIELDS: usize = 65_536;
 
 /// A field as it stands in the frame; `None` = missing, or `null`.
 pub(super) type Raw<'f> = Option<&'f RawValue>;
@@ -346,64 +346,6 @@ fn shown(raw: &RawValue) -> String {
         text.push_str("...");
     }
     text
-}
-
-/// All fields, in their order.
-pub(super) struct Fields<'f>(pub(super) Vec<(Cow<'f, str>, &'f RawValue)>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(OBJECT)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(Name(name)) = map.next_key()? {
-            if fields.len() >= MOST_FIELDS {
-                return Err(A::Error::custom("too many fields"));
-            }
-            fields.push((name, map.next_value()?));
-        }
-        Ok(Fields(fields))
-    }
-}
-
-/// Borrowed unless there is an escape in it.
-#[derive(serde::Deserialize)]
-struct Name<'f>(#[serde(borrow)] Cow<'f, str>);
-
-/// Calls a function with each element of a list, so that no list is allocated.
-pub(super) struct Each<F, T>(F, PhantomData<T>);
-
-impl<F, T> Each<F, T> {
-    pub(super) const fn new(visit: F) -> Self {
-        Self(visit, PhantomData)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Each<F, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while let Some(element) = list.next_element()? {
-            (self.0)(element);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
