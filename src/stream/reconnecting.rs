@@ -1,5 +1,6 @@
 //! The driver: does what the [`Supervisor`] decides, and tells the observer and the consumer what happened.
 
+mod action;
 mod calm;
 mod endpoints;
 mod outcome;
@@ -8,13 +9,13 @@ mod turn;
 
 use super::deadline::Deadline;
 use super::gate::GatePlace;
-use super::slot::{Outcome, Slot, Step, Task};
+use super::slot::{Outcome, Slot, Step};
 use super::subscriptions::Subscriptions;
 use super::timer::Timer;
 use super::{DataFact, Fact, MarketDataStream, NoObserver, Observer, TransportFact};
 use crate::clock::Moment;
 use crate::market::{DialPhase, Failure, Instrument, MarketEvent, Subscribed};
-use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor, later};
+use crate::supervise::{Action, BreakerState, Input, Notice, Policy, State, Supervisor};
 use calm::Calm;
 use endpoints::Endpoints;
 use second::{Farewell, Second};
@@ -239,71 +240,6 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn tell_subscriptions(&self, now: Moment) {
         let (desired, active) = (self.subscriptions.desired(), self.subscriptions.active());
         self.tell(now, DataFact::Subscriptions { desired, active });
-    }
-
-    /// Brings the supervisor into line with what the consumer asked for.
-    fn follow_wishes(&mut self) {
-        let idle = self.supervisor.state() == State::Idle;
-        let is_free = !self.slot.is_busy() && !self.second.is_busy();
-        if idle && self.wanted && self.subscriptions.is_wanted() && is_free {
-            self.start(Moment::now());
-        } else if !idle && !self.subscriptions.is_wanted() {
-            self.apply(Input::Idle, Moment::now());
-        }
-    }
-
-    /// When to look whether the stream has become stable or stale.
-    fn watch(&mut self, deadline: Option<Instant>) -> Option<Instant> {
-        self.verdict = deadline.map(|due| self.verdict.map_or(Deadline::new(due), |verdict| verdict.or_new(due)));
-        self.verdict.as_ref().map(Deadline::next)
-    }
-
-    fn judge(&mut self, now: Moment) {
-        if self.verdict.as_mut().is_some_and(|verdict| verdict.is_over(now.mono)) {
-            self.apply(Input::Elapsed, now);
-        }
-    }
-
-    fn on_due(&mut self, action: Action) {
-        let now = Moment::now();
-        match action {
-            _ if self.minds_wish(action, now) => {}
-            Action::Receive { .. } => {
-                self.judge(now);
-                self.renew_if_due(now);
-            }
-            Action::Wait { due } if due <= now.mono => self.dial(Input::Elapsed, now),
-            // Its turn has come: it is asked for once more when the dial begins.
-            Action::Connect { .. } => {}
-            _ => self.apply(Input::Elapsed, now),
-        }
-    }
-
-    /// Starts what the action asks for, where that is an operation.
-    fn begin(&mut self, action: Action) {
-        match action {
-            _ if self.slot.is_busy() => {}
-            // Closing the last connection, or the one before it, may have taken a while; that is not the dial's time.
-            Action::Connect { .. } if self.second.is_busy() => {}
-            Action::Connect { .. } => {
-                let now = Moment::now();
-                if self.may_leave(now) {
-                    let deadline = later(now.mono, self.supervisor.policy().connect_timeout);
-                    self.slot.begin(Task::Connect(self.endpoints.at()), deadline);
-                }
-            }
-            Action::Subscribe { deadline } => {
-                self.slot
-                    .begin(Task::Subscribe(self.subscriptions.request_all()), deadline);
-            }
-            Action::Receive { .. } => {
-                if let Some(change) = self.subscriptions.request_change() {
-                    let deadline = later(Moment::now().mono, self.supervisor.policy().subscribe_timeout);
-                    self.slot.begin(Task::Change(change), deadline);
-                }
-            }
-            Action::Idle | Action::Wait { .. } | Action::Stop => {}
-        }
     }
 }
 
