@@ -27,6 +27,8 @@ struct Asked {
     request: u64,
     /// Empty = of no interest any more. The answer comes all the same.
     instruments: Vec<Instrument>,
+    /// It was unanswered when the ledger gave up.
+    is_late: bool,
 }
 
 #[derive(Debug, Default)]
@@ -58,14 +60,18 @@ impl<K: Eq + Hash> Ledger<K> {
     /// The same of a part of the request with that number, which is answered by itself, or with the rest of that request.
     pub(super) fn ask_in(&mut self, request: u64, key: K, instruments: impl IntoIterator<Item = Instrument>) {
         let instruments: Vec<_> = instruments.into_iter().collect();
-        if !instruments.is_empty() && std::mem::take(&mut self.is_given_up) {
-            // Nobody waits for these, and nobody wants what they would say.
-            self.asked.retain(|_, asked| !asked.instruments.is_empty());
+        if !instruments.is_empty() {
+            self.is_given_up = false;
         }
         for instrument in &instruments {
             self.open.entry(instrument.clone()).or_default().unanswered += 1;
         }
-        if let Some(before) = self.asked.insert(key, Asked { request, instruments }) {
+        let asked = Asked {
+            request,
+            instruments,
+            is_late: false,
+        };
+        if let Some(before) = self.asked.insert(key, asked) {
             // The same was asked for again before its answer came; one answer will do.
             for instrument in before.instruments {
                 self.close(&instrument, false);
@@ -104,8 +110,13 @@ impl<K: Eq + Hash> Ledger<K> {
     }
 
     /// No longer waits; what is unanswered.
+    ///
+    /// Nobody waits for the answer to a request of which nothing is wanted: it falls when it is unanswered for the second time,
+    /// since one that has only just left is about to be answered.
     pub(super) fn give_up(&mut self) -> Vec<Instrument> {
-        self.is_given_up = true;
+        self.is_given_up = !self.open.is_empty();
+        self.asked
+            .retain(|_, asked| !std::mem::replace(&mut asked.is_late, true) || !asked.instruments.is_empty());
         self.open.keys().cloned().collect()
     }
 
@@ -386,6 +397,27 @@ mod tests {
         assert_eq!(ledger.refuse_unnamed("no such channel"), None, "either");
         assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
         assert_eq!(ledger.accept(&"leave x"), None);
+    }
+
+    #[test]
+    fn giving_up_forgets_no_request_that_has_only_just_left() {
+        let mut ledger = Ledger::default();
+        ledger.ask("a", instruments(&["a"]));
+        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
+        assert_eq!(ledger.give_up(), [], "all is answered");
+        ledger.ask("leave a", []);
+        ledger.ask("b", instruments(&["b"]));
+        assert_eq!(ledger.refuse_unnamed("not subscribed"), None, "either");
+        assert_eq!(ledger.accept(&"b"), Some(settled(&["b"], &[])));
+
+        ledger.ask("c", instruments(&["c"]));
+        ledger.ask("leave b", []);
+        assert_eq!(ledger.give_up(), instruments(&["c"]));
+        ledger.ask("d", instruments(&["d"]));
+        assert!(ledger.is_awaiting());
+        assert_eq!(ledger.refuse_unnamed("not subscribed"), None, "any of three");
+        assert_eq!(ledger.accept(&"d"), Some(settled(&["d"], &[])));
+        assert_eq!(ledger.accept(&"c"), Some(settled(&["c"], &[])));
     }
 
     #[test]

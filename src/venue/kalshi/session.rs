@@ -213,6 +213,6 @@ mod tests {
             session.unsubscribe(&instrument);
             session.give_up();
         }
-        assert_eq!(session.commands.len(), 1, "that of the last round");
+        assert_eq!(session.commands.len(), 2, "those of the last two rounds");
     }
 }
