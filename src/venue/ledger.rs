@@ -115,8 +115,12 @@ impl<K: Eq + Hash> Ledger<K> {
     /// since one that has only just left is about to be answered.
     pub(super) fn give_up(&mut self) -> Vec<Instrument> {
         self.is_given_up = !self.open.is_empty();
+        let before = self.asked.len();
         self.asked
             .retain(|_, asked| !std::mem::replace(&mut asked.is_late, true) || !asked.instruments.is_empty());
+        // They may be the ones that were refused without a name.
+        let fallen = before.saturating_sub(self.asked.len());
+        self.unnamed = self.unnamed.saturating_sub(fallen);
         self.open.keys().cloned().collect()
     }
 
@@ -125,20 +129,14 @@ impl<K: Eq + Hash> Ledger<K> {
         let mut answer = Subscribed::default();
         let asked = self.asked.remove(key)?;
         self.close_all(asked.instruments, true, &mut answer);
-        let rest = self.settle_unnamed();
-        if answer == Subscribed::default() {
-            return rest;
-        }
-        if let Some(Answer::Rejected(rest, _)) = rest {
-            answer.refused.extend(rest);
-        }
-        Some(Answer::Settled(answer))
+        self.with_unnamed(settled(answer))
     }
 
     /// The request was refused, in these words of the venue.
     pub(super) fn refuse(&mut self, key: &K, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let asked = self.asked.remove(key)?;
-        self.refuse_all(asked.instruments, words)
+        let answer = self.refuse_all(asked.instruments, words);
+        self.with_unnamed(answer)
     }
 
     /// These were refused together, as far as they are not answered.
@@ -152,7 +150,8 @@ impl<K: Eq + Hash> Ledger<K> {
     {
         let asked = keys.into_iter().filter_map(|key| self.asked.remove(key));
         let instruments = asked.flat_map(|asked| asked.instruments).collect();
-        self.refuse_all(instruments, words)
+        let answer = self.refuse_all(instruments, words);
+        self.with_unnamed(answer)
     }
 
     /// The rest of the request with that number is answered at once: each part was granted, or left out.
@@ -161,14 +160,15 @@ impl<K: Eq + Hash> Ledger<K> {
         for (key, asked) in self.take_request(request) {
             self.close_all(asked.instruments, is_granted(&key), &mut answer);
         }
-        (answer != Subscribed::default()).then_some(Answer::Settled(answer))
+        self.with_unnamed(settled(answer))
     }
 
     /// The rest of the request with that number was refused.
     pub(super) fn refuse_request(&mut self, request: u64, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let parts = self.take_request(request);
         let instruments = parts.into_iter().flat_map(|(_, asked)| asked.instruments).collect();
-        self.refuse_all(instruments, words)
+        let answer = self.refuse_all(instruments, words);
+        self.with_unnamed(answer)
     }
 
     fn take_request(&mut self, request: u64) -> Vec<(K, Asked)> {
@@ -177,6 +177,7 @@ impl<K: Eq + Hash> Ledger<K> {
 
     /// Everything that is awaited was refused: the venue does not say what it means.
     pub(super) fn refuse_rest(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        self.unnamed = 0;
         let instruments = self.asked.drain().flat_map(|(_, asked)| asked.instruments).collect();
         self.refuse_all(instruments, words)
     }
@@ -192,11 +193,16 @@ impl<K: Eq + Hash> Ledger<K> {
         self.settle_unnamed()
     }
 
+    /// That answer, and what it shows to have been refused without a name.
+    fn with_unnamed(&mut self, answer: Option<Answer>) -> Option<Answer> {
+        let rest = self.settle_unnamed();
+        answer.into_iter().chain(rest).reduce(Answer::with)
+    }
+
     fn settle_unnamed(&mut self) -> Option<Answer> {
         if self.unnamed == 0 || self.unnamed < self.asked.len() {
             return None;
         }
-        self.unnamed = 0;
         let words = std::mem::take(&mut self.words);
         self.refuse_rest(words)
     }
@@ -234,6 +240,13 @@ impl<K: Eq + Hash> Ledger<K> {
         is_over.then_some(in_effect)
     }
 }
+
+fn settled(answer: Subscribed) -> Option<Answer> {
+    (answer != Subscribed::default()).then_some(Answer::Settled(answer))
+}
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -386,6 +399,61 @@ mod tests {
             (refused, failure.detail.as_ref()),
             (instruments(&["a"]), "no such channel")
         );
+    }
+
+    #[test]
+    fn whatever_is_answered_last_settles_what_was_refused_without_a_name() {
+        let refuses = |last: fn(&mut Ledger<&'static str>) -> Option<Answer>, expected: &[&str]| {
+            let mut ledger = Ledger::default();
+            for (request, id) in [(1, "a"), (2, "b"), (2, "c")] {
+                ledger.ask_in(request, id, instruments(&[id]));
+            }
+            assert_eq!(ledger.refuse_unnamed("no such channel"), None, "any of three");
+            let refused = match last(&mut ledger) {
+                Some(Answer::Rejected(mut refused, _)) => {
+                    refused.sort();
+                    refused
+                }
+                Some(Answer::Settled(answer)) => answer.refused,
+                None => Vec::new(),
+            };
+            assert_eq!((refused, ledger.is_open()), (instruments(expected), false));
+            ledger.ask("d", instruments(&["d"]));
+            ledger.ask("e", instruments(&["e"]));
+            assert_eq!(
+                ledger.accept(&"d"),
+                Some(settled(&["d"], &[])),
+                "and nothing is left of it"
+            );
+            assert_eq!(ledger.accept(&"e"), Some(settled(&["e"], &[])));
+        };
+        let named = |ledger: &mut Ledger<_>| {
+            assert_eq!(ledger.accept(&"b"), Some(settled(&["b"], &[])));
+            ledger.refuse(&"c", "no such symbol")
+        };
+        refuses(named, &["a", "c"]);
+        refuses(|ledger| ledger.refuse_each(&["b", "c"], "too many"), &["a", "b", "c"]);
+        refuses(|ledger| ledger.refuse_request(2, "too many"), &["a", "b", "c"]);
+        refuses(|ledger| ledger.settle_request(2, |_| true), &["a"]);
+        refuses(|ledger| ledger.refuse_rest("down for maintenance"), &["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_falls_may_be_what_was_refused_without_a_name() {
+        let mut ledger = Ledger::default();
+        ledger.ask("leave x", []);
+        ledger.ask("a", instruments(&["a"]));
+        assert_eq!(ledger.refuse_unnamed("no such channel"), None, "either");
+        for _ in 0..2 {
+            assert_eq!(ledger.give_up(), instruments(&["a"]));
+        }
+        ledger.ask("b", instruments(&["b"]));
+        assert_eq!(
+            ledger.accept(&"b"),
+            Some(settled(&["b"], &[])),
+            "a may be granted still"
+        );
+        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
     }
 
     #[test]

@@ -55,3 +55,26 @@ pub enum Answer {
     /// All of these were refused, and the venue says why.
     Rejected(Vec<Instrument>, Failure),
 }
+
+impl Answer {
+    /// What two answers of one frame come to.
+    pub(super) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Settled(mut left), Self::Settled(right)) => {
+                left.accepted.extend(right.accepted);
+                left.refused.extend(right.refused);
+                Self::Settled(left)
+            }
+            (Self::Rejected(mut left, failure), Self::Rejected(right, _)) => {
+                left.extend(right);
+                Self::Rejected(left, failure)
+            }
+            // Both in one: what was refused is named, and why is not.
+            (Self::Rejected(refused, _), Self::Settled(mut settled))
+            | (Self::Settled(mut settled), Self::Rejected(refused, _)) => {
+                settled.refused.extend(refused);
+                Self::Settled(settled)
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use super::read::{Aliases, Role, words};
 use super::template::{Filling, Hole, Template};
 use super::time::number;
 use super::tree::{Scope, Tree};
-use crate::market::{Instrument, Subscribed};
+use crate::market::Instrument;
 use crate::venue::ledger::Ledger;
 use crate::venue::{Answer, Heard, Session};
 use std::borrow::Cow;
@@ -158,8 +158,8 @@ impl GenericSession {
             Matching::Order => vec![Key::Request(self.order.pop_front()?)],
             _ => keys(rule, frame)?,
         };
-        let answers: Vec<_> = keys.iter().filter_map(|key| self.ledger.accept(key)).collect();
-        together(answers)
+        let answers = keys.iter().filter_map(|key| self.ledger.accept(key));
+        answers.reduce(Answer::with)
     }
 
     fn refused(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Answer> {
@@ -171,11 +171,8 @@ impl GenericSession {
             }
             return self.ledger.refuse_rest(words);
         };
-        let answers: Vec<_> = keys
-            .iter()
-            .filter_map(|key| self.ledger.refuse(key, words.clone()))
-            .collect();
-        together(answers)
+        let answers = keys.iter().filter_map(|key| self.ledger.refuse(key, words.clone()));
+        answers.reduce(Answer::with)
     }
 
     /// Data of an instrument is its answer.
@@ -193,8 +190,7 @@ impl GenericSession {
             seen.extend(self.ledger.unanswered().map(ToString::to_string));
         }
         let keys = seen.into_iter().map(|instrument| Key::Subscription(instrument, None));
-        let answers: Vec<_> = keys.filter_map(|key| self.ledger.accept(&key)).collect();
-        together(answers)
+        keys.filter_map(|key| self.ledger.accept(&key)).reduce(Answer::with)
     }
 }
 
@@ -346,25 +342,4 @@ fn fill_items(item: &Template, of: &Filling<'_>) -> String {
         }
     }
     items.join(",")
-}
-
-/// What several answers of one frame come to.
-fn together(answers: Vec<Answer>) -> Option<Answer> {
-    answers.into_iter().reduce(|left, right| match (left, right) {
-        (Answer::Settled(mut left), Answer::Settled(right)) => {
-            left.accepted.extend(right.accepted);
-            left.refused.extend(right.refused);
-            Answer::Settled(left)
-        }
-        (Answer::Rejected(mut left, failure), Answer::Rejected(right, _)) => {
-            left.extend(right);
-            Answer::Rejected(left, failure)
-        }
-        // One frame grants or refuses; this would be both.
-        (Answer::Rejected(refused, _), Answer::Settled(settled))
-        | (Answer::Settled(settled), Answer::Rejected(refused, _)) => Answer::Settled(Subscribed {
-            refused: [settled.refused, refused].concat(),
-            ..settled
-        }),
-    })
 }
