@@ -160,6 +160,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     pub(super) async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
         self.instruments.leave_out(instruments);
+        self.quality.forget_books(instruments);
         self.outbox.queue(self.session.unsubscribe(instruments));
         self.send_queued().await
     }

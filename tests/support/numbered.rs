@@ -16,7 +16,7 @@ use feedwatch::venue::{
 };
 use futures_util::{SinkExt, StreamExt};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -112,20 +112,34 @@ impl Venue for Numbered {
     }
 
     fn checksums(&self) -> Option<Box<dyn Checksums>> {
-        Some(Box::new(Sums))
+        Some(Box::new(Sums::default()))
     }
 }
 
-/// A book is wrong where the venue says so: `sum 11`.
-struct Sums;
+/// A book is wrong where the venue says so: `sum 11`. Of one that has not come whole nothing is known.
+#[derive(Default)]
+struct Sums {
+    books: BTreeSet<String>,
+}
 
 impl Checksums for Sums {
-    fn check(&mut self, frame: &str, _is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
+    fn check(&mut self, frame: &str, is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
         for event in frame.split(';') {
-            if let Some(instrument) = event.strip_prefix("sum ") {
-                differs(instrument);
+            let mut words = event.split(' ');
+            match (words.next(), words.next()) {
+                (Some("book"), Some(instrument)) if is_asked_for(instrument) => {
+                    self.books.insert(instrument.to_owned());
+                }
+                (Some("sum"), Some(instrument)) if is_asked_for(instrument) && self.books.remove(instrument) => {
+                    differs(instrument);
+                }
+                _ => {}
             }
         }
+    }
+
+    fn forget(&mut self, instrument: &str) {
+        self.books.remove(instrument);
     }
 }
 

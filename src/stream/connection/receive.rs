@@ -153,6 +153,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
         if !read.ended.is_empty() {
             self.instruments.leave_out(&read.ended);
+            self.quality.forget_books(&read.ended);
             let instruments = read.ended;
             self.queue.push_back(MarketEvent::Ended { instruments });
         }
