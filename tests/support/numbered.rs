@@ -35,6 +35,8 @@ pub(crate) struct Numbered {
     /// So many instruments in a request.
     pub(crate) batch: usize,
     pub(crate) max_connection_age: Option<Duration>,
+    /// Whether it answers what it is asked for.
+    pub(crate) answers: bool,
 }
 
 impl Numbered {
@@ -45,6 +47,7 @@ impl Numbered {
             requests: None,
             batch: 100,
             max_connection_age: None,
+            answers: true,
         }
         .leak()
     }
@@ -102,6 +105,7 @@ impl Venue for Numbered {
     fn session(&self, _feed: &Feed) -> Box<dyn Session> {
         Box::new(NumberedSession {
             batch: self.batch,
+            answers: self.answers,
             last: 0,
             asked: BTreeMap::new(),
         })
@@ -207,6 +211,7 @@ fn event(text: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeEr
 
 struct NumberedSession {
     batch: usize,
+    answers: bool,
     last: u64,
     asked: BTreeMap<u64, Vec<Instrument>>,
 }
@@ -224,7 +229,9 @@ impl Session for NumberedSession {
         let mut texts = Vec::new();
         for batch in instruments.chunks(self.batch) {
             texts.push(self.request("SUB", batch));
-            self.asked.insert(self.last, batch.to_vec());
+            if self.answers {
+                self.asked.insert(self.last, batch.to_vec());
+            }
         }
         texts
     }

@@ -171,11 +171,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }));
         // One frame is always taken: its size has a limit of its own.
         if self.queue.len() > 1 && self.queued_bytes > self.queue_limit {
-            self.end(if matches!(self.first_answer, FirstAnswer::Taken) {
-                Failure::new(Cause::SendTimeout).with_detail("more came than may wait while requests could not leave")
-            } else {
+            self.end(if matches!(self.first_answer, FirstAnswer::Awaited(_)) {
                 let detail = "more came than may wait before the subscription was answered";
                 Failure::new(Cause::SubscribeTimeout).with_detail(detail)
+            } else {
+                Failure::new(Cause::SendTimeout).with_detail("more came than may wait while requests could not leave")
             });
         }
     }
