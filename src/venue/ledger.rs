@@ -3,8 +3,20 @@
 use super::Answer;
 use crate::market::{Cause, Failure, Instrument, Subscribed};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+
+/// So many requests may be unanswered; of older ones no answer is expected. More than a connection has subscriptions, all of them
+/// asked for, ended and asked for again.
+pub(super) const MOST_UNANSWERED: usize = 65_536;
+
+/// One more request leaves, of those that are answered in their order.
+pub(super) fn expect<T>(unanswered: &mut VecDeque<T>, request: T) {
+    if unanswered.len() >= MOST_UNANSWERED {
+        unanswered.pop_front();
+    }
+    unanswered.push_back(request);
+}
 
 /// Requests, or parts of them, by what the venue names in its answer: the id of a request, or a channel and its instrument.
 ///
@@ -63,6 +75,9 @@ impl<K: Eq + Hash> Ledger<K> {
         if !instruments.is_empty() {
             self.is_given_up = false;
         }
+        if self.asked.len() >= MOST_UNANSWERED {
+            self.drop_unwanted(|_| true);
+        }
         for instrument in &instruments {
             self.open.entry(instrument.clone()).or_default().unanswered += 1;
         }
@@ -111,17 +126,22 @@ impl<K: Eq + Hash> Ledger<K> {
 
     /// No longer waits; what is unanswered.
     ///
-    /// Nobody waits for the answer to a request of which nothing is wanted: it falls when it is unanswered for the second time,
+    /// Nobody waits for the answer to a request of which nothing is wanted: it is dropped when it is unanswered for the second time,
     /// since one that has only just left is about to be answered.
     pub(super) fn give_up(&mut self) -> Vec<Instrument> {
         self.is_given_up = !self.open.is_empty();
+        self.drop_unwanted(|asked| std::mem::replace(&mut asked.is_late, true));
+        self.open.keys().cloned().collect()
+    }
+
+    /// Drops those of which nothing is wanted, and which nobody expects to be answered any more.
+    fn drop_unwanted(&mut self, is_over: impl Fn(&mut Asked) -> bool) {
         let before = self.asked.len();
         self.asked
-            .retain(|_, asked| !std::mem::replace(&mut asked.is_late, true) || !asked.instruments.is_empty());
+            .retain(|_, asked| !is_over(asked) || !asked.instruments.is_empty());
         // They may be the ones that were refused without a name.
-        let fallen = before.saturating_sub(self.asked.len());
-        self.unnamed = self.unnamed.saturating_sub(fallen);
-        self.open.keys().cloned().collect()
+        let dropped = before.saturating_sub(self.asked.len());
+        self.unnamed = self.unnamed.saturating_sub(dropped);
     }
 
     /// The request was granted. `None`: nothing is settled by it yet.
@@ -439,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn what_falls_may_be_what_was_refused_without_a_name() {
+    fn what_is_dropped_may_be_what_was_refused_without_a_name() {
         let mut ledger = Ledger::default();
         ledger.ask("leave x", []);
         ledger.ask("a", instruments(&["a"]));
@@ -499,5 +519,18 @@ mod tests {
             ledger.forget(&instruments(&["b"]));
         }
         assert_eq!(ledger.asked.len(), 2, "those of the last round");
+    }
+
+    #[test]
+    fn who_never_stops_asking_a_venue_that_never_answers_is_not_kept_without_end() {
+        let (mut ledger, mut order) = (Ledger::default(), VecDeque::new());
+        for request in 0..MOST_UNANSWERED + 10 {
+            ledger.ask(request, []);
+            expect(&mut order, request);
+            assert!(ledger.asked.len() <= MOST_UNANSWERED && order.len() <= MOST_UNANSWERED);
+        }
+        ledger.ask(0, instruments(&["a"]));
+        assert_eq!(ledger.accept(&0), Some(settled(&["a"], &[])));
+        assert_eq!(order.front(), Some(&10), "the oldest are gone");
     }
 }

@@ -7,15 +7,11 @@ use super::template::{Filling, Hole, Template};
 use super::time::number;
 use super::tree::{Scope, Tree};
 use crate::market::Instrument;
-use crate::venue::ledger::Ledger;
+use crate::venue::ledger::{self, Ledger};
 use crate::venue::{Answer, Heard, Session};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// So many requests may be unanswered at a venue that answers them in their order; of older ones no answer is expected. More
-/// than a connection has subscriptions, all of them asked for, ended and asked for again.
-const MOST_REQUESTS: usize = 65_536;
 
 /// So much one frame answers.
 const MOST_KEYS: usize = 65_536;
@@ -135,10 +131,7 @@ impl GenericSession {
     /// The next answer without a name that nothing before has a right to is this request's.
     fn expect(&mut self, id: u64) {
         if self.matching == Matching::Order {
-            self.order.push_back(id);
-            if self.order.len() > MOST_REQUESTS {
-                self.order.pop_front();
-            }
+            ledger::expect(&mut self.order, id);
         }
     }
 
