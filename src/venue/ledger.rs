@@ -47,6 +47,8 @@ struct Asked {
 struct Open {
     /// Requests without an answer.
     unanswered: usize,
+    /// A part of it is in effect.
+    is_granted: bool,
     is_refused: bool,
 }
 
@@ -155,7 +157,7 @@ impl<K: Eq + Hash> Ledger<K> {
     /// The request was refused, in these words of the venue.
     pub(super) fn refuse(&mut self, key: &K, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let asked = self.asked.remove(key)?;
-        let answer = self.refuse_all(asked.instruments, words);
+        let answer = self.refuse_together(asked.instruments, words);
         self.with_unnamed(answer)
     }
 
@@ -183,12 +185,27 @@ impl<K: Eq + Hash> Ledger<K> {
         self.with_unnamed(settled(answer))
     }
 
-    /// The rest of the request with that number was refused.
+    /// The rest of the request with that number was refused, by a venue that would have named the part if it minded only one.
     pub(super) fn refuse_request(&mut self, request: u64, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
-        let parts = self.take_request(request);
-        let instruments = parts.into_iter().flat_map(|(_, asked)| asked.instruments).collect();
+        let instruments = self.take_instruments(request);
         let answer = self.refuse_all(instruments, words);
         self.with_unnamed(answer)
+    }
+
+    /// The same by a venue that refuses all of a request for one part of it.
+    pub(super) fn refuse_request_as_one(
+        &mut self,
+        request: u64,
+        words: impl Into<Cow<'static, str>>,
+    ) -> Option<Answer> {
+        let instruments = self.take_instruments(request);
+        let answer = self.refuse_together(instruments, words);
+        self.with_unnamed(answer)
+    }
+
+    fn take_instruments(&mut self, request: u64) -> Vec<Instrument> {
+        let parts = self.take_request(request).into_iter();
+        parts.flat_map(|(_, asked)| asked.instruments).collect()
     }
 
     fn take_request(&mut self, request: u64) -> Vec<(K, Asked)> {
@@ -227,6 +244,22 @@ impl<K: Eq + Hash> Ledger<K> {
         self.refuse_rest(words)
     }
 
+    /// One request was for all of these. Where nothing else was asked of them, they may be asked for again, apart.
+    fn refuse_together(&mut self, instruments: Vec<Instrument>, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        let stands_elsewhere = |open: &Open| open.unanswered > 1 || open.is_granted || open.is_refused;
+        let is_whole = !instruments
+            .iter()
+            .filter_map(|one| self.open.get(one))
+            .any(stands_elsewhere);
+        match self.refuse_all(instruments, words)? {
+            Answer::Rejected(mut refused, failure) if is_whole && refused.len() > 1 => {
+                refused.sort_unstable();
+                Some(Answer::RejectedTogether(refused, failure))
+            }
+            answer => Some(answer),
+        }
+    }
+
     fn refuse_all(&mut self, instruments: Vec<Instrument>, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let mut refused = Vec::new();
         for instrument in instruments {
@@ -253,6 +286,7 @@ impl<K: Eq + Hash> Ledger<K> {
         let open = self.open.get_mut(instrument)?;
         open.unanswered = open.unanswered.saturating_sub(1);
         open.is_refused |= is_refused;
+        open.is_granted |= !is_refused;
         let (is_over, in_effect) = (open.unanswered == 0, !open.is_refused);
         if is_over {
             self.open.remove(instrument);
@@ -430,7 +464,7 @@ mod tests {
             }
             assert_eq!(ledger.refuse_unnamed("no such channel"), None, "any of three");
             let refused = match last(&mut ledger) {
-                Some(Answer::Rejected(mut refused, _)) => {
+                Some(Answer::Rejected(mut refused, _) | Answer::RejectedTogether(mut refused, _)) => {
                     refused.sort();
                     refused
                 }
@@ -532,5 +566,29 @@ mod tests {
         ledger.ask(0, instruments(&["a"]));
         assert_eq!(ledger.accept(&0), Some(settled(&["a"], &[])));
         assert_eq!(order.front(), Some(&10), "the oldest are gone");
+    }
+
+    #[test]
+    fn of_a_request_for_several_none_may_be_wrong_but_one() {
+        let mut ledger = Ledger::default();
+        ledger.ask(1, instruments(&["a", "b"]));
+        ledger.ask(2, instruments(&["c"]));
+        let Some(Answer::RejectedTogether(refused, _)) = ledger.refuse(&1, "no such symbol") else {
+            panic!("it was one request")
+        };
+        assert_eq!(refused, instruments(&["a", "b"]));
+        assert!(
+            matches!(ledger.refuse(&2, "no such symbol"), Some(Answer::Rejected(..))),
+            "it was one alone"
+        );
+
+        // What is in effect in part is not asked for again.
+        ledger.ask(3, instruments(&["a", "b"]));
+        ledger.ask(4, instruments(&["a", "b"]));
+        assert_eq!(ledger.accept(&3), None);
+        assert!(matches!(
+            ledger.refuse(&4, "no such channel"),
+            Some(Answer::Rejected(..))
+        ));
     }
 }

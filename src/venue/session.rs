@@ -54,12 +54,18 @@ pub enum Answer {
     Settled(Subscribed),
     /// All of these were refused, and the venue says why.
     Rejected(Vec<Instrument>, Failure),
+    /// One request for all of these was refused, and none of it is in effect; the venue may mean a single one of them.
+    RejectedTogether(Vec<Instrument>, Failure),
 }
 
 impl Answer {
     /// What two answers of one frame come to.
     pub(super) fn with(self, other: Self) -> Self {
-        match (self, other) {
+        let apart = |answer| match answer {
+            Self::RejectedTogether(refused, failure) => Self::Rejected(refused, failure),
+            answer => answer,
+        };
+        match (apart(self), apart(other)) {
             (Self::Settled(mut left), Self::Settled(right)) => {
                 left.accepted.extend(right.accepted);
                 left.refused.extend(right.refused);
@@ -75,6 +81,7 @@ impl Answer {
                 settled.refused.extend(refused);
                 Self::Settled(settled)
             }
+            (left, _) => left,
         }
     }
 }

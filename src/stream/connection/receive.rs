@@ -1,7 +1,7 @@
 //! What a received message means: counted, understood, and queued for the consumer.
 
 use super::quality::Missing;
-use super::{Connection, FirstAnswer, OF_ONE_ARRIVAL};
+use super::{Connection, FirstAnswer, MOST_PARTINGS, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
@@ -183,7 +183,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn on_answer(&mut self, answer: Answer, now: Instant) {
         let (answer, failure) = match answer {
             Answer::Settled(subscribed) => (subscribed, None),
-            Answer::Rejected(refused, failure) => {
+            Answer::RejectedTogether(refused, _) if self.partings_left > 0 => {
+                return self.ask_apart(&refused);
+            }
+            Answer::Rejected(refused, failure) | Answer::RejectedTogether(refused, failure) => {
                 let answer = Subscribed {
                     refused,
                     ..Subscribed::default()
@@ -191,6 +194,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 (answer, Some(failure))
             }
         };
+        if !answer.accepted.is_empty() {
+            self.partings_left = MOST_PARTINGS;
+        }
         self.instruments.accepted(&answer.accepted, now);
         self.quality.goes_on_with(&answer.accepted);
         self.quality.goes_on_with(&answer.refused);
@@ -209,6 +215,20 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 // Some are in effect: they go on without those that were refused.
                 (so_far, _) => Ok(so_far),
             });
+        }
+    }
+
+    /// A venue that refuses a request as a whole may mean one instrument of it: each half is asked for by itself, so that what is
+    /// wrong is found in a few steps, and the rest is in effect.
+    fn ask_apart(&mut self, refused: &[Instrument]) {
+        self.partings_left -= 1;
+        let (left, right) = refused.split_at(refused.len() / 2);
+        for half in [left, right] {
+            self.outbox.queue(self.session.subscribe(half));
+        }
+        // The first answer has a time limit already, that of its dial.
+        if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.outbox.expect_answer();
         }
     }
 

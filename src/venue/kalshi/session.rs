@@ -132,7 +132,7 @@ impl KalshiSession {
             return self.ledger.refuse_rest(words).map(Heard::Answer);
         };
         self.commands.remove(&id)?;
-        self.ledger.refuse_request(id, words).map(Heard::Answer)
+        self.ledger.refuse_request_as_one(id, words).map(Heard::Answer)
     }
 }
 

@@ -131,7 +131,7 @@ impl Model {
     fn told(&mut self, answer: Answer) -> Result<(), TestCaseError> {
         let (accepted, refused) = match answer {
             Answer::Settled(answer) => (answer.accepted, answer.refused),
-            Answer::Rejected(refused, _) => (Vec::new(), refused),
+            Answer::Rejected(refused, _) | Answer::RejectedTogether(refused, _) => (Vec::new(), refused),
         };
         prop_assert!(!(accepted.is_empty() && refused.is_empty()), "it tells something");
         for instrument in accepted {
