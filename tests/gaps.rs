@@ -424,6 +424,38 @@ async fn a_book_that_is_not_the_venue_s_is_told_and_subscribed_to_anew() {
     .await;
 }
 
+#[tokio::test]
+async fn a_book_that_is_asked_for_again_begins_with_a_whole_one() {
+    leaves_nothing_behind(async || {
+        use feedwatch::stream::MarketDataStream;
+        let server = Server::start(grants).await;
+        let mut feed = Feed::default();
+        feed.checksums = true;
+        let mut rig = server
+            .watched(Numbered::with(Resync::Resubscribe), feed, policy())
+            .await;
+        rig.until_live().await;
+        say(&mut rig, &server, 0, &["book 11 1", "book 12 1"]).await;
+        let again = [Instrument::new("12")];
+        rig.stream.unsubscribe(&again).await.unwrap();
+        rig.until("taken back", |_| server.requests(0).len() == 2).await;
+        rig.stream.subscribe(&again).await.unwrap();
+        rig.until("asked for again", |_| server.requests(0).len() == 3).await;
+        // Of the subscription before, or of a book that has changed meanwhile: what was kept of it says nothing.
+        say(&mut rig, &server, 0, &["sum 12", "next 11 2"]).await;
+        let failures = |rig: &Rig| rig.scrape().total("feedwatch_checksum_failures_total");
+        assert_eq!(failures(&rig), 0.0);
+        say(&mut rig, &server, 0, &["book 12 5", "sum 12", "next 11 3"]).await;
+        assert_eq!(failures(&rig), 1.0, "the new one is compared");
+        let scrape = rig.scrape();
+        assert_eq!((scrape.total(GAPS), scrape.total(RESYNCS)), (0.0, 1.0));
+        assert_kept(&rig, &scrape);
+        rig.end().await;
+        server.stop().await;
+    })
+    .await;
+}
+
 /// The consumer makes the books of Binance whole, by REST; trades are numbered as well.
 #[tokio::test]
 async fn gaps_of_binance_are_told_and_the_connection_is_kept() {

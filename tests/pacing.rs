@@ -23,23 +23,28 @@ use support::rig::{Rig, feeding};
 use support::rows::{millis, options, policy};
 
 /// Twenty requests a second, two at once, each of one instrument.
-fn slow() -> &'static Numbered {
+fn slow(answers: bool) -> &'static Numbered {
     Numbered {
         resync: Resync::Consumer,
         requests: Some((20.0, 2)),
         batch: 1,
         max_connection_age: None,
+        answers,
     }
     .leak()
 }
 
 async fn watch(server: &Server, count: usize, options: TransportOptions) -> Rig {
+    watch_at(slow(true), server, count, options).await
+}
+
+async fn watch_at(venue: &'static Numbered, server: &Server, count: usize, options: TransportOptions) -> Rig {
     let instruments: Vec<_> = (0..count).map(|id| Instrument::new(&id.to_string())).collect();
     let policy = Policy {
         subscribe_timeout: millis(500),
         ..policy()
     };
-    feeding(slow(), Feed::default(), &instruments, server.url(), policy, options).await
+    feeding(venue, Feed::default(), &instruments, server.url(), policy, options).await
 }
 
 /// When each request of that connection came.
@@ -152,6 +157,38 @@ async fn what_waits_to_be_asked_is_bounded() {
             "{told:?}"
         );
         assert!(server.requests(0).len() < 100);
+        tokio::time::timeout(Duration::from_secs(10), rig.stream.close())
+            .await
+            .unwrap();
+        server.stop().await;
+    })
+    .await;
+}
+
+/// Where no answer is due, more data than may wait for the last request to leave is no answer that is missing.
+#[tokio::test]
+async fn what_comes_before_all_is_asked_for_is_bounded_where_nothing_is_answered_too() {
+    leaves_nothing_behind(async || {
+        // 8 KB with the first request; more than fifty wait for a twentieth of a second each.
+        let server = Server::start(|_, text: &str| {
+            let is_first = text.starts_with("SUB 1 ");
+            let frames = if is_first { 8 } else { 0 };
+            (0..frames).map(|number| format!("next 0 {number:01000}")).collect()
+        })
+        .await;
+        let options = TransportOptions {
+            max_message_bytes: 4096,
+            ..options()
+        };
+        let mut rig = watch_at(slow(false), &server, 60, options).await;
+        let failed = |scrape: &Scrape| scrape.sum("feedwatch_connect_failures_total", &[]) == 1.0;
+        let scrape = rig.until("too much", failed).await;
+        // As a failed dial it counts as every one whose requests do not leave.
+        assert_eq!(rig.error_types()[0], "subscribe_timeout");
+        assert_eq!(
+            scrape.nonzero("feedwatch_subscription_failures_total", "reason"),
+            ["send_error"]
+        );
         tokio::time::timeout(Duration::from_secs(10), rig.stream.close())
             .await
             .unwrap();

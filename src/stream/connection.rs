@@ -64,6 +64,8 @@ pub(super) struct Connection<Io> {
     /// Whether the venue has said that it will end the connection.
     is_told_leaving: bool,
     first_answer: FirstAnswer,
+    /// So many more refused requests are asked for again in two parts.
+    partings_left: u32,
     bytes_read: u64,
     arrival: Arrival,
     /// For so many more messages the clock is not read.
@@ -74,6 +76,10 @@ pub(super) struct Connection<Io> {
 
 /// What is read at once may be many messages, and they arrived together. But a consumer may take its time over each.
 const OF_ONE_ARRIVAL: u32 = 32;
+
+/// So many refused requests are asked for again in two parts without finding anything that the venue accepts: then it is not one of
+/// the instruments that it minds.
+const MOST_PARTINGS: u32 = 4;
 
 /// Before a connection is live, the answer is what `subscribe` waits for; later it is an event.
 enum FirstAnswer {
@@ -122,6 +128,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             closing: false,
             is_told_leaving: false,
             first_answer: FirstAnswer::Awaited(Box::default()),
+            partings_left: MOST_PARTINGS,
             timer: Box::pin(sleep_until(clocks.next().into())),
             clocks,
         }
@@ -140,6 +147,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         } else {
             self.instruments.ask_for_all(instruments);
         }
+        self.partings_left = MOST_PARTINGS;
         self.outbox.queue(self.session.subscribe(instruments));
         if matches!(self.first_answer, FirstAnswer::Taken) {
             self.quality.begin_anew(instruments, self.session.is_awaiting());
@@ -160,6 +168,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     pub(super) async fn unsubscribe(&mut self, instruments: &[Instrument]) -> Result<(), Failure> {
         self.instruments.leave_out(instruments);
+        self.quality.forget_books(instruments);
         self.outbox.queue(self.session.unsubscribe(instruments));
         self.send_queued().await
     }
@@ -298,18 +307,21 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
     }
 
-    /// Where the first subscription was answered in part, those that were accepted go on. Where nothing was, whoever waits for the
-    /// answer gives up.
+    /// Where the first subscription was answered in part, those that were accepted go on. Where all that came was refused, that is the
+    /// answer; where nothing came, whoever waits for the answer gives up.
     fn go_on_without_the_rest(&mut self) {
         let FirstAnswer::Awaited(came) = &mut self.first_answer else {
             return;
         };
-        if came.0.accepted.is_empty() {
-            return;
-        }
-        let mut answer = std::mem::take(&mut came.0);
-        answer.unanswered = self.session.give_up();
-        self.first_answer = FirstAnswer::Came(Ok(answer));
+        let (mut answer, refusal) = std::mem::take(&mut **came);
+        self.first_answer = match refusal {
+            None if answer.accepted.is_empty() => return,
+            Some(refusal) if answer.accepted.is_empty() => FirstAnswer::Came(Err(refusal)),
+            _ => {
+                answer.unanswered = self.session.give_up();
+                FirstAnswer::Came(Ok(answer))
+            }
+        };
     }
 
     fn send_ping(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), tungstenite::Error> {

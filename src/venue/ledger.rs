@@ -3,8 +3,20 @@
 use super::Answer;
 use crate::market::{Cause, Failure, Instrument, Subscribed};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+
+/// So many requests may be unanswered; of older ones no answer is expected. More than a connection has subscriptions, all of them
+/// asked for, ended and asked for again.
+pub(super) const MOST_UNANSWERED: usize = 65_536;
+
+/// One more request leaves, of those that are answered in their order.
+pub(super) fn expect<T>(unanswered: &mut VecDeque<T>, request: T) {
+    if unanswered.len() >= MOST_UNANSWERED {
+        unanswered.pop_front();
+    }
+    unanswered.push_back(request);
+}
 
 /// Requests, or parts of them, by what the venue names in its answer: the id of a request, or a channel and its instrument.
 ///
@@ -27,12 +39,16 @@ struct Asked {
     request: u64,
     /// Empty = of no interest any more. The answer comes all the same.
     instruments: Vec<Instrument>,
+    /// It was unanswered when the ledger gave up.
+    is_late: bool,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     /// Requests without an answer.
     unanswered: usize,
+    /// A part of it is in effect.
+    is_granted: bool,
     is_refused: bool,
 }
 
@@ -58,14 +74,21 @@ impl<K: Eq + Hash> Ledger<K> {
     /// The same of a part of the request with that number, which is answered by itself, or with the rest of that request.
     pub(super) fn ask_in(&mut self, request: u64, key: K, instruments: impl IntoIterator<Item = Instrument>) {
         let instruments: Vec<_> = instruments.into_iter().collect();
-        if !instruments.is_empty() && std::mem::take(&mut self.is_given_up) {
-            // Nobody waits for these, and nobody wants what they would say.
-            self.asked.retain(|_, asked| !asked.instruments.is_empty());
+        if !instruments.is_empty() {
+            self.is_given_up = false;
+        }
+        if self.asked.len() >= MOST_UNANSWERED {
+            self.drop_unwanted(|_| true);
         }
         for instrument in &instruments {
             self.open.entry(instrument.clone()).or_default().unanswered += 1;
         }
-        if let Some(before) = self.asked.insert(key, Asked { request, instruments }) {
+        let asked = Asked {
+            request,
+            instruments,
+            is_late: false,
+        };
+        if let Some(before) = self.asked.insert(key, asked) {
             // The same was asked for again before its answer came; one answer will do.
             for instrument in before.instruments {
                 self.close(&instrument, false);
@@ -104,9 +127,23 @@ impl<K: Eq + Hash> Ledger<K> {
     }
 
     /// No longer waits; what is unanswered.
+    ///
+    /// Nobody waits for the answer to a request of which nothing is wanted: it is dropped when it is unanswered for the second time,
+    /// since one that has only just left is about to be answered.
     pub(super) fn give_up(&mut self) -> Vec<Instrument> {
-        self.is_given_up = true;
+        self.is_given_up = !self.open.is_empty();
+        self.drop_unwanted(|asked| std::mem::replace(&mut asked.is_late, true));
         self.open.keys().cloned().collect()
+    }
+
+    /// Drops those of which nothing is wanted, and which nobody expects to be answered any more.
+    fn drop_unwanted(&mut self, is_over: impl Fn(&mut Asked) -> bool) {
+        let before = self.asked.len();
+        self.asked
+            .retain(|_, asked| !is_over(asked) || !asked.instruments.is_empty());
+        // They may be the ones that were refused without a name.
+        let dropped = before.saturating_sub(self.asked.len());
+        self.unnamed = self.unnamed.saturating_sub(dropped);
     }
 
     /// The request was granted. `None`: nothing is settled by it yet.
@@ -114,20 +151,14 @@ impl<K: Eq + Hash> Ledger<K> {
         let mut answer = Subscribed::default();
         let asked = self.asked.remove(key)?;
         self.close_all(asked.instruments, true, &mut answer);
-        let rest = self.settle_unnamed();
-        if answer == Subscribed::default() {
-            return rest;
-        }
-        if let Some(Answer::Rejected(rest, _)) = rest {
-            answer.refused.extend(rest);
-        }
-        Some(Answer::Settled(answer))
+        self.with_unnamed(settled(answer))
     }
 
     /// The request was refused, in these words of the venue.
     pub(super) fn refuse(&mut self, key: &K, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let asked = self.asked.remove(key)?;
-        self.refuse_all(asked.instruments, words)
+        let answer = self.refuse_together(asked.instruments, words);
+        self.with_unnamed(answer)
     }
 
     /// These were refused together, as far as they are not answered.
@@ -141,7 +172,8 @@ impl<K: Eq + Hash> Ledger<K> {
     {
         let asked = keys.into_iter().filter_map(|key| self.asked.remove(key));
         let instruments = asked.flat_map(|asked| asked.instruments).collect();
-        self.refuse_all(instruments, words)
+        let answer = self.refuse_all(instruments, words);
+        self.with_unnamed(answer)
     }
 
     /// The rest of the request with that number is answered at once: each part was granted, or left out.
@@ -150,14 +182,30 @@ impl<K: Eq + Hash> Ledger<K> {
         for (key, asked) in self.take_request(request) {
             self.close_all(asked.instruments, is_granted(&key), &mut answer);
         }
-        (answer != Subscribed::default()).then_some(Answer::Settled(answer))
+        self.with_unnamed(settled(answer))
     }
 
-    /// The rest of the request with that number was refused.
+    /// The rest of the request with that number was refused, by a venue that would have named the part if it minded only one.
     pub(super) fn refuse_request(&mut self, request: u64, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
-        let parts = self.take_request(request);
-        let instruments = parts.into_iter().flat_map(|(_, asked)| asked.instruments).collect();
-        self.refuse_all(instruments, words)
+        let instruments = self.take_instruments(request);
+        let answer = self.refuse_all(instruments, words);
+        self.with_unnamed(answer)
+    }
+
+    /// The same by a venue that refuses all of a request for one part of it.
+    pub(super) fn refuse_request_as_one(
+        &mut self,
+        request: u64,
+        words: impl Into<Cow<'static, str>>,
+    ) -> Option<Answer> {
+        let instruments = self.take_instruments(request);
+        let answer = self.refuse_together(instruments, words);
+        self.with_unnamed(answer)
+    }
+
+    fn take_instruments(&mut self, request: u64) -> Vec<Instrument> {
+        let parts = self.take_request(request).into_iter();
+        parts.flat_map(|(_, asked)| asked.instruments).collect()
     }
 
     fn take_request(&mut self, request: u64) -> Vec<(K, Asked)> {
@@ -166,6 +214,7 @@ impl<K: Eq + Hash> Ledger<K> {
 
     /// Everything that is awaited was refused: the venue does not say what it means.
     pub(super) fn refuse_rest(&mut self, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        self.unnamed = 0;
         let instruments = self.asked.drain().flat_map(|(_, asked)| asked.instruments).collect();
         self.refuse_all(instruments, words)
     }
@@ -181,13 +230,34 @@ impl<K: Eq + Hash> Ledger<K> {
         self.settle_unnamed()
     }
 
+    /// That answer, and what it shows to have been refused without a name.
+    fn with_unnamed(&mut self, answer: Option<Answer>) -> Option<Answer> {
+        let rest = self.settle_unnamed();
+        answer.into_iter().chain(rest).reduce(Answer::with)
+    }
+
     fn settle_unnamed(&mut self) -> Option<Answer> {
         if self.unnamed == 0 || self.unnamed < self.asked.len() {
             return None;
         }
-        self.unnamed = 0;
         let words = std::mem::take(&mut self.words);
         self.refuse_rest(words)
+    }
+
+    /// One request was for all of these. Where nothing else was asked of them, they may be asked for again, apart.
+    fn refuse_together(&mut self, instruments: Vec<Instrument>, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
+        let stands_elsewhere = |open: &Open| open.unanswered > 1 || open.is_granted || open.is_refused;
+        let is_whole = !instruments
+            .iter()
+            .filter_map(|one| self.open.get(one))
+            .any(stands_elsewhere);
+        match self.refuse_all(instruments, words)? {
+            Answer::Rejected(mut refused, failure) if is_whole && refused.len() > 1 => {
+                refused.sort_unstable();
+                Some(Answer::RejectedTogether(refused, failure))
+            }
+            answer => Some(answer),
+        }
     }
 
     fn refuse_all(&mut self, instruments: Vec<Instrument>, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
@@ -216,6 +286,7 @@ impl<K: Eq + Hash> Ledger<K> {
         let open = self.open.get_mut(instrument)?;
         open.unanswered = open.unanswered.saturating_sub(1);
         open.is_refused |= is_refused;
+        open.is_granted |= !is_refused;
         let (is_over, in_effect) = (open.unanswered == 0, !open.is_refused);
         if is_over {
             self.open.remove(instrument);
@@ -223,6 +294,13 @@ impl<K: Eq + Hash> Ledger<K> {
         is_over.then_some(in_effect)
     }
 }
+
+fn settled(answer: Subscribed) -> Option<Answer> {
+    (answer != Subscribed::default()).then_some(Answer::Settled(answer))
+}
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -378,6 +456,61 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_answered_last_settles_what_was_refused_without_a_name() {
+        let refuses = |last: fn(&mut Ledger<&'static str>) -> Option<Answer>, expected: &[&str]| {
+            let mut ledger = Ledger::default();
+            for (request, id) in [(1, "a"), (2, "b"), (2, "c")] {
+                ledger.ask_in(request, id, instruments(&[id]));
+            }
+            assert_eq!(ledger.refuse_unnamed("no such channel"), None, "any of three");
+            let refused = match last(&mut ledger) {
+                Some(Answer::Rejected(mut refused, _) | Answer::RejectedTogether(mut refused, _)) => {
+                    refused.sort();
+                    refused
+                }
+                Some(Answer::Settled(answer)) => answer.refused,
+                None => Vec::new(),
+            };
+            assert_eq!((refused, ledger.is_open()), (instruments(expected), false));
+            ledger.ask("d", instruments(&["d"]));
+            ledger.ask("e", instruments(&["e"]));
+            assert_eq!(
+                ledger.accept(&"d"),
+                Some(settled(&["d"], &[])),
+                "and nothing is left of it"
+            );
+            assert_eq!(ledger.accept(&"e"), Some(settled(&["e"], &[])));
+        };
+        let named = |ledger: &mut Ledger<_>| {
+            assert_eq!(ledger.accept(&"b"), Some(settled(&["b"], &[])));
+            ledger.refuse(&"c", "no such symbol")
+        };
+        refuses(named, &["a", "c"]);
+        refuses(|ledger| ledger.refuse_each(&["b", "c"], "too many"), &["a", "b", "c"]);
+        refuses(|ledger| ledger.refuse_request(2, "too many"), &["a", "b", "c"]);
+        refuses(|ledger| ledger.settle_request(2, |_| true), &["a"]);
+        refuses(|ledger| ledger.refuse_rest("down for maintenance"), &["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_is_dropped_may_be_what_was_refused_without_a_name() {
+        let mut ledger = Ledger::default();
+        ledger.ask("leave x", []);
+        ledger.ask("a", instruments(&["a"]));
+        assert_eq!(ledger.refuse_unnamed("no such channel"), None, "either");
+        for _ in 0..2 {
+            assert_eq!(ledger.give_up(), instruments(&["a"]));
+        }
+        ledger.ask("b", instruments(&["b"]));
+        assert_eq!(
+            ledger.accept(&"b"),
+            Some(settled(&["b"], &[])),
+            "a may be granted still"
+        );
+        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
+    }
+
+    #[test]
     fn a_request_for_nothing_is_not_awaited_but_may_be_the_refused_one() {
         let mut ledger = Ledger::default();
         ledger.ask("leave x", []);
@@ -386,6 +519,27 @@ mod tests {
         assert_eq!(ledger.refuse_unnamed("no such channel"), None, "either");
         assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
         assert_eq!(ledger.accept(&"leave x"), None);
+    }
+
+    #[test]
+    fn giving_up_forgets_no_request_that_has_only_just_left() {
+        let mut ledger = Ledger::default();
+        ledger.ask("a", instruments(&["a"]));
+        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &[])));
+        assert_eq!(ledger.give_up(), [], "all is answered");
+        ledger.ask("leave a", []);
+        ledger.ask("b", instruments(&["b"]));
+        assert_eq!(ledger.refuse_unnamed("not subscribed"), None, "either");
+        assert_eq!(ledger.accept(&"b"), Some(settled(&["b"], &[])));
+
+        ledger.ask("c", instruments(&["c"]));
+        ledger.ask("leave b", []);
+        assert_eq!(ledger.give_up(), instruments(&["c"]));
+        ledger.ask("d", instruments(&["d"]));
+        assert!(ledger.is_awaiting());
+        assert_eq!(ledger.refuse_unnamed("not subscribed"), None, "any of three");
+        assert_eq!(ledger.accept(&"d"), Some(settled(&["d"], &[])));
+        assert_eq!(ledger.accept(&"c"), Some(settled(&["c"], &[])));
     }
 
     #[test]
@@ -399,5 +553,42 @@ mod tests {
             ledger.forget(&instruments(&["b"]));
         }
         assert_eq!(ledger.asked.len(), 2, "those of the last round");
+    }
+
+    #[test]
+    fn who_never_stops_asking_a_venue_that_never_answers_is_not_kept_without_end() {
+        let (mut ledger, mut order) = (Ledger::default(), VecDeque::new());
+        for request in 0..MOST_UNANSWERED + 10 {
+            ledger.ask(request, []);
+            expect(&mut order, request);
+            assert!(ledger.asked.len() <= MOST_UNANSWERED && order.len() <= MOST_UNANSWERED);
+        }
+        ledger.ask(0, instruments(&["a"]));
+        assert_eq!(ledger.accept(&0), Some(settled(&["a"], &[])));
+        assert_eq!(order.front(), Some(&10), "the oldest are gone");
+    }
+
+    #[test]
+    fn of_a_request_for_several_none_may_be_wrong_but_one() {
+        let mut ledger = Ledger::default();
+        ledger.ask(1, instruments(&["a", "b"]));
+        ledger.ask(2, instruments(&["c"]));
+        let Some(Answer::RejectedTogether(refused, _)) = ledger.refuse(&1, "no such symbol") else {
+            panic!("it was one request")
+        };
+        assert_eq!(refused, instruments(&["a", "b"]));
+        assert!(
+            matches!(ledger.refuse(&2, "no such symbol"), Some(Answer::Rejected(..))),
+            "it was one alone"
+        );
+
+        // What is in effect in part is not asked for again.
+        ledger.ask(3, instruments(&["a", "b"]));
+        ledger.ask(4, instruments(&["a", "b"]));
+        assert_eq!(ledger.accept(&3), None);
+        assert!(matches!(
+            ledger.refuse(&4, "no such channel"),
+            Some(Answer::Rejected(..))
+        ));
     }
 }

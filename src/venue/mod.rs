@@ -285,4 +285,8 @@ pub trait Checksums: Send {
     /// Applies a text frame, and visits each instrument whose book is not the venue's any more. Of that one nothing is compared
     /// until a whole book has come. No book is kept of an instrument that is not asked for, whatever the frame says.
     fn check(&mut self, frame: &str, is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str));
+
+    /// Forgets the books of an instrument that is no longer asked for, or is asked for anew. Kept as it was, a book would miss what
+    /// changes until the new subscription begins with a whole one.
+    fn forget(&mut self, _instrument: &str) {}
 }

@@ -54,4 +54,34 @@ pub enum Answer {
     Settled(Subscribed),
     /// All of these were refused, and the venue says why.
     Rejected(Vec<Instrument>, Failure),
+    /// One request for all of these was refused, and none of it is in effect; the venue may mean a single one of them.
+    RejectedTogether(Vec<Instrument>, Failure),
+}
+
+impl Answer {
+    /// What two answers of one frame come to.
+    pub(super) fn with(self, other: Self) -> Self {
+        let apart = |answer| match answer {
+            Self::RejectedTogether(refused, failure) => Self::Rejected(refused, failure),
+            answer => answer,
+        };
+        match (apart(self), apart(other)) {
+            (Self::Settled(mut left), Self::Settled(right)) => {
+                left.accepted.extend(right.accepted);
+                left.refused.extend(right.refused);
+                Self::Settled(left)
+            }
+            (Self::Rejected(mut left, failure), Self::Rejected(right, _)) => {
+                left.extend(right);
+                Self::Rejected(left, failure)
+            }
+            // Both in one: what was refused is named, and why is not.
+            (Self::Rejected(refused, _), Self::Settled(mut settled))
+            | (Self::Settled(mut settled), Self::Rejected(refused, _)) => {
+                settled.refused.extend(refused);
+                Self::Settled(settled)
+            }
+            (left, _) => left,
+        }
+    }
 }

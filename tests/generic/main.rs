@@ -85,7 +85,9 @@ fn settled(accepted: &[&str]) -> Option<Heard> {
 
 fn rejected(heard: Option<Heard>) -> (Vec<Instrument>, String) {
     match heard {
-        Some(Heard::Answer(Answer::Rejected(mut refused, failure))) => {
+        Some(Heard::Answer(
+            Answer::Rejected(mut refused, failure) | Answer::RejectedTogether(mut refused, failure),
+        )) => {
             refused.sort();
             (refused, failure.detail.into_owned())
         }

@@ -16,7 +16,7 @@ use feedwatch::venue::{
 };
 use futures_util::{SinkExt, StreamExt};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,6 +35,8 @@ pub(crate) struct Numbered {
     /// So many instruments in a request.
     pub(crate) batch: usize,
     pub(crate) max_connection_age: Option<Duration>,
+    /// Whether it answers what it is asked for.
+    pub(crate) answers: bool,
 }
 
 impl Numbered {
@@ -45,6 +47,7 @@ impl Numbered {
             requests: None,
             batch: 100,
             max_connection_age: None,
+            answers: true,
         }
         .leak()
     }
@@ -102,6 +105,7 @@ impl Venue for Numbered {
     fn session(&self, _feed: &Feed) -> Box<dyn Session> {
         Box::new(NumberedSession {
             batch: self.batch,
+            answers: self.answers,
             last: 0,
             asked: BTreeMap::new(),
         })
@@ -112,20 +116,34 @@ impl Venue for Numbered {
     }
 
     fn checksums(&self) -> Option<Box<dyn Checksums>> {
-        Some(Box::new(Sums))
+        Some(Box::new(Sums::default()))
     }
 }
 
-/// A book is wrong where the venue says so: `sum 11`.
-struct Sums;
+/// A book is wrong where the venue says so: `sum 11`. Of one that has not come whole nothing is known.
+#[derive(Default)]
+struct Sums {
+    books: BTreeSet<String>,
+}
 
 impl Checksums for Sums {
-    fn check(&mut self, frame: &str, _is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
+    fn check(&mut self, frame: &str, is_asked_for: &dyn Fn(&str) -> bool, differs: &mut dyn FnMut(&str)) {
         for event in frame.split(';') {
-            if let Some(instrument) = event.strip_prefix("sum ") {
-                differs(instrument);
+            let mut words = event.split(' ');
+            match (words.next(), words.next()) {
+                (Some("book"), Some(instrument)) if is_asked_for(instrument) => {
+                    self.books.insert(instrument.to_owned());
+                }
+                (Some("sum"), Some(instrument)) if is_asked_for(instrument) && self.books.remove(instrument) => {
+                    differs(instrument);
+                }
+                _ => {}
             }
         }
+    }
+
+    fn forget(&mut self, instrument: &str) {
+        self.books.remove(instrument);
     }
 }
 
@@ -193,6 +211,7 @@ fn event(text: &str, visit: &mut dyn FnMut(Envelope<'_>)) -> Result<(), DecodeEr
 
 struct NumberedSession {
     batch: usize,
+    answers: bool,
     last: u64,
     asked: BTreeMap<u64, Vec<Instrument>>,
 }
@@ -210,7 +229,9 @@ impl Session for NumberedSession {
         let mut texts = Vec::new();
         for batch in instruments.chunks(self.batch) {
             texts.push(self.request("SUB", batch));
-            self.asked.insert(self.last, batch.to_vec());
+            if self.answers {
+                self.asked.insert(self.last, batch.to_vec());
+            }
         }
         texts
     }

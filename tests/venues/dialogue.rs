@@ -56,6 +56,13 @@ fn run(venue: &dyn Venue, scenario: &Scenario) -> Outcome {
                             outcome.accepted.extend(answer.accepted);
                             outcome.refused.extend(answer.refused);
                         }
+                        // As a connection does: each half by itself.
+                        Some(Heard::Answer(Answer::RejectedTogether(refused, _))) => {
+                            let (left, right) = refused.split_at(refused.len() / 2);
+                            for half in [left, right] {
+                                said.extend(session.subscribe(half).iter().map(|text| message(text)));
+                            }
+                        }
                         Some(Heard::Answer(Answer::Rejected(refused, failure))) => {
                             outcome.refused.extend(refused);
                             outcome.refusal = Some(failure);

@@ -61,7 +61,7 @@ async fn subscribed(name: &str, scenario: Scenario) -> Result<Subscribed, Failur
     let (instruments, feed) = (scenario.instruments(), scenario.feed());
     let served = async {
         let mut client = listening.accept().await;
-        client.play(&scenario.steps[..2]).await;
+        client.play(&scenario.steps).await;
         while client.text().await.is_some() {}
     };
     let asked = async {
@@ -114,12 +114,16 @@ async fn subscriptions_are_answered() {
 /// Of two requests the venue answers the first one.
 #[tokio::test]
 async fn what_is_answered_in_time_goes_on_without_the_rest() {
-    let scenario = fixture::dialogue("binance").refused_one;
     let listening = Listening::new().await;
-    let (address, instruments) = (listening.address(), scenario.instruments());
+    let address = listening.address();
+    let ids: Vec<_> = (0..51).map(|number| format!("S{number:03}USDT")).collect();
+    let instruments: Vec<_> = ids.iter().map(|id| Instrument::new(id)).collect();
     let served = async {
         let mut client = listening.accept().await;
-        client.play(&scenario.steps[..1]).await;
+        for first in ["s000usdt@", "s050usdt@"] {
+            let request = client.text().await.expect("two requests");
+            assert!(request.contains(first), "{request}");
+        }
         client.say(&serde_json::json!({"result": null, "id": 1})).await;
         while client.text().await.is_some() {}
     };
@@ -128,16 +132,59 @@ async fn what_is_answered_in_time_goes_on_without_the_rest() {
             subscribe_timeout: Duration::from_secs(2),
             ..TransportOptions::default()
         };
-        let mut stream = told("binance", address, scenario.feed(), options, &Arc::default());
+        let mut stream = told("binance", address, Feed::default(), options, &Arc::default());
         stream.connect().await.unwrap();
         let answer = timeout(Duration::from_secs(15), stream.subscribe(&instruments)).await;
         stream.close().await;
         answer.expect("it does not wait for ever").unwrap()
     };
     let (answer, ()) = tokio::join!(asked, served);
-    assert_eq!(sorted(answer.accepted), ids(&scenario.accepted));
-    assert_eq!(sorted(answer.unanswered), ids(&scenario.refused));
+    let (answered, silent) = ids.split_at(50);
+    assert_eq!(
+        (sorted(answer.accepted), sorted(answer.unanswered)),
+        (answered.to_vec(), silent.to_vec())
+    );
     assert!(answer.refused.is_empty());
+}
+
+/// It minds something else than an instrument, and is not asked for ever smaller parts.
+#[tokio::test]
+async fn a_venue_that_refuses_whatever_is_asked_is_soon_asked_no_more() {
+    const WORDS: &str = "too many visitors";
+    let listening = Listening::new().await;
+    let address = listening.address();
+    let instruments: Vec<_> = (0..40)
+        .map(|number| Instrument::new(&format!("S{number:02}USDT")))
+        .collect();
+    let served = async {
+        let mut client = listening.accept().await;
+        let mut requests = 0;
+        while let Some(request) = client.text().await {
+            let Ok(request) = serde_json::from_str::<serde_json::Value>(&request) else {
+                continue;
+            };
+            if request["op"] == "subscribe" {
+                requests += 1;
+                let refusal = serde_json::json!({
+                    "success": false, "ret_msg": WORDS, "conn_id": "c", "req_id": request["req_id"], "op": "subscribe"
+                });
+                client.try_say(&refusal).await;
+            }
+        }
+        requests
+    };
+    let asked = async {
+        let options = TransportOptions::default();
+        let mut stream = told("bybit_spot", address, Feed::default(), options, &Arc::default());
+        stream.connect().await.unwrap();
+        let answer = stream.subscribe(&instruments).await;
+        stream.close().await;
+        answer.unwrap_err()
+    };
+    let (failure, requests) = timeout(LIMIT, async { tokio::join!(asked, served) }).await.unwrap();
+    assert_eq!((failure.cause, &*failure.detail), (Cause::SubscribeRejected, WORDS));
+    // Eight for five symbols each, and four of these again in halves.
+    assert_eq!(requests, 8 + 4 * 2);
 }
 
 /// The driver's deadline ends what is never answered; until then nothing is told.

@@ -94,6 +94,16 @@ impl Quality {
         for instrument in instruments {
             self.sequences.forget(instrument.as_str());
         }
+        self.forget_books(instruments);
+    }
+
+    /// The books of these begin with whole ones, if at all: they are not asked for any more, or anew.
+    pub(super) fn forget_books(&mut self, instruments: &[Instrument]) {
+        if let Some(checksums) = &mut self.checksums {
+            for instrument in instruments {
+                checksums.forget(instrument.as_str());
+            }
+        }
     }
 
     /// What comes of these from now on is of the new subscription, if of any.

@@ -1,7 +1,7 @@
 //! What a received message means: counted, understood, and queued for the consumer.
 
 use super::quality::Missing;
-use super::{Connection, FirstAnswer, OF_ONE_ARRIVAL};
+use super::{Connection, FirstAnswer, MOST_PARTINGS, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
 use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
@@ -153,6 +153,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }
         if !read.ended.is_empty() {
             self.instruments.leave_out(&read.ended);
+            self.quality.forget_books(&read.ended);
             let instruments = read.ended;
             self.queue.push_back(MarketEvent::Ended { instruments });
         }
@@ -170,11 +171,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         }));
         // One frame is always taken: its size has a limit of its own.
         if self.queue.len() > 1 && self.queued_bytes > self.queue_limit {
-            self.end(if matches!(self.first_answer, FirstAnswer::Taken) {
-                Failure::new(Cause::SendTimeout).with_detail("more came than may wait while requests could not leave")
-            } else {
+            self.end(if matches!(self.first_answer, FirstAnswer::Awaited(_)) {
                 let detail = "more came than may wait before the subscription was answered";
                 Failure::new(Cause::SubscribeTimeout).with_detail(detail)
+            } else {
+                Failure::new(Cause::SendTimeout).with_detail("more came than may wait while requests could not leave")
             });
         }
     }
@@ -182,7 +183,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn on_answer(&mut self, answer: Answer, now: Instant) {
         let (answer, failure) = match answer {
             Answer::Settled(subscribed) => (subscribed, None),
-            Answer::Rejected(refused, failure) => {
+            Answer::RejectedTogether(refused, _) if self.partings_left > 0 => {
+                return self.ask_apart(&refused);
+            }
+            Answer::Rejected(refused, failure) | Answer::RejectedTogether(refused, failure) => {
                 let answer = Subscribed {
                     refused,
                     ..Subscribed::default()
@@ -190,6 +194,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 (answer, Some(failure))
             }
         };
+        if !answer.accepted.is_empty() {
+            self.partings_left = MOST_PARTINGS;
+        }
         self.instruments.accepted(&answer.accepted, now);
         self.quality.goes_on_with(&answer.accepted);
         self.quality.goes_on_with(&answer.refused);
@@ -208,6 +215,20 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 // Some are in effect: they go on without those that were refused.
                 (so_far, _) => Ok(so_far),
             });
+        }
+    }
+
+    /// A venue that refuses a request as a whole may mean one instrument of it: each half is asked for by itself, so that what is
+    /// wrong is found in a few steps, and the rest is in effect.
+    fn ask_apart(&mut self, refused: &[Instrument]) {
+        self.partings_left -= 1;
+        let (left, right) = refused.split_at(refused.len() / 2);
+        for half in [left, right] {
+            self.outbox.queue(self.session.subscribe(half));
+        }
+        // The first answer has a time limit already, that of its dial.
+        if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.outbox.expect_answer();
         }
     }
 

@@ -58,6 +58,12 @@ impl Checksums for Books {
             differs(symbol);
         }
     }
+
+    fn forget(&mut self, instrument: &str) {
+        let channels = &self.channels;
+        let is_of = |number| channels.get(number).is_some_and(|(_, symbol)| symbol == instrument);
+        self.books.retain(|number, _| !is_of(*number));
+    }
 }
 
 /// Applies a frame of a book; whether the book still is the venue's.
@@ -176,6 +182,23 @@ mod tests {
             told(&[BOOK, "[7,[[10,1,2]]]", wrong, "[7,[[10,1,2]]]", wrong]),
             ["tXYZUSD"; 2]
         );
+    }
+
+    #[test]
+    fn what_is_forgotten_begins_with_a_whole_book() {
+        let mut books = Books::default();
+        let differs = |books: &mut Books, frame: &str| {
+            let mut differs = false;
+            books.check(frame, &|_| true, &mut |_| differs = true);
+            differs
+        };
+        let (whole, wrong) = ("[7,[[10,1,2]]]", r#"[7,"cs",1,2]"#);
+        assert!(!differs(&mut books, BOOK) && !differs(&mut books, whole));
+        books.forget("tXYZUSD");
+        assert!(!differs(&mut books, wrong), "there is none to compare");
+        assert!(!differs(&mut books, whole));
+        books.forget("tABCUSD");
+        assert!(differs(&mut books, wrong));
     }
 
     #[test]

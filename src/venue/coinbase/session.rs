@@ -3,7 +3,7 @@
 use super::Coinbase;
 use crate::market::{Cause, Failure, Instrument};
 use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
-use crate::venue::ledger::Ledger;
+use crate::venue::ledger::{self, Ledger};
 use crate::venue::{Answer, Heard};
 use serde::Deserialize;
 use serde_json::json;
@@ -104,7 +104,7 @@ impl Dialogue for CoinbaseDialogue {
     }
 
     fn request(&mut self, verb: Verb, id: u64, pairs: &[Pair<'_>]) -> String {
-        self.unanswered.push_back(id);
+        ledger::expect(&mut self.unanswered, id);
         let first = pairs.first();
         let text = match self.api {
             Coinbase::Advanced => {
@@ -162,6 +162,17 @@ mod tests {
 
     fn listed(products: &[&str]) -> String {
         json!({"type": "subscriptions", "channels": [{"name": "matches", "product_ids": products}]}).to_string()
+    }
+
+    #[test]
+    fn of_a_venue_that_never_answers_the_oldest_requests_are_forgotten() {
+        let mut dialogue = CoinbaseDialogue::new(Coinbase::Exchange);
+        let most = ledger::MOST_UNANSWERED as u64;
+        for id in 1..=most + 10 {
+            dialogue.request(Verb::Subscribe, id, &[]);
+        }
+        let ends = (dialogue.unanswered.front(), dialogue.unanswered.back());
+        assert_eq!(ends, (Some(&11), Some(&(most + 10))));
     }
 
     #[test]

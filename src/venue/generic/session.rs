@@ -6,17 +6,13 @@ use super::read::{Aliases, Role, words};
 use super::template::{Filling, Hole, Template};
 use super::time::number;
 use super::tree::{Scope, Tree};
-use crate::market::{Instrument, Subscribed};
-use crate::venue::ledger::Ledger;
+use crate::market::Instrument;
+use crate::venue::ledger::{self, Ledger};
 use crate::venue::wire::NO_WORDS;
 use crate::venue::{Answer, Heard, Session};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// So many requests may be unanswered at a venue that answers them in their order; of older ones no answer is expected. More
-/// than a connection has subscriptions, all of them asked for, ended and asked for again.
-const MOST_REQUESTS: usize = 65_536;
 
 /// So much one frame answers.
 const MOST_KEYS: usize = 65_536;
@@ -136,10 +132,7 @@ impl GenericSession {
     /// The next answer without a name that nothing before has a right to is this request's.
     fn expect(&mut self, id: u64) {
         if self.matching == Matching::Order {
-            self.order.push_back(id);
-            if self.order.len() > MOST_REQUESTS {
-                self.order.pop_front();
-            }
+            ledger::expect(&mut self.order, id);
         }
     }
 
@@ -159,8 +152,8 @@ impl GenericSession {
             Matching::Order => vec![Key::Request(self.order.pop_front()?)],
             _ => keys(rule, frame)?,
         };
-        let answers: Vec<_> = keys.iter().filter_map(|key| self.ledger.accept(key)).collect();
-        together(answers)
+        let answers = keys.iter().filter_map(|key| self.ledger.accept(key));
+        answers.reduce(Answer::with)
     }
 
     fn refused(&mut self, rule: &AnswerRule, frame: &Tree<'_>) -> Option<Answer> {
@@ -172,11 +165,8 @@ impl GenericSession {
             }
             return self.ledger.refuse_rest(words);
         };
-        let answers: Vec<_> = keys
-            .iter()
-            .filter_map(|key| self.ledger.refuse(key, words.clone()))
-            .collect();
-        together(answers)
+        let answers = keys.iter().filter_map(|key| self.ledger.refuse(key, words.clone()));
+        answers.reduce(Answer::with)
     }
 
     /// Data of an instrument is its answer.
@@ -194,8 +184,7 @@ impl GenericSession {
             seen.extend(self.ledger.unanswered().map(ToString::to_string));
         }
         let keys = seen.into_iter().map(|instrument| Key::Subscription(instrument, None));
-        let answers: Vec<_> = keys.filter_map(|key| self.ledger.accept(&key)).collect();
-        together(answers)
+        keys.filter_map(|key| self.ledger.accept(&key)).reduce(Answer::with)
     }
 }
 
@@ -347,25 +336,4 @@ fn fill_items(item: &Template, of: &Filling<'_>) -> String {
         }
     }
     items.join(",")
-}
-
-/// What several answers of one frame come to.
-fn together(answers: Vec<Answer>) -> Option<Answer> {
-    answers.into_iter().reduce(|left, right| match (left, right) {
-        (Answer::Settled(mut left), Answer::Settled(right)) => {
-            left.accepted.extend(right.accepted);
-            left.refused.extend(right.refused);
-            Answer::Settled(left)
-        }
-        (Answer::Rejected(mut left, failure), Answer::Rejected(right, _)) => {
-            left.extend(right);
-            Answer::Rejected(left, failure)
-        }
-        // One frame grants or refuses; this would be both.
-        (Answer::Rejected(refused, _), Answer::Settled(settled))
-        | (Answer::Settled(settled), Answer::Rejected(refused, _)) => Answer::Settled(Subscribed {
-            refused: [settled.refused, refused].concat(),
-            ..settled
-        }),
-    })
 }

@@ -132,7 +132,7 @@ impl KalshiSession {
             return self.ledger.refuse_rest(words).map(Heard::Answer);
         };
         self.commands.remove(&id)?;
-        self.ledger.refuse_request(id, words).map(Heard::Answer)
+        self.ledger.refuse_request_as_one(id, words).map(Heard::Answer)
     }
 }
 
@@ -213,6 +213,6 @@ mod tests {
             session.unsubscribe(&instrument);
             session.give_up();
         }
-        assert_eq!(session.commands.len(), 1, "that of the last round");
+        assert_eq!(session.commands.len(), 2, "those of the last two rounds");
     }
 }

@@ -113,6 +113,10 @@ impl Checksums for Books {
         };
         let _ = serde_json::Deserializer::from_str(data.get()).deserialize_seq(Each::new(each));
     }
+
+    fn forget(&mut self, instrument: &str) {
+        self.books.remove(instrument);
+    }
 }
 
 impl Books {
@@ -305,6 +309,11 @@ mod tests {
         assert_eq!(books.books.len(), 1);
         assert_eq!(differs(&mut books, &whole("BTC/USD", MOST_LEVELS + 1)), ["BTC/USD"]);
         assert!(books.books.is_empty());
+        assert_eq!(differs(&mut books, &whole("BTC/USD", 1)), Vec::<String>::new());
+        books.forget("ETH/USD");
+        assert_eq!(books.books.len(), 1);
+        books.forget("BTC/USD");
+        assert!(books.books.is_empty(), "it is not asked for any more");
     }
 
     /// Ten levels may be all of a book that has room for more: when another comes and the best goes, the last one is still there.

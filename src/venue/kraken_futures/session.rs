@@ -2,7 +2,7 @@
 
 use crate::market::Instrument;
 use crate::venue::dialogue::{Batch, Dialogue, Pair, Verb};
-use crate::venue::ledger::Ledger;
+use crate::venue::ledger::{self, Ledger};
 use crate::venue::wire;
 use crate::venue::{Answer, Heard};
 use serde::Deserialize;
@@ -58,9 +58,10 @@ impl Dialogue for FuturesDialogue {
     }
 
     fn request(&mut self, verb: Verb, id: u64, pairs: &[Pair<'_>]) -> String {
-        let asked = pairs.iter().map(|pair| (verb, self.key(id, *pair)));
-        let asked: Vec<_> = asked.collect();
-        self.unanswered.extend(asked);
+        for pair in pairs {
+            let asked = (verb, self.key(id, *pair));
+            ledger::expect(&mut self.unanswered, asked);
+        }
         let feed = pairs.first().map(|(feed, _)| feed);
         let products: Vec<_> = pairs.iter().map(|(_, product)| product.as_str()).collect();
         json!({"event": verb.word(), "feed": feed, "product_ids": products}).to_string()
@@ -86,5 +87,23 @@ impl Dialogue for FuturesDialogue {
         let product = Instrument::new(reply.product_ids.first()?);
         let named = (reply.feed?.into_owned(), product);
         self.on_named(verb, &named, words, asked).map(Heard::Answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_venue_that_never_answers_the_oldest_requests_are_forgotten() {
+        let mut dialogue = FuturesDialogue::default();
+        let product = Instrument::new("PF_XBTUSD");
+        for feed in ["trade", "book"] {
+            for id in 0..ledger::MOST_UNANSWERED as u64 {
+                dialogue.request(Verb::Subscribe, id, &[(feed, &product)]);
+            }
+        }
+        assert_eq!(dialogue.unanswered.len(), ledger::MOST_UNANSWERED);
+        assert!(dialogue.unanswered.iter().all(|(_, (feed, _))| feed == "book"));
     }
 }

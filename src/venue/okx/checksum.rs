@@ -87,6 +87,10 @@ impl Checksums for OkxChecksums {
             }
         }
     }
+
+    fn forget(&mut self, instrument: &str) {
+        self.books.retain(|(_, of), _| of != instrument);
+    }
 }
 
 /// Whether all of the levels could be applied.
@@ -176,9 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn of_what_nobody_asked_for_no_book_is_kept() {
+    fn of_what_nobody_asks_for_no_book_is_kept() {
         let mut checksums = OkxChecksums::default();
         checksums.check(&snapshot(), &|_| false, &mut |_| ());
+        assert!(checksums.books.is_empty());
+        for channel in ["books", "books50-l2-tbt"] {
+            checksums.check(&snapshot().replace("books", channel), &|_| true, &mut |_| ());
+        }
+        checksums.forget("ETH-USDT");
+        assert_eq!(checksums.books.len(), 2);
+        checksums.forget("BTC-USDT");
         assert!(checksums.books.is_empty());
     }
 
