@@ -1,7 +1,7 @@
 //! In words: what a failure means, and what to do about it.
 
-use super::report::{ProbeReport, Verdict};
-use crate::market::{Cause, Failure};
+use super::report::{ProbeReport, SeenFrame, Verdict};
+use crate::market::{Cause, DecodeError, Failure};
 
 /// What is wrong, for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ impl Advice {
             Verdict::Unresolved => Self::on_names(report),
             Verdict::Failed | Verdict::Lost => match (&report.failure, report.has_key) {
                 (Some(Failure { status: Some(401), .. }), Some(has_key)) => Self::on_key(has_key),
+                (Some(failure), _) if failure.cause == Cause::SubscribeTimeout && report.unreadable_frames > 0 => {
+                    Self::on_unreadable(report)
+                }
                 (Some(failure), _) => Self::on_failure(failure),
                 (None, _) => Self::on_cause(Cause::Internal),
             },
@@ -36,10 +39,7 @@ impl Advice {
                 "The venue answered, and left out or refused some of the instruments: they do not exist there, or have ended.",
                 "Check how they are spelt for this venue and market, and take out those that have ended.",
             ),
-            Verdict::Unreadable => advice(
-                "Frames came, and none of them could be read as this venue's: it has changed its format, or is another venue.",
-                "Check that the address belongs to this venue and this market; if it does, look for a newer feedwatch.",
-            ),
+            Verdict::Unreadable => Self::on_unreadable(report),
             Verdict::NoData => advice(
                 "Connected and subscribed, and nothing came in the time: the market is quiet or closed, or the venue is stuck.",
                 "Probe longer, or with an instrument that trades all the time, such as the venue's largest.",
@@ -71,6 +71,28 @@ impl Advice {
                 "The venue takes no connection without a key, and none was brought along.",
                 "Set api_key_id and api_key_file of a stream in a configuration, and probe that: --config FILE --stream NAME; or of a \
                  module of [probe.modules].",
+            )
+        }
+    }
+
+    /// About frames that could not be read, where no data came or no answer.
+    fn on_unreadable(report: &ProbeReport) -> Self {
+        let is_text = |frame: &SeenFrame| frame.error != Some(DecodeError::Utf8);
+        if !report.seen.iter().all(is_text) {
+            advice(
+                "Frames came that are no text: the venue compresses them, or has a binary format, and feedwatch reads plain JSON alone.",
+                "Ask for plain text, in url or in what is sent, where the venue has it; check that the address is that of its JSON.",
+            )
+        } else if report.verdict == Verdict::Unreadable {
+            advice(
+                "Frames came, and none of them could be read as this venue's: it has changed its format, or is another venue.",
+                "Check that the address belongs to this venue and this market; if it does, look for a newer feedwatch.",
+            )
+        } else {
+            advice(
+                "Nothing that could be read answered the subscription, and frames came that could not: the answer may be among them.",
+                "Check that the address belongs to this venue and this market, and the rules of a venue in [[venues]] against the first \
+                 frames; then look for a newer feedwatch.",
             )
         }
     }

@@ -160,11 +160,25 @@ impl Talk<'_> {
             let unanswered = || Failure::new(Cause::SubscribeTimeout).with_detail("the time of the probe was over");
             match answered.unwrap_or_else(|_| Err(unanswered())) {
                 Ok(answer) => self.report.answer = Some(answer),
-                Err(failure) => return self.report.fail(failure, DialPhase::Subscribe),
+                Err(failure) => {
+                    self.report.fail(failure, DialPhase::Subscribe);
+                    return self.count_waiting(socket);
+                }
             }
         }
         self.receive(socket).await;
         self.report.judge();
+    }
+
+    /// What came while the answer was waited for may say why there was none. Nothing more is waited for: what is queued is bounded,
+    /// and of the socket no more is read than a task reads in one turn.
+    fn count_waiting<D: Dialler>(&mut self, socket: &mut WebSocketStream<D>) {
+        while let Some(Some(event)) = socket.next_event().now_or_never() {
+            // The verdict stands.
+            if let MarketEvent::Frame(frame) = event {
+                self.count(&frame);
+            }
+        }
     }
 
     /// Until enough has come, the time is over or the connection is lost.

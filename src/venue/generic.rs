@@ -10,7 +10,7 @@
 //!
 //! let at = |text| Pointer::parse(text).unwrap();
 //! let mut trades = EventRule::new(EventKind::Trade);
-//! trades.when = Pattern(vec![(at("/type"), vec![Wanted::parse("trade*")])]);
+//! trades.when = Pattern(vec![(at("/type"), vec![Wanted::parse("trade*").unwrap()])]);
 //! trades.instrument = Some(Pick::at(vec![at("/pair")]));
 //! trades.value = Some(ValueRule::Trade(TradeRule::new(at("/price"))));
 //!
@@ -52,7 +52,7 @@ pub use check::InvalidDescription;
 pub use description::{
     AcceptedBy, AnswerRule, Description, EventRule, LeavingRule, PlaceRule, SequenceRule, SeriesRule,
 };
-pub use pattern::{Case, Pattern, Pick, Saying, Wanted};
+pub use pattern::{Case, InvalidWanted, Pattern, Pick, Saying, Wanted};
 pub use pointer::{InvalidPointer, Pointer};
 pub use template::{InvalidTemplate, Template};
 pub use time::TimeUnit;

@@ -1,6 +1,7 @@
 //! Answers that name nothing: requests are answered in their order, those that end subscriptions too.
 
-use super::{described, instruments, rejected, session, settled};
+use super::{decode, described, instruments, one, rejected, session, settled};
+use feedwatch::market::{DecodeError, EventKind};
 
 const ORDERED: &str = r#"
     subscribe = '{"op":"sub","args":[{instruments}]}'
@@ -92,5 +93,50 @@ fn as_many_requests_as_a_connection_carries_are_answered_in_their_order() {
     assert_eq!(session.subscribe(&instruments(&names)).len(), names.len());
     for name in names {
         assert_eq!(session.hear(OK), settled(&[name]));
+    }
+}
+
+/// Some venues send data as if it were the answer to the request once more: only what the answer lacks tells them apart.
+#[test]
+fn what_an_acknowledgement_lacks_tells_it_from_data() {
+    let venue = described(
+        r#"
+        subscribe = '{"id":{id},"method":"subscribe","params":["trade.{instrument}"]}'
+        acknowledgements = [{ when = { "/method" = "subscribe", "/code" = 0, "/result" = { absent = true } }, id = "/id" }]
+        refusals = [{ when = { "/code" = { text = "4*4" }, "/method" = "subscribe" }, id = "/id" }]
+        [[venues.events]]
+        kind = "trade"
+        when = { "/method" = "subscribe", "/result/channel" = "trade", "/error" = [false, { absent = true }] }
+        each = "/result/data"
+        instrument = "*/i"
+        "#,
+    );
+    let data = r#"{"id":1,"method":"subscribe","code":0,"result":{"channel":"trade","data":[{"i":"A"}]}}"#;
+    let answers = [
+        r#"{"id":1,"method":"subscribe","code":0}"#,
+        r#"{"id":2,"method":"subscribe","code":0,"result":null}"#,
+    ];
+    let mut session = session(&venue);
+    session.subscribe(&instruments(&["A", "B"]));
+    assert_eq!(session.hear(data), None, "it answers nothing");
+    assert_eq!(session.hear(answers[0]), settled(&["A"]));
+    assert_eq!(session.hear(answers[1]), settled(&["B"]));
+    assert_eq!(one(&venue, data).1.as_deref(), Some("A"));
+    for (frame, kind) in [
+        (data, EventKind::Trade),
+        (answers[0], EventKind::Ack),
+        (answers[1], EventKind::Ack),
+    ] {
+        assert_eq!(one(&venue, frame).0, kind, "{frame}");
+    }
+    assert_eq!(
+        one(&venue, &data.replace("\"code\"", "\"error\":false,\"code\"")).0,
+        EventKind::Trade
+    );
+    let wrong = data.replace("\"code\"", "\"error\":true,\"code\"");
+    assert_eq!(decode(&venue, &[&wrong]).1, Err(DecodeError::UnknownChannel));
+    for (code, refusals) in [("4*4", 1), ("4004", 0)] {
+        let (seen, _) = decode(&venue, &[&answers[0].replace(":0", &format!(":\"{code}\""))]);
+        assert_eq!(seen.len(), refusals, "{code}: the star is a star");
     }
 }

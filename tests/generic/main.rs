@@ -11,6 +11,7 @@
 mod answers;
 mod hostile;
 mod keys;
+mod probes;
 mod sockets;
 #[path = "../venues/value.rs"]
 #[allow(dead_code, reason = "values alone are compared here")]

@@ -31,7 +31,9 @@ pub fn human(report: &ProbeReport) -> String {
     if report.frames > 0 {
         let first = "since the dial began";
         line(&mut out, "first frame", report.first_frame, first);
-        line(&mut out, "first data", report.first_data, first);
+        if report.first_data.is_some() {
+            line(&mut out, "first data", report.first_data, first);
+        }
         let ProbeReport {
             frames,
             data_frames,

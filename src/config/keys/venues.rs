@@ -88,7 +88,10 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
         "when a subscription is in effect: acknowledgement, first_data or sent; by default acknowledgement where there are acknowledgements, else sent",
     ),
     key("venues[].acknowledgements", "[]", "frames that grant a request"),
-    bare("venues[].acknowledgements[].when", "what such a frame has in it"),
+    bare(
+        "venues[].acknowledgements[].when",
+        "what such a frame has in it, and what it lacks: { absent = true }",
+    ),
     bare(
         "venues[].acknowledgements[].each",
         "where a list of answers stands; by default the frame is one",
@@ -173,7 +176,7 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
     ),
     bare(
         "venues[].events[].when",
-        "what the frame or the event has in it; by default anything",
+        "what the frame or the event has in it, and what it lacks: { absent = true }; by default anything",
     ),
     bare(
         "venues[].events[].each",

@@ -9,7 +9,7 @@ use crate::venue::generic::{
     AnswerRule, Case, EventRule, LeavingRule, Pattern, Pick, PlaceRule, Pointer, Saying, SequenceRule, SeriesRule,
     Template, TimeUnit, Wanted,
 };
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 const PICK: &str = "venues[].events[].instrument";
 const CASES: &[(&str, Case)] = &[("as_is", Case::AsIs), ("upper", Case::Upper), ("lower", Case::Lower)];
@@ -228,26 +228,58 @@ fn pattern(section: &mut Section<'_, '_>) -> Pattern {
     Pattern(conditions)
 }
 
-/// A text, a number or a truth value; or several of which one will do.
+/// A text, a number, a truth value or a table; or several of which one will do.
 pub(super) fn wanted(value: Raw<'_>) -> Result<Vec<Wanted>, Wrong> {
     let one = |value: &DeValue<'_>| match value {
-        DeValue::String(text) => Ok(Wanted::parse(text)),
+        DeValue::String(text) => wanted_text(text),
+        DeValue::Table(table) => wanted_table(table),
         DeValue::Integer(number) if number.radix() == 10 => number_of_json(number.as_str()),
         DeValue::Integer(_) => Err(NO_NUMBER_OF_JSON.to_owned()),
         DeValue::Float(number) => number_of_json(number.as_str()),
         DeValue::Boolean(flag) => Ok(Wanted::Text(flag.to_string())),
         other => Err(format!(
-            "must be a text, a number, true or false, or an array of these, not {}",
+            "must be a text, a number, true or false, {{ absent = true }}, or an array of these, not {}",
             kind(other)
         )),
     };
-    match value {
-        Raw::Toml(DeValue::Array(values)) if values.is_empty() => Err("is empty; say what may stand there".to_owned()),
-        Raw::Toml(DeValue::Array(values)) => values.iter().map(|value| one(value.get_ref())).collect(),
-        Raw::Toml(value) => Ok(vec![one(value)?]),
-        Raw::Variable(text) => Ok(vec![Wanted::parse(text)]),
+    let wanted: Vec<_> = match value {
+        Raw::Toml(DeValue::Array(values)) if values.is_empty() => {
+            return Err("is empty; say what may stand there".to_owned());
+        }
+        Raw::Toml(DeValue::Array(values)) => values
+            .iter()
+            .map(|value| one(value.get_ref()))
+            .collect::<Result<_, _>>()?,
+        Raw::Toml(value) => vec![one(value)?],
+        Raw::Variable(text) => vec![wanted_text(text)?],
+    };
+    if wanted.contains(&Wanted::Anything) && wanted.contains(&Wanted::Absent) {
+        return Err("is anything and nothing, which every frame has; leave it out".to_owned());
+    }
+    Ok(wanted)
+}
+
+fn wanted_text(text: &str) -> Result<Wanted, Wrong> {
+    Wanted::parse(text).map_err(|error| {
+        let text = quoted(text);
+        format!("{text} {error}; valid: {{ text = {text} }} where it stands so, {{ absent = true }} where nothing does")
+    })
+}
+
+/// What no text alone says: that nothing stands there, or a text with what else would be a sign.
+fn wanted_table(table: &DeTable<'_>) -> Result<Wanted, Wrong> {
+    let mut keys = table
+        .iter()
+        .map(|(key, value)| (key.get_ref().as_ref(), value.get_ref()));
+    match (keys.next(), keys.next()) {
+        (Some(("absent", DeValue::Boolean(true))), None) => Ok(Wanted::Absent),
+        (Some(("text", DeValue::String(text))), None) => Ok(Wanted::Text(text.to_string())),
+        _ => Err(NO_TABLE.to_owned()),
     }
 }
+
+const NO_TABLE: &str =
+    r#"is another table than { absent = true } for nothing and { text = "..." } for that text; "*" is anything"#;
 
 const NO_NUMBER_OF_JSON: &str =
     "is never in a frame: JSON has no such number; valid: digits as the venue writes them, such as -1 or 2.50";

@@ -163,7 +163,14 @@ impl Description {
             let problem = "is the same as pong, which counts first; they must differ in something";
             return Err(wrong("venue_ping", None, problem));
         }
-        Ok(())
+        for (key, saying) in [("pong", self.pong.as_ref()), ("venue_ping", pings)] {
+            if let Some(Saying::Json(when)) = saying {
+                check_absence(key, None, when, [])?;
+            }
+        }
+        self.leaving.as_ref().map_or(Ok(()), |rule| {
+            check_absence("leaving", None, &rule.when, rule.words.iter())
+        })
     }
 
     fn check_resync(&self) -> Result<(), InvalidDescription> {
@@ -177,6 +184,22 @@ impl Description {
             return Err(wrong("resync", None, problem));
         }
         Ok(())
+    }
+}
+
+/// Refuses a rule that looks for something where its condition wants nothing.
+fn check_absence<'r>(
+    key: &'static str,
+    index: Option<usize>,
+    when: &'r Pattern,
+    others: impl IntoIterator<Item = &'r Pointer>,
+) -> Result<(), InvalidDescription> {
+    match when.needed().chain(others).find(|pointer| when.rules_out(pointer)) {
+        Some(pointer) => {
+            let problem = format!("looks for {pointer:?}, and fits only where nothing stands there, as when has it");
+            Err(wrong(key, index, problem))
+        }
+        None => Ok(()),
     }
 }
 

@@ -15,10 +15,24 @@ pub struct Pattern(pub Vec<(Pointer, Vec<Wanted>)>);
 pub enum Wanted {
     /// Anything but `null`.
     Anything,
+    /// Nothing, or `null`.
+    Absent,
     /// This text.
     Text(String),
     /// A text that begins so.
     Prefix(String),
+}
+
+/// A text is no [`Wanted`]: what it seems to mean is not what it would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidWanted {
+    /// `*x` or `x*y`.
+    #[error("has a * elsewhere than at its end, where it stands for whatever follows")]
+    Star,
+    /// `!x`.
+    #[error("begins with !, which denies nothing")]
+    Denial,
 }
 
 /// A frame that is recognised as a whole.
@@ -69,29 +83,47 @@ impl Pattern {
     /// The same of those conditions alone whose pointers are of that sort.
     pub(super) fn holds_of(&self, scope: Scope<'_, '_>, of: impl Fn(&Pointer) -> bool) -> bool {
         let mut conditions = self.0.iter().filter(|(pointer, _)| of(pointer));
-        conditions.all(|(pointer, wanted)| scope.find(pointer).is_some_and(|found| Wanted::fits(wanted, found)))
+        conditions.all(|(pointer, wanted)| Wanted::fits(wanted, scope.find(pointer)))
     }
 
     pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         self.0.iter().map(|(pointer, _)| pointer)
     }
+
+    /// Those at which something has to stand.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &Pointer> {
+        let needed = self.0.iter().filter(|(_, wanted)| !wanted.contains(&Wanted::Absent));
+        needed.map(|(pointer, _)| pointer)
+    }
+
+    /// Whether it holds only where nothing stands at that pointer.
+    pub(super) fn rules_out(&self, pointer: &Pointer) -> bool {
+        self.0.iter().any(|(place, wanted)| {
+            pointer.is_within(place) && wanted.iter().all(|wanted| matches!(wanted, Wanted::Absent))
+        })
+    }
 }
 
 impl Wanted {
-    /// `*` is anything, `book*` what begins with `book`, and everything else itself.
-    pub fn parse(text: &str) -> Self {
-        match text.strip_suffix('*') {
-            Some("") => Self::Anything,
-            Some(prefix) => Self::Prefix(prefix.to_owned()),
-            None => Self::Text(text.to_owned()),
+    /// `*` is anything, `book*` what begins with `book`, and everything else itself. A text with a `*` elsewhere or with a `!` in
+    /// front can only be made as [`Wanted::Text`].
+    pub fn parse(text: &str) -> Result<Self, InvalidWanted> {
+        let (plain, is_open) = text.strip_suffix('*').map_or((text, false), |prefix| (prefix, true));
+        match plain {
+            "" if is_open => Ok(Self::Anything),
+            _ if plain.contains('*') => Err(InvalidWanted::Star),
+            _ if plain.starts_with('!') => Err(InvalidWanted::Denial),
+            _ if is_open => Ok(Self::Prefix(plain.to_owned())),
+            _ => Ok(Self::Text(plain.to_owned())),
         }
     }
 
-    /// Whether one of these stands there.
-    pub(super) fn fits(wanted: &[Self], found: &Tree<'_>) -> bool {
-        let text = found.text();
+    /// Whether one of these stands there, or nothing where that is wanted.
+    pub(super) fn fits(wanted: &[Self], found: Option<&Tree<'_>>) -> bool {
+        let text = found.and_then(Tree::text);
         wanted.iter().any(|wanted| match (wanted, text.as_deref()) {
-            (Self::Anything, _) => true,
+            (Self::Anything, _) => found.is_some(),
+            (Self::Absent, _) => found.is_none(),
             (Self::Text(wanted), Some(text)) => wanted == text,
             (Self::Prefix(prefix), Some(text)) => text.starts_with(prefix),
             (_, None) => false,
@@ -171,7 +203,10 @@ mod tests {
 
     fn holds(json: &str, conditions: &[(&str, &[&str])]) -> bool {
         let conditions = conditions.iter().map(|(at, wanted)| {
-            let wanted = wanted.iter().map(|wanted| Wanted::parse(wanted));
+            let wanted = wanted.iter().map(|wanted| match *wanted {
+                "<absent>" => Wanted::Absent,
+                wanted => Wanted::parse(wanted).unwrap(),
+            });
             (pointer(at), wanted.collect())
         });
         let frame = Tree::parse(json).unwrap();
@@ -194,6 +229,38 @@ mod tests {
         assert!(!holds(frame, &[("/error", &["*"])]), "null is nothing");
         assert!(!holds(frame, &[("/arg", &["{}"])]), "an object is no text");
         assert!(!holds(frame, &[("/event", &["sub"])]));
+    }
+
+    #[test]
+    fn absent_is_what_is_null_or_what_no_pointer_leads_to() {
+        let frame = r#"{"event":"subscribe","error":null,"arg":{},"list":[1]}"#;
+        for absent in ["/error", "/none", "/arg/none", "/list/1", "/event/x"] {
+            assert!(holds(frame, &[(absent, &["<absent>"])]), "{absent}");
+            assert!(!holds(frame, &[(absent, &["*"])]), "{absent}");
+        }
+        for there in ["", "/event", "/arg", "/list/0"] {
+            assert!(!holds(frame, &[(there, &["<absent>"])]), "{there}");
+        }
+        assert!(holds(
+            frame,
+            &[("/code", &["0", "<absent>"]), ("/event", &["subscribe"])]
+        ));
+        assert!(!holds(r#"{"code":1}"#, &[("/code", &["0", "<absent>"])]));
+    }
+
+    #[test]
+    fn a_star_is_for_the_end_and_nothing_is_denied() {
+        assert_eq!(Wanted::parse("*"), Ok(Wanted::Anything));
+        assert_eq!(Wanted::parse("book*"), Ok(Wanted::Prefix("book".to_owned())));
+        for text in ["", "book", "a!b", "<absent>"] {
+            assert_eq!(Wanted::parse(text), Ok(Wanted::Text(text.to_owned())));
+        }
+        for text in ["*x", "*x*", "a*b", "**", "book**", "!*x"] {
+            assert_eq!(Wanted::parse(text), Err(InvalidWanted::Star), "{text}");
+        }
+        for text in ["!", "!x", "!x*", "!*"] {
+            assert_eq!(Wanted::parse(text), Err(InvalidWanted::Denial), "{text}");
+        }
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl Pointer {
         self.is_of_event
     }
 
+    /// Whether it leads to that place, or to something in what stands there.
+    pub(super) fn is_within(&self, place: &Self) -> bool {
+        self.is_of_event == place.is_of_event && self.steps.starts_with(&place.steps)
+    }
+
     pub(super) fn steps(&self) -> &[String] {
         &self.steps
     }

@@ -103,7 +103,7 @@ impl TradeRule {
 impl SideRule {
     /// A side that stands there, in the words `buy` and `sell`, in small letters or not.
     pub fn at(of: Pointer) -> Self {
-        let words = |words: [&str; 3]| words.map(Wanted::parse).to_vec();
+        let words = |words: [&str; 3]| words.map(|word| Wanted::Text(word.to_owned())).to_vec();
         Self {
             of,
             buy: words(["buy", "Buy", "BUY"]),
@@ -229,7 +229,7 @@ impl<'f> Event<'_, 'f> {
 
     fn side(&self, rule: &SideRule) -> Result<Side, ValueError> {
         let found = self.scope.find(&rule.of);
-        let is = |words: &[Wanted]| found.is_some_and(|found| Wanted::fits(words, found));
+        let is = |words: &[Wanted]| Wanted::fits(words, found);
         match (is(&rule.buy), is(&rule.sell)) {
             (true, _) => Ok(Side::Buy),
             (false, true) => Ok(Side::Sell),

@@ -1,6 +1,6 @@
 //! Whether the answers of a description fit its requests.
 
-use super::{InvalidDescription, Matching, OF_NOTHING, hides, is_of_nothing, wrong};
+use super::{InvalidDescription, Matching, OF_NOTHING, check_absence, hides, is_of_nothing, wrong};
 use crate::venue::generic::description::{AcceptedBy, AnswerRule, Description};
 use crate::venue::generic::pointer::Pointer;
 use crate::venue::generic::template::{Hole, Template};
@@ -99,17 +99,10 @@ fn check_answer(key: &'static str, index: usize, rule: &AnswerRule) -> Result<()
     if is_of_nothing([&rule.instrument, &rule.channel]) {
         return Err(wrong(key, Some(index), OF_NOTHING));
     }
-    let of_items = rule
-        .id
-        .iter()
-        .chain(&rule.alias)
-        .chain(
-            [&rule.instrument, &rule.channel]
-                .into_iter()
-                .flatten()
-                .flat_map(|pick| &pick.of),
-        )
-        .any(Pointer::is_of_event);
+    let names = [&rule.instrument, &rule.channel].into_iter().flatten();
+    let parts = rule.id.iter().chain(&rule.alias);
+    let parts = parts.chain(names.flat_map(|pick| &pick.of));
+    let of_items = parts.clone().any(Pointer::is_of_event);
     let of_frame = rule.when.pointers().chain(&rule.each).chain(&rule.words);
     if of_frame.into_iter().any(Pointer::is_of_event) {
         let problem = "a pointer of when, each or words begins with *; these lead into the frame alone";
@@ -132,5 +125,5 @@ fn check_answer(key: &'static str, index: usize, rule: &AnswerRule) -> Result<()
     if rule.channel.is_some() && rule.instrument.is_none() {
         return Err(wrong(key, Some(index), "has a channel and no instrument beside it"));
     }
-    Ok(())
+    check_absence(key, Some(index), &rule.when, parts.chain(&rule.each).chain(&rule.words))
 }

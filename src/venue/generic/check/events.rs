@@ -1,6 +1,6 @@
 //! Whether the rules of events fit together, and whether each of them can ever count.
 
-use super::{InvalidDescription, OF_NOTHING, hides, is_of_nothing, wrong};
+use super::{InvalidDescription, OF_NOTHING, check_absence, hides, is_of_nothing, wrong};
 use crate::market::EventKind;
 use crate::venue::generic::description::{Description, EventRule, SeriesRule};
 use crate::venue::generic::pointer::Pointer;
@@ -38,7 +38,7 @@ impl Description {
 }
 
 fn check_event(index: usize, rule: &EventRule) -> Result<(), InvalidDescription> {
-    let mut pointers: Vec<_> = rule.when.pointers().chain(&rule.alias).collect();
+    let mut pointers: Vec<_> = rule.alias.iter().collect();
     pointers.extend(rule.instrument.iter().flat_map(|pick| &pick.of));
     pointers.extend(rule.time.iter().map(|(pointer, _)| pointer));
     pointers.extend(rule.value.iter().flat_map(ValueRule::pointers));
@@ -48,7 +48,8 @@ fn check_event(index: usize, rule: &EventRule) -> Result<(), InvalidDescription>
             pointers.push(pointer);
         }
     }
-    if rule.each.is_none() && pointers.into_iter().any(Pointer::is_of_event) {
+    let all = pointers.iter().copied().chain(rule.when.pointers());
+    if rule.each.is_none() && all.into_iter().any(Pointer::is_of_event) {
         return Err(wrong(
             "events",
             Some(index),
@@ -79,6 +80,12 @@ fn check_event(index: usize, rule: &EventRule) -> Result<(), InvalidDescription>
             "ends an instrument, and does not say which; add instrument",
         ));
     }
+    check_absence(
+        "events",
+        Some(index),
+        &rule.when,
+        pointers.into_iter().chain(&rule.each),
+    )?;
     check_value(index, rule)
 }
 
