@@ -414,6 +414,22 @@ async fn lists_that_only_the_body_of_a_request_tells_apart_are_not_taken_for_one
 }
 
 #[tokio::test]
+async fn what_is_listed_many_times_takes_the_place_of_nothing_else() {
+    let list = format!("[{}\"bbbusd\"]", "\"aaausd\", ".repeat(1000));
+    let venue = venue(vec![Rule::always(status(200, &list))]);
+    let bound = "names.max_instruments = 2";
+    let watching = watching(&venue, &["*"], &[], bound).replace("polymarket", "gemini");
+    let mut service = Service::run(&watching).await;
+    becomes(&service, [2.0, 1.0, 0.0]).await;
+    let line = service.logged("named", "name resolved").await;
+    assert_eq!(
+        (&line["came"], &line["titles"]),
+        (&2.into(), &"AAAUSD; BBBUSD".into()),
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_beyond_the_bound_is_left_out_and_told() {
     let venue = venue(Vec::new());
     let bound = "names.max_instruments = 3";

@@ -2,10 +2,11 @@
 
 use super::Settings;
 use super::fetch::{Asked, Asker, Unanswered};
-use crate::market::LookupOutcome;
+use crate::market::{Instrument, LookupOutcome};
 use crate::stream::RestEndpoint;
 use crate::venue::{Listed, Listing};
 use hyper::body::Bytes;
+use std::collections::HashSet;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
@@ -24,7 +25,7 @@ pub(super) struct LookUps<'s> {
 /// What a name stands for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// So many of its instruments as a stream may have from all its names.
+    /// So many of its instruments as a stream may have from all its names, each once.
     pub(super) listed: Vec<Listed>,
     /// So many at least were left out.
     pub(super) beyond: usize,
@@ -32,16 +33,27 @@ pub(super) struct Found {
     pub(super) impossible: usize,
 }
 
-impl Found {
-    /// Adds those of a page that are possible, up to `most` in all.
+/// A name that is being looked up.
+#[derive(Debug, Default)]
+struct Reading {
+    found: Found,
+    /// All that is possible of what was listed so far.
+    seen: HashSet<Instrument>,
+}
+
+impl Reading {
+    /// Adds those of a page that are possible and new, up to `most` in all.
     fn add(&mut self, page: Vec<Listed>, most: usize, is_possible: impl Fn(&Listed) -> bool) {
+        let Self { found, seen } = self;
         let all = page.len();
         let possible: Vec<_> = page.into_iter().filter(is_possible).collect();
-        self.impossible += all - possible.len();
-        let mut page = possible.into_iter();
-        let room = most.saturating_sub(self.listed.len());
-        self.listed.extend(page.by_ref().take(room));
-        self.beyond += page.count();
+        found.impossible += all - possible.len();
+        let mut new = possible
+            .into_iter()
+            .filter(|listed| seen.insert(listed.instrument.clone()));
+        let room = most.saturating_sub(found.listed.len());
+        found.listed.extend(new.by_ref().take(room));
+        found.beyond += new.count();
     }
 }
 
@@ -57,19 +69,21 @@ impl<'s> LookUps<'s> {
     /// Every page of what a name stands for, up to where there is more of it than a stream may have. At some venues anybody may list
     /// something: what cannot be subscribed to takes nothing else along, unless there is nothing else.
     pub(super) async fn look_up(&mut self, name: &str) -> Result<Found, Unanswered> {
-        let mut found = Found::default();
+        let mut reading = Reading::default();
         let mut page = None;
         for _ in 0..MOST_PAGES {
             let listing = self.page(name, page.as_deref()).await?;
-            found.add(listing.instruments, self.settings.names.max_instruments, |listed| {
+            let most = self.settings.names.max_instruments;
+            reading.add(listing.instruments, most, |listed| {
                 let id = listed.instrument.as_str();
                 self.settings.venue.check_instrument(id).is_ok()
             });
             page = listing.next;
-            if page.is_none() || found.beyond > 0 {
+            if page.is_none() || reading.found.beyond > 0 {
                 break;
             }
         }
+        let found = reading.found;
         if found.listed.is_empty() && found.impossible > 0 {
             return Err(self.no_listing("holds nothing but impossible instruments"));
         }
@@ -145,24 +159,36 @@ fn left_alone(rest: &RestEndpoint, remaining: Duration) -> Unanswered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::Instrument;
+
+    fn listed(ids: impl IntoIterator<Item = u32>) -> Vec<Listed> {
+        let one = |id: u32| Listed {
+            instrument: Instrument::new(&id.to_string()),
+            title: String::new(),
+        };
+        ids.into_iter().map(one).collect()
+    }
 
     #[test]
     fn of_a_name_no_more_is_kept_than_a_stream_may_have() {
-        let listed = |ids: std::ops::Range<u32>| {
-            let one = |id: u32| Listed {
-                instrument: Instrument::new(&id.to_string()),
-                title: String::new(),
-            };
-            ids.map(one).collect::<Vec<_>>()
-        };
-        let mut found = Found::default();
-        found.add(listed(0..900), 1000, |_| true);
-        assert_eq!((found.listed.len(), found.beyond), (900, 0));
-        found.add(listed(900..100_000), 1000, |listed| listed.instrument.as_str() != "901");
+        let mut reading = Reading::default();
+        reading.add(listed(0..900), 1000, |_| true);
+        assert_eq!((reading.found.listed.len(), reading.found.beyond), (900, 0));
+        let is_possible = |listed: &Listed| listed.instrument.as_str() != "901";
+        reading.add(listed(900..100_000), 1000, is_possible);
+        let found = reading.found;
         let kept = [listed(0..901), listed(902..1001)].concat();
         assert_eq!(found.listed, kept, "one is impossible");
         assert_eq!((found.beyond, found.impossible), (98_999, 1));
         assert!(found.listed.capacity() < 10_000, "nor is there room for more");
+    }
+
+    #[test]
+    fn what_is_listed_again_takes_the_place_of_nothing_else() {
+        let mut reading = Reading::default();
+        let twice = std::iter::repeat_n(1, 1000).chain([2]);
+        reading.add(listed(twice), 3, |_| true);
+        reading.add(listed([2, 1, 3, 3]), 3, |_| true);
+        let found = reading.found;
+        assert_eq!((found.listed, found.beyond), (listed([1, 2, 3]), 0));
     }
 }
