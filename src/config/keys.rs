@@ -186,7 +186,11 @@ pub const KEYS: &[KeyDoc] = &[
         "300000",
         "how often the names that streams watch are looked up, less a random part of a fifth: at least 1000",
     ),
-    key("names.timeout_ms", "10000", "the time limit of one request for a name"),
+    key(
+        "names.timeout_ms",
+        "10000",
+        "the time limit of one request for a name; where there are several pages, the others together have ten times as long",
+    ),
     key(
         "names.max_instruments",
         "1000",

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct NamesConfig {
     /// How often, less jitter.
     pub refresh_interval: Duration,
-    /// The time limit of one request.
+    /// The time limit of one request. All pages behind the first one together have ten times as long.
     pub timeout: Duration,
     /// So many instruments a stream gets from its names, and no more; of what a single name stands for, no more is kept either.
     pub max_instruments: usize,

@@ -3,7 +3,8 @@
 
 use crate::harness::{Service, config, eventually, json};
 use feedwatch::sim::{
-    Fault, ListedEvent, ListedMarket, RestOptions, RetryForm, Rule, Script, SimOptions, SimulatedVenue, What,
+    Fault, ListedEvent, ListedInstruments, ListedMarket, RestOptions, RetryForm, Rule, Script, SimOptions,
+    SimulatedVenue, What,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -413,6 +414,9 @@ async fn lists_that_only_the_body_of_a_request_tells_apart_are_not_taken_for_one
     assert_eq!(asked(&venue), [info.clone(), info]);
 }
 
+/// How it is told that a name fails.
+const NOT_RESOLVED: &str = "name not resolved: what is subscribed stays";
+
 #[tokio::test]
 async fn what_is_listed_many_times_takes_the_place_of_nothing_else() {
     let list = format!("[{}\"bbbusd\"]", "\"aaausd\", ".repeat(1000));
@@ -427,6 +431,52 @@ async fn what_is_listed_many_times_takes_the_place_of_nothing_else() {
         (&2.into(), &"AAAUSD; BBBUSD".into()),
         "{line}"
     );
+}
+
+#[tokio::test]
+async fn pages_that_come_round_again_take_nothing_away() {
+    let page = |symbols: &[&str], next: &str| {
+        let row = |symbol: &&str| {
+            format!(r#"{{"symbol": "{symbol}", "status": "Trading", "baseCoin": "A", "quoteCoin": "B"}}"#)
+        };
+        let rows: Vec<_> = symbols.iter().map(row).collect();
+        let rows = rows.join(", ");
+        let body = format!(r#"{{"retCode": 0, "result": {{"list": [{rows}], "nextPageCursor": "{next}"}}}}"#);
+        status(200, &body)
+    };
+    let venue = venue(vec![
+        Rule::connections(1, 1, page(&["AAAUSDT", "BBBUSDT"], "")),
+        Rule::always(page(&["AAAUSDT"], "again")),
+    ]);
+    let watching = watching(&venue, &["*"], &[], "").replace("polymarket", "bybit_linear");
+    let mut service = Service::run(&watching).await;
+    becomes(&service, [2.0, 1.0, 0.0]).await;
+    let line = service.logged("named", NOT_RESOLVED).await;
+    let error = line["error"].as_str().unwrap();
+    assert!(error.ends_with("names a next page that was there before"), "{error}");
+    assert_eq!(figures(&service).await, [2.0, 1.0, 1.0]);
+}
+
+#[tokio::test]
+async fn the_pages_of_a_name_have_an_end_in_time() {
+    let symbols: Vec<_> = (10..70).map(|number| format!("S{number}USDT")).collect();
+    let symbols: Vec<_> = symbols.iter().map(String::as_str).collect();
+    let venue = venue_with(RestOptions {
+        instruments: vec![ListedInstruments::new("bybit_linear", &symbols)],
+        page_size: 1,
+        ..RestOptions::default()
+    });
+    let watching = watching(&venue, &["*"], &[], "").replace("polymarket", "bybit_linear");
+    // Between two requests is a tenth of a second: in two there is no time for sixty.
+    let watching = watching.replace("names.timeout_ms = 500", "names.timeout_ms = 200");
+    let service = Service::run(&watching).await;
+    eventually("it is told", async || {
+        let stream = json(&service.get("/api/v1/streams/named").await.body);
+        let error = stream["names"][0]["error"].as_str().unwrap_or_default();
+        error.ends_with(" did not list all pages within 2000 ms")
+    })
+    .await;
+    assert_eq!(figures(&service).await, [0.0, 1.0, 1.0]);
 }
 
 #[tokio::test]

@@ -10,9 +10,12 @@ use std::collections::HashSet;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// No listing has more pages.
 const MOST_PAGES: usize = 100;
+/// All the pages behind the first one together may take so many times as long as one request.
+const PATIENCE: u32 = 10;
 
 /// The look-ups of one round.
 pub(super) struct LookUps<'s> {
@@ -39,14 +42,22 @@ struct Reading {
     found: Found,
     /// All that is possible of what was listed so far.
     seen: HashSet<Instrument>,
+    /// The marks of the pages behind the first one.
+    marks: HashSet<String>,
 }
 
 impl Reading {
-    /// Adds those of a page that are possible and new, up to `most` in all.
-    fn add(&mut self, page: Vec<Listed>, most: usize, is_possible: impl Fn(&Listed) -> bool) {
-        let Self { found, seen } = self;
-        let all = page.len();
-        let possible: Vec<_> = page.into_iter().filter(is_possible).collect();
+    /// Adds those of a page that are possible and new, up to `most` in all. Returns the mark of the next page, where there is one
+    /// and it is of use; the error says why the pages are no listing.
+    fn add(
+        &mut self,
+        page: Listing,
+        most: usize,
+        is_possible: impl Fn(&Listed) -> bool,
+    ) -> Result<Option<String>, &'static str> {
+        let Self { found, seen, marks } = self;
+        let all = page.instruments.len();
+        let possible: Vec<_> = page.instruments.into_iter().filter(is_possible).collect();
         found.impossible += all - possible.len();
         let mut new = possible
             .into_iter()
@@ -54,6 +65,17 @@ impl Reading {
         let room = most.saturating_sub(found.listed.len());
         found.listed.extend(new.by_ref().take(room));
         found.beyond += new.count();
+        let Some(next) = page.next.filter(|_| found.beyond == 0) else {
+            return Ok(None);
+        };
+        // What comes after it is not known, so that what was known must stay.
+        if marks.len() + 1 >= MOST_PAGES {
+            return Err("has more than 100 pages");
+        }
+        if !marks.insert(next.clone()) {
+            return Err("names a next page that was there before");
+        }
+        Ok(Some(next))
     }
 }
 
@@ -70,19 +92,21 @@ impl<'s> LookUps<'s> {
     /// something: what cannot be subscribed to takes nothing else along, unless there is nothing else.
     pub(super) async fn look_up(&mut self, name: &str) -> Result<Found, Unanswered> {
         let mut reading = Reading::default();
-        let mut page = None;
-        for _ in 0..MOST_PAGES {
-            let listing = self.page(name, page.as_deref()).await?;
-            let most = self.settings.names.max_instruments;
-            reading.add(listing.instruments, most, |listed| {
-                let id = listed.instrument.as_str();
-                self.settings.venue.check_instrument(id).is_ok()
-            });
-            page = listing.next;
-            if page.is_none() || reading.found.beyond > 0 {
-                break;
+        let mut next = self.add_page(name, None, &mut reading).await?;
+        // Meanwhile no other name of the stream is asked for.
+        let limit = self.settings.names.timeout.saturating_mul(PATIENCE);
+        let others = async {
+            while let Some(page) = next {
+                next = self.add_page(name, Some(&page), &mut reading).await?;
             }
-        }
+            Ok(())
+        };
+        let read = timeout(limit, others).await;
+        read.unwrap_or_else(|_| {
+            let (rest, limit) = (&self.settings.watch.rest, limit.as_millis());
+            let told = format!("{rest} did not list all pages within {limit} ms");
+            Err(Unanswered::new(LookupOutcome::Timeout, told))
+        })?;
         let found = reading.found;
         if found.listed.is_empty() && found.impossible > 0 {
             return Err(self.no_listing("holds nothing but impossible instruments"));
@@ -93,6 +117,20 @@ impl<'s> LookUps<'s> {
     fn no_listing(&self, told: impl Display) -> Unanswered {
         let rest = &self.settings.watch.rest;
         Unanswered::new(LookupOutcome::Answer, format!("the answer of {rest} {told}"))
+    }
+
+    /// Adds a page to what is read. Returns the mark of the next one.
+    async fn add_page(
+        &mut self,
+        name: &str,
+        page: Option<&str>,
+        reading: &mut Reading,
+    ) -> Result<Option<String>, Unanswered> {
+        let listing = self.page(name, page).await?;
+        let Settings { venue, names, .. } = self.settings;
+        let is_possible = |listed: &Listed| venue.check_instrument(listed.instrument.as_str()).is_ok();
+        let next = reading.add(listing, names.max_instruments, is_possible);
+        next.map_err(|told| self.no_listing(told))
     }
 
     async fn page(&mut self, name: &str, page: Option<&str>) -> Result<Listing, Unanswered> {
@@ -160,6 +198,13 @@ fn left_alone(rest: &RestEndpoint, remaining: Duration) -> Unanswered {
 mod tests {
     use super::*;
 
+    fn page(ids: impl IntoIterator<Item = u32>, next: Option<String>) -> Listing {
+        Listing {
+            instruments: listed(ids),
+            next,
+        }
+    }
+
     fn listed(ids: impl IntoIterator<Item = u32>) -> Vec<Listed> {
         let one = |id: u32| Listed {
             instrument: Instrument::new(&id.to_string()),
@@ -170,11 +215,12 @@ mod tests {
 
     #[test]
     fn of_a_name_no_more_is_kept_than_a_stream_may_have() {
-        let mut reading = Reading::default();
-        reading.add(listed(0..900), 1000, |_| true);
+        let (mut reading, next) = (Reading::default(), || Some("next".to_owned()));
+        assert_eq!(reading.add(page(0..900, next()), 1000, |_| true), Ok(next()));
         assert_eq!((reading.found.listed.len(), reading.found.beyond), (900, 0));
         let is_possible = |listed: &Listed| listed.instrument.as_str() != "901";
-        reading.add(listed(900..100_000), 1000, is_possible);
+        let after = reading.add(page(900..100_000, Some("third".into())), 1000, is_possible);
+        assert_eq!(after, Ok(None), "there is enough");
         let found = reading.found;
         let kept = [listed(0..901), listed(902..1001)].concat();
         assert_eq!(found.listed, kept, "one is impossible");
@@ -186,9 +232,28 @@ mod tests {
     fn what_is_listed_again_takes_the_place_of_nothing_else() {
         let mut reading = Reading::default();
         let twice = std::iter::repeat_n(1, 1000).chain([2]);
-        reading.add(listed(twice), 3, |_| true);
-        reading.add(listed([2, 1, 3, 3]), 3, |_| true);
+        reading.add(page(twice, Some("next".into())), 3, |_| true).unwrap();
+        reading.add(page([2, 1, 3, 3], None), 3, |_| true).unwrap();
         let found = reading.found;
         assert_eq!((found.listed, found.beyond), (listed([1, 2, 3]), 0));
+    }
+
+    #[test]
+    fn pages_that_come_again_or_do_not_end_are_no_listing() {
+        let mut reading = Reading::default();
+        let mut add = |next: &str| reading.add(page([1], Some(next.to_owned())), 1000, |_| true);
+        assert!(add("a").is_ok() && add("b").is_ok());
+        assert_eq!(add("a"), Err("names a next page that was there before"));
+
+        let mut reading = Reading::default();
+        let mut add = |number: u32| reading.add(page([number], Some(number.to_string())), 1000, |_| true);
+        assert!((1..100).all(|number| add(number).is_ok()));
+        assert_eq!(add(100), Err("has more than 100 pages"));
+        let mut last = Reading::default();
+        for number in 1..100 {
+            last.add(page([number], Some(number.to_string())), 1000, |_| true)
+                .unwrap();
+        }
+        assert_eq!(last.add(page([100], None), 1000, |_| true), Ok(None), "these are 100");
     }
 }
