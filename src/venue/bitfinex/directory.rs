@@ -30,6 +30,10 @@ impl Directory for Bitfinex {
 
     fn read(&self, name: &str, answer: &[u8]) -> Result<Listing, InvalidListing> {
         let lists: Vec<Vec<String>> = read_json(answer)?;
+        // With one of them alone, all that the other has would count as gone.
+        if lists.len() != 2 {
+            return Err(InvalidListing::new("is not the two lists that were asked for"));
+        }
         // A pair may stand in both.
         let pairs: BTreeSet<_> = lists.into_iter().flatten().collect();
         let real = pairs.into_iter().filter(|pair| !pair.starts_with("TEST"));
@@ -64,6 +68,9 @@ mod tests {
         for (answer, told) in [
             (PAIRS, "lists nothing that fits"),
             ("[[], []]", "lists nothing that fits"),
+            (r#"[["BBBUSD"]]"#, "is not the two lists that were asked for"),
+            (r#"[["BBBUSD"], [], []]"#, "is not the two lists that were asked for"),
+            ("[]", "is not the two lists that were asked for"),
             ("<html>", "is not JSON (line 1, column 1)"),
         ] {
             assert_eq!(listed("tBBB*", answer).unwrap_err(), told, "{answer}");
