@@ -480,6 +480,25 @@ async fn the_pages_of_a_name_have_an_end_in_time() {
 }
 
 #[tokio::test]
+async fn an_api_that_wants_no_rest_is_not_said_to_want_one() {
+    for form in [RetryForm::Seconds, RetryForm::Date] {
+        let busy = Fault::RetryAfter {
+            code: 429,
+            seconds: 0,
+            form,
+        };
+        let venue = venue(vec![Rule::always(busy)]);
+        let mut service = Service::run(&watching(&venue, &["event:who-wins"], &["71"], "")).await;
+        let line = service.logged("named", NOT_RESOLVED).await;
+        let error = line["error"].as_str().unwrap();
+        assert!(
+            error.ends_with("was asked too often (429 Too Many Requests)"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_beyond_the_bound_is_left_out_and_told() {
     let venue = venue(Vec::new());
     let bound = "names.max_instruments = 3";

@@ -167,16 +167,18 @@ impl<'s> LookUps<'s> {
         let turn = turn.map_err(|rest| left_alone(&watch.rest, rest))?;
         let mut answered = self.asker.ask(asked).await;
         let wanted = answered.as_ref().err().and_then(|unanswered| unanswered.retry_after);
+        // What is over already is no wish.
+        let wanted = wanted.filter(|wanted| !wanted.is_zero());
         let rest = turn.hold(wanted);
         if let (Err(unanswered), Some(wanted)) = (&mut answered, wanted) {
             unanswered.retry_after = Some(rest);
             let _ = write!(
                 unanswered.told,
                 "; it wants to be left alone for {} s",
-                wanted.as_secs()
+                begun_seconds(wanted)
             );
             if wanted > rest {
-                let _ = write!(unanswered.told, ", and is for {} s", rest.as_secs());
+                let _ = write!(unanswered.told, ", and is for {} s", begun_seconds(rest));
             }
         }
         answered
@@ -185,13 +187,17 @@ impl<'s> LookUps<'s> {
 
 /// Not asked: somebody was told that it wants to be left alone.
 fn left_alone(rest: &RestEndpoint, remaining: Duration) -> Unanswered {
-    // Of what is told at once, the whole second is not over yet.
-    let seconds = remaining.as_secs_f64().ceil();
+    let seconds = begun_seconds(remaining);
     let told = format!("{rest} is not asked: it wants to be left alone for another {seconds} s");
     Unanswered {
         retry_after: Some(remaining),
         ..Unanswered::new(LookupOutcome::RateLimited, told)
     }
+}
+
+/// Of what is told at once, the last second is not over yet.
+fn begun_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 #[cfg(test)]
