@@ -11,6 +11,7 @@ mod table;
 mod traces;
 
 pub use log::{LogLevel, finish};
+pub(crate) use post::innermost;
 pub use table::{Table, TableMode};
 pub use traces::{Traces, TracesError};
 

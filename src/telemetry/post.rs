@@ -235,7 +235,7 @@ fn of_message(message: &Bytes) -> Verdict {
 }
 
 /// hyper's own sentences say where, the innermost says why.
-fn innermost(error: &dyn Error) -> String {
+pub(crate) fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

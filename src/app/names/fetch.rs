@@ -3,6 +3,7 @@
 use crate::clock::Moment;
 use crate::market::LookupOutcome;
 use crate::stream::{Access, RestEndpoint, TcpDialler, open, retry_after};
+use crate::telemetry::innermost;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -79,8 +80,10 @@ impl Asker {
             let told = format!("{rest} cannot be reached: {}: {}", failure.cause, failure.detail);
             Unanswered::new(LookupOutcome::Connect, told)
         })?;
-        let broken =
-            |error: &hyper::Error| Unanswered::new(LookupOutcome::Answer, format!("{rest} broke off: {error}"));
+        let broken = |error: &hyper::Error| {
+            let told = format!("{rest} broke off: {}", innermost(error));
+            Unanswered::new(LookupOutcome::Answer, told)
+        };
         let (mut sender, connection) = http1::handshake(TokioIo::new(io))
             .await
             .map_err(|error| broken(&error))?;
@@ -97,10 +100,8 @@ impl Asker {
             }
             let body = Limited::new(body, MOST_BYTES).collect().await;
             body.map(http_body_util::Collected::to_bytes).map_err(|error| {
-                Unanswered::new(
-                    LookupOutcome::Answer,
-                    format!("{rest} did not answer to the end: {error}"),
-                )
+                let told = format!("{rest} did not answer to the end: {}", innermost(&*error));
+                Unanswered::new(LookupOutcome::Answer, told)
             })
         };
         tokio::pin!(connection, answer);
@@ -165,7 +166,7 @@ fn host(rest: &RestEndpoint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::TlsTrust;
+    use crate::stream::{Proxy, TlsTrust};
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
     use tokio::net::TcpListener;
 
@@ -220,5 +221,40 @@ mod tests {
         assert_eq!(first, "GET /below/info?a=b HTTP/1.1");
         assert!(!headers.contains(&json), "{headers:?}");
         assert_eq!(body, "");
+    }
+
+    #[tokio::test]
+    async fn what_answers_unasked_is_told_as_that() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap());
+        let access = Access {
+            proxy: Some(Proxy::parse(&proxy).unwrap()),
+            ..Access::new(TlsTrust::only([]).unwrap())
+        };
+        let api = Asker {
+            rest: RestEndpoint::parse("http://venue.example").unwrap(),
+            access,
+            dialler: TcpDialler::default(),
+            head_start: Duration::from_secs(1),
+            limit: Duration::from_secs(60),
+        };
+        let answer_twice = async {
+            let mut socket = BufReader::new(listener.accept().await.unwrap().0);
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                socket.read_line(&mut line).await.unwrap();
+            }
+            let answers = b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 401 Unauthorized\r\n\r\n";
+            socket.write_all(answers).await.unwrap();
+            socket
+        };
+        let asked = Asked {
+            path: "/".to_owned(),
+            body: None,
+        };
+        let (answer, _socket) = tokio::join!(api.ask(&asked), answer_twice);
+        let told = "http://venue.example broke off: received unexpected message from connection";
+        assert_eq!(answer.unwrap_err(), Unanswered::new(LookupOutcome::Answer, told));
     }
 }
