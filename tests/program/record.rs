@@ -209,6 +209,20 @@ async fn what_is_there_is_not_touched_and_can_be_gone_on_after() {
 }
 
 #[tokio::test]
+async fn what_is_numbered_too_high_to_be_gone_on_after_is_told() {
+    let (folder, venue) = (TempFolder::new(), venue(Vec::new()));
+    let (config, file) = (of(&venue, NEVER), folder.path().join("a.jsonl"));
+    let high = folder.path().join(format!("a.{}.sent.jsonl", u64::MAX));
+    std::fs::write(&high, "").unwrap();
+    let ended = record(&config, &file, &["--resume"]).end().await;
+    let told = format!(
+        "{}: is numbered so high that a recording cannot go on after it: give it another name",
+        high.display()
+    );
+    assert_eq!((ended.code, ended.stderr()), (Some(2), told));
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_ends_it_with_an_error() {
     let (folder, venue) = (TempFolder::new(), venue(Vec::new()));
     let (config, file) = (of(&venue, NEVER), folder.path().join("a.jsonl"));

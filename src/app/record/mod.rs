@@ -31,6 +31,8 @@ use tracing::{info, warn};
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// How often it is looked what has waited long enough.
 const TICK: Duration = Duration::from_millis(250);
+/// Behind files of a connection with a higher number, there are not numbers enough for those that are to come.
+const LAST_CONNECTION: u64 = u64::MAX / 2;
 /// So many frames are taken before it is looked again.
 const BATCH: usize = 1024;
 
@@ -126,6 +128,9 @@ pub enum RecordError {
     /// There is a recording already.
     #[error("{} exists: choose another name, or go on after it with --resume", .0.display())]
     Exists(PathBuf),
+    /// There is a file of such a high number that no connection can come after it.
+    #[error("{}: is numbered so high that a recording cannot go on after it: give it another name", .0.display())]
+    NumberedTooHigh(PathBuf),
     /// The folder cannot be read.
     #[error("cannot read the folder of {}: {error}", path.display())]
     Folder {
@@ -257,9 +262,16 @@ fn open(options: &RecordOptions) -> Result<Recorder, RecordError> {
     // What is no file of a recording is in the way as well: a folder, or a link to wherever.
     let is_taken = options.output.symlink_metadata().is_ok_and(|what| !what.is_file());
     let first = existing.values().flatten().next();
-    match first {
+    let last = existing.last_key_value();
+    match (first, last) {
         _ if is_taken => Err(RecordError::Exists(options.output.clone())),
-        Some((path, _)) if !options.resume => Err(RecordError::Exists(path.clone())),
+        (Some((path, _)), _) if !options.resume => Err(RecordError::Exists(path.clone())),
+        (_, Some((place, files))) if place.connection > LAST_CONNECTION => {
+            let path = files.first().map(|(path, _)| path.clone());
+            Err(RecordError::NumberedTooHigh(
+                path.unwrap_or_else(|| names.received(*place)),
+            ))
+        }
         _ => Ok(Recorder::new(names, limits, existing)),
     }
 }
