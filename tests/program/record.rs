@@ -7,8 +7,10 @@ use crate::support;
 use feedwatch::sim::{Capture, CapturedFrame, Fault, Rule, SimOptions, SimulatedVenue, Traffic};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::process::Command;
 
 const NEVER: Duration = Duration::from_secs(600);
 
@@ -220,6 +222,32 @@ async fn what_is_numbered_too_high_to_be_gone_on_after_is_told() {
         high.display()
     );
     assert_eq!((ended.code, ended.stderr()), (Some(2), told));
+}
+
+#[tokio::test]
+async fn of_what_cannot_be_written_no_empty_file_stays() {
+    let (folder, venue) = (TempFolder::new(), venue(Vec::new()));
+    let (config, file) = (of(&venue, NEVER), folder.path().join("a.jsonl"));
+    let binary = env!("CARGO_BIN_EXE_feedwatch");
+    // No file may have a single byte: as on a disk that is full.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 0; exec '{binary}' record a --config '{}' -o '{}'",
+        config.name(),
+        file.display()
+    );
+    let ended = Program::spawn(
+        Command::new("bash")
+            .args(["-c", &script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )
+    .end()
+    .await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let told = format!("cannot write {}: ", folder.path().join("a.sent.jsonl").display());
+    assert!(ended.err.last().unwrap().starts_with(&told), "{ended:#?}");
+    assert_eq!(figures(&ended)[3], 0, "no file: {ended:#?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A file of a recording: it grows by whole lines, and what was added is on the disk and can be read by itself.
 
 use super::RecordError;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,19 @@ pub(super) struct RecordingFile {
 }
 
 impl RecordingFile {
-    /// A new file. One that is there already is never touched.
-    pub(super) fn create(path: PathBuf) -> Result<Self, RecordError> {
+    /// A new file with these lines. One that is there already is never touched; where the lines cannot be written, there is none.
+    pub(super) fn begin(path: PathBuf, lines: &[u8]) -> Result<Self, RecordError> {
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path);
-        match file {
-            Ok(file) => Ok(Self { path, file, bytes: 0 }),
-            Err(error) => Err(RecordError::Write { path, error }),
+        let mut new = match file {
+            Ok(file) => Self { path, file, bytes: 0 },
+            Err(error) => return Err(RecordError::Write { path, error }),
+        };
+        if let Err(error) = new.add(lines) {
+            // An empty one would be a part in which there is nothing.
+            let _ = fs::remove_file(&new.path);
+            return Err(error);
         }
+        Ok(new)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -65,12 +71,11 @@ mod tests {
     #[test]
     fn it_is_its_owners_alone_and_nobody_elses_file_is_touched() {
         let path = path("own.jsonl");
-        let mut file = RecordingFile::create(path.clone()).unwrap();
-        file.add(b"one\n").unwrap();
+        let mut file = RecordingFile::begin(path.clone(), b"one\n").unwrap();
         file.add(b"two\n").unwrap();
         assert_eq!((file.bytes(), file.path()), (8, path.as_path()));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let error = RecordingFile::create(path.clone()).unwrap_err().to_string();
+        let error = RecordingFile::begin(path.clone(), b"other\n").unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("cannot write {}: ", path.display())),
             "{error}"

@@ -255,13 +255,12 @@ fn add(
     bytes: &[u8],
     recorded: &mut Recorded,
 ) -> Result<(), RecordError> {
-    let file = if let Some(file) = file {
-        file
+    if let Some(file) = file {
+        file.add(bytes)?;
     } else {
+        *file = Some(RecordingFile::begin(path(), bytes)?);
         recorded.files += 1;
-        file.insert(RecordingFile::create(path())?)
-    };
-    file.add(bytes)?;
+    }
     recorded.bytes += bytes.len() as u64;
     Ok(())
 }
