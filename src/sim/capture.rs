@@ -316,12 +316,20 @@ mod tests {
                 "both frame and frame_b64",
             ),
             ("{\"t\":1,\"frame_b64\":\"?\"}", "frame_b64 is not base64"),
-            ("", "EOF while parsing"),
+            ("", "the line is empty"),
+            ("  \r", "the line is empty"),
+            ("{\"t\":1,", "EOF while parsing a value (column 7)"),
+            ("{\"t\":1}}", "trailing characters (column 8)"),
+            (
+                "{\"t\":1e308,\"frame\":\"\"}",
+                "t is 1e308; must be the Unix time in seconds",
+            ),
         ] {
             let path = file("bad.jsonl", format!("{{\"t\":1,\"frame\":\"\"}}\n{line}\n").as_bytes());
             let message = Capture::read(&path).unwrap_err().to_string();
             let head = format!("{}:2: {problem}", path.display());
             assert!(message.starts_with(&head), "{message}");
+            assert!(!message.contains(" at line "), "of the file: {message}");
             std::fs::remove_file(path).unwrap();
         }
         let missing = Capture::read("/nowhere/x.jsonl").unwrap_err().to_string();

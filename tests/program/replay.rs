@@ -163,7 +163,7 @@ async fn what_cannot_be_played_is_told_with_its_place() {
         ),
         (
             file("millis.jsonl", b"{\"t\":1700000000123,\"frame\":\"x\"}\n"),
-            ":1: t is 1700000000123; must be the Unix time in seconds",
+            ":1: t is 1700000000123.0; must be the Unix time in seconds",
         ),
         (
             file("endless.jsonl", b"{\"t\":1e999,\"frame\":\"x\"}\n"),
@@ -176,6 +176,10 @@ async fn what_cannot_be_played_is_told_with_its_place() {
         (
             file("plain.jsonl.zst", b"{\"t\":1,\"frame\":\"x\"}\n"),
             ":1: cannot be decompressed from here on: ",
+        ),
+        (
+            file("blank.jsonl", b"\n{\"t\":1,\"frame\":\"x\"}\n"),
+            ":1: the line is empty",
         ),
         (folder.path().join("folder.jsonl"), ": Is a directory"),
         (folder.path().join("missing.jsonl"), ": No such file or directory"),

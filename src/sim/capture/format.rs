@@ -38,16 +38,20 @@ impl CapturedFrame {
             Err(error) if error.error_len().is_none() => return Err(Unreadable::CutShort),
             Err(error) => return Err(wrong(error.to_string())),
         };
-        let line: Line = serde_json::from_str(line).map_err(|error| {
+        if line.ends_with('\n') && line.trim_ascii().is_empty() {
+            return Err(wrong("the line is empty".into()));
+        }
+        let line: Line = serde_json::from_str(line.trim_end_matches('\n')).map_err(|error| {
             // Of a line that ends, this is a mistake like others.
             if error.is_eof() && !line.ends_with('\n') {
                 Unreadable::CutShort
             } else {
-                wrong(error.to_string())
+                wrong(without_line(&error))
             }
         })?;
         if let Some(at) = line.t.filter(|at| at.abs() > LATEST) {
-            return Err(wrong(format!("t is {at}; must be the Unix time in seconds")));
+            // This form is short whatever the number.
+            return Err(wrong(format!("t is {at:?}; must be the Unix time in seconds")));
         }
         match (line.frame, line.frame_b64) {
             (Some(text), None) => Ok(Self::text(line.t, &text)),
@@ -60,6 +64,16 @@ impl CapturedFrame {
             (None, None) => Err(wrong("neither frame nor frame_b64".into())),
             (Some(_), Some(_)) => Err(wrong("both frame and frame_b64".into())),
         }
+    }
+}
+
+/// What is wrong, and the column: the error counts lines from this one.
+fn without_line(error: &serde_json::Error) -> String {
+    let (told, column) = (error.to_string(), error.column());
+    let place = format!(" at line {} column {column}", error.line());
+    match told.strip_suffix(&place) {
+        Some(what) => format!("{what} (column {column})"),
+        None => told,
     }
 }
 
