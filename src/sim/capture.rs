@@ -7,7 +7,7 @@ pub(crate) use format::write_line;
 pub(crate) use zstd::compress;
 
 use format::Unreadable;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use tokio_tungstenite::tungstenite::Message;
@@ -88,7 +88,7 @@ impl Capture {
             path: path.into(),
             source,
         };
-        let file = BufReader::new(File::open(path).map_err(on_io)?);
+        let file = BufReader::new(open(path).map_err(on_io)?);
         let is_zstd = path.extension().is_some_and(|extension| extension == "zst");
         let plain = if is_zstd {
             Plain::Zstd(Zstd::new(file))
@@ -238,6 +238,17 @@ impl CapturedFrame {
 
     pub(super) const fn message(&self) -> &Message {
         &self.message
+    }
+}
+
+/// Opens a file. Who opens a pipe waits for its writer, perhaps for ever.
+fn open(path: &Path) -> io::Result<File> {
+    let kind = fs::metadata(path)?;
+    // Reading tells of a folder what it is.
+    if kind.is_file() || kind.is_dir() {
+        File::open(path)
+    } else {
+        Err(io::Error::other("is a pipe, a socket or a device; must be a file"))
     }
 }
 

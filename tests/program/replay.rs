@@ -137,6 +137,9 @@ async fn what_cannot_be_played_is_told_with_its_place() {
     let zstd = feedwatch_zstd();
     let damaged = [zstd.as_slice(), b"this is no zstd frame"].concat();
     std::fs::create_dir(folder.path().join("folder.jsonl")).unwrap();
+    let pipe = folder.path().join("pipe.jsonl");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
     for (path, told) in [
         (
             file("empty.jsonl", b""),
@@ -181,6 +184,7 @@ async fn what_cannot_be_played_is_told_with_its_place() {
             file("blank.jsonl", b"\n{\"t\":1,\"frame\":\"x\"}\n"),
             ":1: the line is empty",
         ),
+        (pipe, ": is a pipe, a socket or a device; must be a file"),
         (folder.path().join("folder.jsonl"), ": Is a directory"),
         (folder.path().join("missing.jsonl"), ": No such file or directory"),
     ] {
