@@ -1,4 +1,4 @@
-//! Answers that name nothing: requests are answered in their order, those that end subscriptions too.
+//! Answers that name nothing, where requests are answered in their order, and answers that name what nobody asked for.
 
 use super::{decode, described, instruments, one, rejected, session, settled};
 use feedwatch::market::{DecodeError, EventKind};
@@ -139,4 +139,48 @@ fn what_an_acknowledgement_lacks_tells_it_from_data() {
         let (seen, _) = decode(&venue, &[&answers[0].replace(":0", &format!(":\"{code}\""))]);
         assert_eq!(seen.len(), refusals, "{code}: the star is a star");
     }
+}
+
+#[test]
+fn a_refusal_of_something_else_refuses_nothing() {
+    let venue = described(
+        r#"
+        subscribe = '{"args":[{instruments}],"id":{id}}'
+        acknowledgements = [{ when = { "/op" = "ok" }, id = "/id" }]
+        refusals = [{ when = { "/op" = "no" }, id = "/id", words = "/reason" }]
+        events = [{ kind = "trade" }]
+        "#,
+    );
+    let mut session = session(&venue);
+    session.subscribe(&instruments(&["A"]));
+    for id in [r#""client-77""#, "77", "-1", "1.0", r#""""#, "[1]"] {
+        assert_eq!(session.hear(&format!(r#"{{"op":"no","id":{id}}}"#)), None, "{id}");
+        assert!(session.is_awaiting(), "{id}");
+    }
+    assert_eq!(session.hear(r#"{"op":"ok","id":1}"#), settled(&["A"]));
+    for (number, id) in [r#","id":null"#, ""].into_iter().enumerate() {
+        let name = number.to_string();
+        session.subscribe(&instruments(&[&name]));
+        let (refused, _) = rejected(session.hear(&format!(r#"{{"op":"no"{id}}}"#)));
+        assert_eq!(refused, instruments(&[&name]), "it does not say of which");
+    }
+}
+
+#[test]
+fn a_refusal_of_a_name_that_nobody_asked_for_refuses_nothing() {
+    let venue = described(
+        r#"
+        channels = ["trade"]
+        subscribe = '{"{channel}":"{instrument}"}'
+        acknowledgements = [{ when = { "/op" = "ok" }, instrument = "/i", channel = "/c" }]
+        refusals = [{ when = { "/op" = "no" }, instrument = { of = "/i", after = "." }, channel = "/c" }]
+        events = [{ kind = "trade" }]
+        "#,
+    );
+    let mut session = session(&venue);
+    session.subscribe(&instruments(&["A"]));
+    for rest in [r#""i":"x.B","c":"trade""#, r#""i":"A","c":"trade""#, r#""i":"x.A""#] {
+        assert_eq!(session.hear(&format!(r#"{{"op":"no",{rest}}}"#)), None, "{rest}");
+    }
+    assert_eq!(rejected(session.hear(r#"{"op":"no"}"#)).0, instruments(&["A"]));
 }

@@ -295,16 +295,21 @@ impl Session for GenericSession {
     }
 }
 
-/// What a frame answers; `None` where it does not say.
+/// What a frame answers; `None` where it does not say. What stands there and is nobody's answers nothing.
 fn keys(rule: &AnswerRule, frame: &Tree<'_>) -> Option<Vec<Key>> {
-    let mut keys = Vec::new();
+    let (mut keys, mut names_any) = (Vec::new(), false);
     for scope in rule.answers(frame) {
         if keys.len() >= MOST_KEYS {
             break;
         }
         match (&rule.id, &rule.instrument) {
-            (Some(at), _) => keys.extend(scope.find(at).and_then(|id| number(id.raw())).map(Key::Request)),
+            (Some(at), _) => {
+                let id = scope.find(at);
+                names_any |= id.is_some();
+                keys.extend(id.and_then(|id| number(id.raw())).map(Key::Request));
+            }
             (None, Some(pick)) => {
+                names_any |= pick.of.iter().any(|at| scope.find(at).is_some());
                 let channel = rule.channel.as_ref().map(|pick| pick.text(scope).map(Cow::into_owned));
                 if channel == Some(None) {
                     continue;
@@ -315,7 +320,7 @@ fn keys(rule: &AnswerRule, frame: &Tree<'_>) -> Option<Vec<Key>> {
             (None, None) => return None,
         }
     }
-    (!keys.is_empty()).then_some(keys)
+    names_any.then_some(keys)
 }
 
 /// Each for itself, or all of them.
