@@ -2,11 +2,11 @@
 
 mod answers;
 mod events;
+mod order;
 
 use super::check_name;
 use super::description::{AcceptedBy, AnswerRule, Description};
-use super::pattern::{Pattern, Pick, Saying};
-use super::pointer::Pointer;
+use super::pattern::{Pick, Saying};
 use super::template::{Hole, Template};
 use crate::market::StreamName;
 use crate::venue::Resync;
@@ -77,6 +77,7 @@ impl Description {
         self.check_answers()?;
         self.check_heartbeat()?;
         self.check_events()?;
+        self.check_order()?;
         self.check_resync()
     }
 
@@ -209,15 +210,6 @@ fn is_of_nothing<'p>(picks: impl IntoIterator<Item = &'p Option<Pick>>) -> bool 
 }
 
 const OF_NOTHING: &str = "an instrument or a channel has no pointer; say where it stands";
-
-/// What a rule recognises frames by, and the list of events that it looks for in them.
-type Sign<'r> = (&'r Pattern, Option<&'r Pointer>);
-
-/// Whether a rule that comes first leaves nothing for another one.
-fn hides((when, each): Sign<'_>, other: Sign<'_>) -> bool {
-    let is_all = when.0.is_empty() && (each.is_none() || each == other.1);
-    is_all || (when, each) == other
-}
 
 fn wrong(key: &'static str, index: Option<usize>, problem: impl Into<String>) -> InvalidDescription {
     InvalidDescription {

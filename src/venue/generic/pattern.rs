@@ -102,6 +102,20 @@ impl Pattern {
             pointer.is_within(place) && wanted.iter().all(|wanted| matches!(wanted, Wanted::Absent))
         })
     }
+
+    /// Whether it holds wherever the other does, as far as one condition alone tells.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        self.0.iter().all(|(place, wanted)| {
+            other.0.iter().any(|(pointer, narrower)| {
+                let is_same = pointer == place && narrower.iter().all(|one| Wanted::include(wanted, one));
+                // Where something stands in it, it is there itself.
+                let is_around = pointer.is_within(place)
+                    && wanted.contains(&Wanted::Anything)
+                    && narrower.iter().all(|one| Wanted::Anything.includes(one));
+                is_same || is_around
+            })
+        })
+    }
 }
 
 impl Wanted {
@@ -115,6 +129,20 @@ impl Wanted {
             _ if plain.starts_with('!') => Err(InvalidWanted::Denial),
             _ if is_open => Ok(Self::Prefix(plain.to_owned())),
             _ => Ok(Self::Text(plain.to_owned())),
+        }
+    }
+
+    /// Whether whatever fits the other fits one of these.
+    pub(crate) fn include(wanted: &[Self], other: &Self) -> bool {
+        wanted.iter().any(|wanted| wanted.includes(other))
+    }
+
+    /// Whether whatever fits the other fits this. What is not known to does not.
+    fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Anything, Self::Text(_) | Self::Prefix(_)) => true,
+            (Self::Prefix(prefix), Self::Text(text) | Self::Prefix(text)) => text.starts_with(prefix),
+            _ => self == other,
         }
     }
 
@@ -261,6 +289,44 @@ mod tests {
         for text in ["!", "!x", "!x*", "!*"] {
             assert_eq!(Wanted::parse(text), Err(InvalidWanted::Denial), "{text}");
         }
+    }
+
+    #[test]
+    fn a_pattern_includes_what_is_narrower_and_nothing_else() {
+        let pattern = |conditions: &[(&str, &[&str])]| {
+            let conditions = conditions.iter().map(|(at, wanted)| {
+                let wanted = wanted.iter().map(|wanted| Wanted::parse(wanted).unwrap());
+                (pointer(at), wanted.collect())
+            });
+            Pattern(conditions.collect())
+        };
+        let includes = |wide: &[(&str, &[&str])], narrow: &[(&str, &[&str])]| pattern(wide).includes(&pattern(narrow));
+        assert!(includes(&[], &[]));
+        assert!(includes(&[], &[("/t", &["x"])]));
+        assert!(!includes(&[("/t", &["x"])], &[]));
+        assert!(includes(&[("/t", &["x"])], &[("/a", &["1"]), ("/t", &["x"])]));
+        assert!(!includes(&[("/t", &["x"]), ("/a", &["1"])], &[("/t", &["x"])]));
+        for (wide, narrow, expected) in [
+            (&["*"] as &[&str], &["x"] as &[&str], true),
+            (&["*"], &["x*", "y"], true),
+            (&["x"], &["*"], false),
+            (&["a", "b"], &["a"], true),
+            (&["a"], &["a", "b"], false),
+            (&["a*"], &["ab", "ac*", "a*"], true),
+            (&["ab*"], &["a*"], false),
+            (&["ab*"], &["a"], false),
+        ] {
+            assert_eq!(
+                includes(&[("/t", wide)], &[("/t", narrow)]),
+                expected,
+                "{wide:?} {narrow:?}"
+            );
+            assert!(!includes(&[("/t", wide)], &[("*/t", narrow)]), "that is in an event");
+        }
+        assert!(includes(&[("/d", &["*"])], &[("/d/0/t", &["x"])]));
+        assert!(includes(&[("", &["*"])], &[("/d", &["x"])]));
+        assert!(!includes(&[("/d", &["x*"])], &[("/d/0/t", &["x"])]));
+        assert!(!includes(&[("/d/t", &["*"])], &[("/d", &["*"])]));
     }
 
     #[test]

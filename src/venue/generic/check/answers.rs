@@ -1,6 +1,6 @@
 //! Whether the answers of a description fit its requests.
 
-use super::{InvalidDescription, Matching, OF_NOTHING, check_absence, hides, is_of_nothing, wrong};
+use super::{InvalidDescription, Matching, OF_NOTHING, check_absence, is_of_nothing, wrong};
 use crate::venue::generic::description::{AcceptedBy, AnswerRule, Description};
 use crate::venue::generic::pointer::Pointer;
 use crate::venue::generic::template::{Hole, Template};
@@ -16,7 +16,6 @@ impl Description {
                 return Err(wrong("subscribe", None, "is missing: something is to be acknowledged"));
             }
         }
-        self.check_hidden_answers()?;
         let matching = self.matching();
         self.check_unsubscribe(matching)?;
         for (key, rules) in [
@@ -54,29 +53,6 @@ impl Description {
         let unsubscribe = self.unsubscribe.as_ref();
         self.events.iter().any(|rule| rule.alias.is_some())
             || unsubscribe.is_some_and(|template| template.names(|hole| *hole == Hole::Alias))
-    }
-
-    /// Refusals come first, then acknowledgements; each in their order.
-    fn check_hidden_answers(&self) -> Result<(), InvalidDescription> {
-        let refusals = self
-            .refusals
-            .iter()
-            .enumerate()
-            .map(|(index, rule)| ("refusals", index, rule));
-        let acknowledgements = self.acknowledgements.iter().enumerate();
-        let acknowledgements = acknowledgements.map(|(index, rule)| ("acknowledgements", index, rule));
-        let all: Vec<_> = refusals.chain(acknowledgements).collect();
-        for (place, (key, index, rule)) in all.iter().enumerate() {
-            let mut before = all.iter().take(place);
-            let hiding = before.find(|(_, _, first)| hides((&first.when, None), (&rule.when, None)));
-            if let Some((first_key, first, _)) = hiding {
-                let problem = format!(
-                    "never counts: {first_key}[{first}] comes first, and fits whatever it fits; join them, or put the narrower one in front"
-                );
-                return Err(wrong(key, Some(*index), problem));
-            }
-        }
-        Ok(())
     }
 
     fn check_unsubscribe(&self, matching: Matching) -> Result<(), InvalidDescription> {

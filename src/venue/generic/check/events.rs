@@ -1,6 +1,6 @@
-//! Whether the rules of events fit together, and whether each of them can ever count.
+//! Whether the rules of events fit together.
 
-use super::{InvalidDescription, OF_NOTHING, check_absence, hides, is_of_nothing, wrong};
+use super::{InvalidDescription, OF_NOTHING, check_absence, is_of_nothing, wrong};
 use crate::market::EventKind;
 use crate::venue::generic::description::{Description, EventRule, SeriesRule};
 use crate::venue::generic::pointer::Pointer;
@@ -16,15 +16,6 @@ impl Description {
         let gets_alias = self.acknowledgements.iter().any(|rule| rule.alias.is_some());
         for (index, rule) in self.events.iter().enumerate() {
             check_event(index, rule)?;
-            let mut before = self.events.iter().take(index);
-            let hiding =
-                before.position(|first| hides((&first.when, first.each.as_ref()), (&rule.when, rule.each.as_ref())));
-            if let Some(first) = hiding {
-                let problem = format!(
-                    "never counts: events[{first}] comes first, and fits whatever it fits; join them, or put the narrower one in front"
-                );
-                return Err(wrong("events", Some(index), problem));
-            }
             if rule.alias.is_some() && !gets_alias {
                 return Err(wrong(
                     "events",
