@@ -165,17 +165,19 @@ impl Template {
 
     /// Whether the id of a request stands there as a value of its own, as a number or in quotes.
     pub(super) fn has_whole_id(&self) -> bool {
-        let of =
-            |part: Option<&Part>, is_edge: fn(&str) -> bool| matches!(part, Some(Part::Text(text)) if is_edge(text));
+        let text = |index: Option<usize>| match index.map(|index| self.0.get(index)) {
+            Some(Some(Part::Text(text))) => Some(text.as_str()),
+            Some(Some(Part::Hole { .. })) => None,
+            // The template begins or ends here.
+            _ => Some(""),
+        };
         self.0.iter().enumerate().any(|(index, part)| match part {
             Part::Hole {
                 what: Hole::Id,
                 is_quoted,
             } => {
-                let before = index.checked_sub(1).and_then(|before| self.0.get(before));
-                let is_whole =
-                    of(before, |text| text.ends_with('"')) && of(self.0.get(index + 1), |text| text.starts_with('"'));
-                !is_quoted || is_whole
+                let around = text(index.checked_sub(1)).zip(text(index.checked_add(1)));
+                around.is_some_and(|(before, after)| is_whole(before, after, *is_quoted))
             }
             _ => false,
         })
@@ -257,6 +259,21 @@ fn placeholder(text: &str) -> Option<(&str, &str)> {
     (is_word || is_pointer).then_some((name, rest))
 }
 
+/// Whether what stands between these parts of a JSON text is a value, and neither a part of one nor a name.
+fn is_whole(before: &str, after: &str, is_quoted: bool) -> bool {
+    let (before, after) = if is_quoted {
+        let quotes = before.strip_suffix('"').zip(after.strip_prefix('"'));
+        match quotes.filter(|(before, _)| !before.ends_with('\\')) {
+            Some(within) => within,
+            None => return false,
+        }
+    } else {
+        (before, after)
+    };
+    let (last, next) = (before.trim_end().chars().next_back(), after.trim_start().chars().next());
+    matches!(last, None | Some('[' | ',' | ':')) && matches!(next, None | Some(']' | ',' | '}'))
+}
+
 fn push(text: &mut String, value: &str, is_quoted: bool) {
     // A text is always JSON.
     let quoted = serde_json::to_string(value).unwrap_or_default();
@@ -322,6 +339,32 @@ mod tests {
         assert!(told(r#"{"op":}"#).starts_with("is not JSON when its placeholders are filled in: "));
         assert!(told("SUB {instrument}").starts_with("is not JSON"));
         assert_eq!(told(&" ".repeat(MOST_BYTES + 1)), "is longer than 65536 bytes");
+    }
+
+    #[test]
+    fn an_id_is_a_value_of_its_own_or_a_part_of_something() {
+        for (text, expected) in [
+            (r#"{"id":{id}}"#, true),
+            (r#"{"id": "{id}" }"#, true),
+            ("[ {id} , 1]", true),
+            ("{id}", true),
+            (r#"["no. {id}","{id}"]"#, true),
+            (r#"{"id":1{id}}"#, false),
+            (r#"{"id":-{id}}"#, false),
+            (r#"{"id":0.{id}}"#, false),
+            (r#"{"id":1e{id}}"#, false),
+            (r#"{"id":{id}0}"#, false),
+            (r#"{"id":{id}.5}"#, false),
+            (r#"{"{id}":1}"#, false),
+            (r#"{"{id}" : 1}"#, false),
+            (r#"["\"{id}"]"#, false),
+            (r#"["{id}\""]"#, false),
+            (r#"["{id}{id}"]"#, false),
+            (r#"["{channel}{id}"]"#, false),
+            ("[1]", false),
+        ] {
+            assert_eq!(template(text).has_whole_id(), expected, "{text}");
+        }
     }
 
     #[test]
