@@ -68,6 +68,9 @@ pub enum InvalidTemplate {
     /// A list within quotes.
     #[error("{{{0}}} stands for values with commas between them, and cannot stand within quotes")]
     Quoted(String),
+    /// Behind a backslash, or in the middle of `\u0000`.
+    #[error("{{{0}}} stands in an escape that has not ended, and would end it with what is filled in")]
+    Escaped(String),
     /// Not JSON, once it is filled in.
     #[error("is not JSON when its placeholders are filled in: {0}")]
     Json(String),
@@ -84,6 +87,28 @@ pub(super) struct Filling<'a> {
     pub(super) items: &'a str,
     pub(super) id: u64,
     pub(super) alias: &'a str,
+}
+
+/// How much of an escape in a JSON text has been read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    /// None, or all of it.
+    None,
+    /// Its backslash.
+    Backslash,
+    /// All but so many hexadecimal digits.
+    Digits(u8),
+}
+
+impl Escape {
+    const fn behind(self, c: char, is_quoted: bool) -> Self {
+        match (self, c) {
+            (Self::None, '\\') if is_quoted => Self::Backslash,
+            (Self::Backslash, 'u') => Self::Digits(4),
+            (Self::Digits(left @ 2..), _) => Self::Digits(left - 1),
+            _ => Self::None,
+        }
+    }
 }
 
 impl Template {
@@ -124,13 +149,16 @@ impl Template {
             return Err(InvalidTemplate::Length);
         }
         let (mut parts, mut plain) = (Vec::new(), String::new());
-        let (mut is_quoted, mut is_escaped) = (false, false);
+        let (mut is_quoted, mut escape) = (false, Escape::None);
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             if let Some((name, after)) = placeholder(rest) {
                 let what = hole(name).map_err(|valid| InvalidTemplate::Placeholder(name.to_owned(), valid))?;
                 if is_quoted && matches!(what, Hole::Instruments | Hole::Channels | Hole::Items) {
                     return Err(InvalidTemplate::Quoted(name.to_owned()));
+                }
+                if escape != Escape::None {
+                    return Err(InvalidTemplate::Escaped(name.to_owned()));
                 }
                 if !plain.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut plain)));
@@ -139,11 +167,8 @@ impl Template {
                 rest = after;
                 continue;
             }
-            match c {
-                '"' if !is_escaped => is_quoted = !is_quoted,
-                '\\' if is_quoted && !is_escaped => is_escaped = true,
-                _ => is_escaped = false,
-            }
+            is_quoted ^= c == '"' && escape == Escape::None;
+            escape = escape.behind(c, is_quoted);
             plain.push(c);
             rest = rest.get(c.len_utf8()..).unwrap_or_default();
         }
@@ -337,6 +362,12 @@ mod tests {
         assert!(told("[{/ping}]").starts_with("{/ping} is no placeholder"));
         assert!(told(r#"["{instruments}"]"#).starts_with("{instruments} stands for values"));
         assert!(told(r#"{"op":}"#).starts_with("is not JSON when its placeholders are filled in: "));
+        for text in [r#"["\{alias}"]"#, r#"["\\\{id}"]"#, r#"["\u{id}"]"#, r#"["\u000{id}"]"#] {
+            assert!(told(text).contains("stands in an escape that has not ended"), "{text}");
+        }
+        for text in [r#"["\\{id}"]"#, r#"["\u0041{id}"]"#, r#"["\n{id}"]"#, r#"["\"{id}"]"#] {
+            assert!(Template::parse(text).is_ok(), "{text}");
+        }
         assert!(told("SUB {instrument}").starts_with("is not JSON"));
         assert_eq!(told(&" ".repeat(MOST_BYTES + 1)), "is longer than 65536 bytes");
     }
