@@ -255,6 +255,9 @@ pub(super) fn read_channels(section: &mut Section<'_, '_>, venue: Option<&VenueR
             );
         }
     }
+    if let Some(Err(wrong)) = venue.map(|venue| venue.limits().check_channels(texts.len())) {
+        section.wrong("channels", wrong);
+    }
     if texts.is_empty() {
         return venue.map(|venue| venue.channels()).unwrap_or_default();
     }

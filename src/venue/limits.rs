@@ -43,7 +43,18 @@ impl Limits {
         self
     }
 
-    /// How many instruments one connection carries, with so many channels each.
+    /// Says so where one instrument with so many channels is more than a connection carries.
+    pub(crate) fn check_channels(&self, channels: usize) -> Result<(), String> {
+        let most = self.subscriptions_per_connection;
+        if channels <= most {
+            return Ok(());
+        }
+        Err(format!(
+            "{channels} channels of each instrument are more than the {most} subscriptions that a connection carries"
+        ))
+    }
+
+    /// How many instruments one connection carries, with so many channels each; at least one.
     pub fn instruments_per_connection(&self, channels: usize) -> usize {
         (self.subscriptions_per_connection / channels.max(1)).max(1)
     }

@@ -148,9 +148,13 @@ impl Description {
                 "is missing: a request names {channel}; say which by default",
             )),
             (false, false) => Err(wrong("channels", None, "is of no use: no request names {channel}")),
-            _ => self.channels.iter().enumerate().try_for_each(|(index, channel)| {
-                check_name(channel, "a channel").map_err(|problem| wrong("channels", Some(index), problem))
-            }),
+            _ => {
+                self.channels.iter().enumerate().try_for_each(|(index, channel)| {
+                    check_name(channel, "a channel").map_err(|problem| wrong("channels", Some(index), problem))
+                })?;
+                let fit = self.limits.check_channels(self.channels.len());
+                fit.map_err(|problem| wrong("channels", None, problem))
+            }
         }
     }
 
