@@ -149,6 +149,11 @@ fn read_module(section: &mut Section<'_, '_>, venues: &Venues, access: &mut Acce
         );
         section.wrong("instruments", problem);
     }
+    if let Some(description) = venue.description()
+        && let Err(wrong) = description.check_requests_of(instruments.len(), feed.channels.len())
+    {
+        section.wrong("channels", wrong);
+    }
     Some(ProbeModule {
         venue,
         endpoint: endpoint?,

@@ -186,8 +186,15 @@ fn read_one(
     let mut feed = Feed::of(channels);
     (feed.checksums, feed.report_gaps_only) = (checksums, report_gaps_only);
     let limits = venue.limits();
+    let own = instruments_per_connection;
     let instruments_per_connection =
-        instruments_per_connection.unwrap_or_else(|| limits.instruments_per_connection(feed.channels.len()));
+        own.unwrap_or_else(|| limits.instruments_per_connection(feed.channels.len()));
+    if let Some(description) = venue.description()
+        && let Err(wrong) = description.check_requests_of(instruments_per_connection, feed.channels.len())
+    {
+        let key = own.map_or("channels", |_| "instruments_per_connection");
+        section.wrong(key, wrong);
+    }
     Some(StreamConfig {
         name: name?,
         endpoint: endpoint?,

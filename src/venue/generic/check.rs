@@ -1,6 +1,7 @@
 //! Whether the parts of a description fit together.
 
 mod answers;
+mod bounds;
 mod events;
 mod order;
 
@@ -74,6 +75,7 @@ impl Description {
         }
         self.check_requests()?;
         self.check_channels()?;
+        self.check_lengths()?;
         self.check_answers()?;
         self.check_heartbeat()?;
         self.check_events()?;

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 const MOST_ALIASES: usize = 16_384;
 
 /// No alias and its instrument together are longer; what is longer is not kept.
-const LONGEST_ALIAS: usize = 1024;
+pub(super) const LONGEST_ALIAS: usize = 1024;
 /// So much of a venue's words is told.
 const LONGEST_WORDS: usize = 200;
 

@@ -67,12 +67,7 @@ impl GenericSession {
     fn requests(&mut self, template: &Template, instruments: &[Instrument]) -> Vec<Request> {
         let description = Arc::clone(&self.description);
         let names_alias = template.names(|hole| *hole == Hole::Alias);
-        let names_one = names_alias || template.names(|hole| matches!(hole, Hole::Instrument(_)));
-        let most = match (names_one, description.replaces) {
-            (true, _) => 1,
-            (false, true) => instruments.len().max(1),
-            (false, false) => description.batch,
-        };
+        let most = description.instruments_per_request(template, instruments.len());
         let sets = each_or_all(&self.channels, template.names(|hole| *hole == Hole::Channel));
         let mut requests = Vec::new();
         for batch in instruments.chunks(most) {

@@ -2,7 +2,9 @@
 
 use super::pattern::Case;
 use super::pointer::Pointer;
+use super::read::LONGEST_ALIAS;
 use super::tree::Scope;
+use crate::market::LONGEST_NAME;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,6 +13,8 @@ use std::fmt::Write as _;
 const MOST_BYTES: usize = 64 * 1024;
 /// A venue that wants more in return for a ping than this gets nothing.
 const MOST_COPIED: usize = 4096;
+/// So many digits the longest id of a request has.
+const LONGEST_ID: usize = 20;
 
 /// JSON with placeholders such as `{instrument}`. Outside of quotes one becomes a whole JSON value, within quotes a part of the
 /// text; either way whatever is filled in stays one value.
@@ -208,11 +212,35 @@ impl Template {
         })
     }
 
+    /// Whether it is made for each instrument.
+    pub(super) fn names_one(&self) -> bool {
+        self.names(|hole| matches!(hole, Hole::Instrument(_) | Hole::Alias))
+    }
+
     /// Whether it has a place for one that this is true of.
     pub(super) fn names(&self, is_one: impl Fn(&Hole) -> bool) -> bool {
         self.0
             .iter()
             .any(|part| matches!(part, Part::Hole { what, .. } if is_one(what)))
+    }
+
+    /// How long it is with so many instruments and channels of the longest names, and items of that length.
+    pub(super) fn longest(&self, instruments: usize, channels: usize, items: usize) -> usize {
+        // Quotes and a comma.
+        let list = |names: usize| names.saturating_mul(LONGEST_NAME + 3);
+        let lengths = self.0.iter().map(|part| match part {
+            Part::Text(text) => text.len(),
+            Part::Hole { what, .. } => match what {
+                Hole::Instrument(_) | Hole::Channel => list(1),
+                Hole::Instruments => list(instruments),
+                Hole::Channels => list(channels),
+                Hole::Items => items,
+                Hole::Id => LONGEST_ID,
+                Hole::Alias => LONGEST_ALIAS,
+                Hole::Copy(_) => MOST_COPIED,
+            },
+        });
+        lengths.fold(0, usize::saturating_add)
     }
 
     pub(super) fn fill(&self, filling: &Filling<'_>) -> String {

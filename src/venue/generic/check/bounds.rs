@@ -1,0 +1,65 @@
+//! Whether what a description leads to has bounds: its requests are no longer than any venue would take.
+
+use super::{InvalidDescription, wrong};
+use crate::venue::generic::description::Description;
+use crate::venue::generic::template::{Hole, Template};
+
+/// No request is longer, in bytes, were every name in it as long as a name can be. Escapes aside.
+const LONGEST_REQUEST: usize = 1024 * 1024;
+
+impl Description {
+    /// So many instruments one request names, of those that it is about.
+    pub(in crate::venue::generic) fn instruments_per_request(&self, request: &Template, instruments: usize) -> usize {
+        match (request.names_one(), self.replaces) {
+            (true, _) => 1,
+            (false, true) => instruments.max(1),
+            (false, false) => self.batch.min(instruments.max(1)),
+        }
+    }
+
+    pub(super) fn check_lengths(&self) -> Result<(), InvalidDescription> {
+        let channels = self.channels.len();
+        let instruments = self.limits.instruments_per_connection(channels);
+        for (key, request) in [("subscribe", &self.subscribe), ("unsubscribe", &self.unsubscribe)] {
+            if let Some(request) = request {
+                let fit = self.check_length(request, instruments, channels);
+                fit.map_err(|problem| wrong(key, None, problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says so where a connection of so many instruments with so many channels has a request that is too long.
+    pub(crate) fn check_requests_of(&self, instruments: usize, channels: usize) -> Result<(), String> {
+        let mut requests = self.subscribe.iter().chain(&self.unsubscribe);
+        requests.try_for_each(|request| self.check_length(request, instruments, channels))
+    }
+
+    fn check_length(&self, request: &Template, instruments: usize, channels: usize) -> Result<(), String> {
+        let instruments = self.instruments_per_request(request, instruments);
+        let channels = if request.names(|hole| *hole == Hole::Channel) {
+            1
+        } else {
+            channels
+        };
+        let items = self.item.as_ref().map_or(0, |item| {
+            let of = |count, is_each| if is_each { (count, 1) } else { (1, count) };
+            let (each, named) = of(instruments, item.names(|hole| matches!(hole, Hole::Instrument(_))));
+            let (each_channel, named_channels) = of(channels, item.names(|hole| *hole == Hole::Channel));
+            let one = item.longest(named, named_channels, 0).saturating_add(1);
+            one.saturating_mul(each).saturating_mul(each_channel)
+        });
+        let longest = request.longest(instruments, channels, items);
+        if longest <= LONGEST_REQUEST {
+            return Ok(());
+        }
+        let remedy = if self.replaces {
+            "let a connection carry fewer instruments"
+        } else {
+            "lower batch, or name less in it"
+        };
+        Err(format!(
+            "has requests of up to {longest} bytes, where names are long; {LONGEST_REQUEST} are the most: {remedy}"
+        ))
+    }
+}
