@@ -55,6 +55,20 @@ fn each_bad_file_gives_exactly_its_message() {
 }
 
 #[test]
+fn there_are_no_more_than_a_thousand_venues() {
+    let venues = |count: usize| {
+        let venue = |n| format!("[[venues]]\nname = 'v{n}'\nurl = 'ws://v.example'\nevents = [{{ kind = 'trade' }}]\n");
+        let venues: String = (0..count).map(venue).collect();
+        parse(&format!("{STREAM}{venues}"))
+    };
+    assert_eq!(venues(1000).unwrap().venues.len(), 1000);
+    assert_eq!(
+        venues(1001).unwrap_err().to_string(),
+        "f.toml:4004:1: venues: 1001 venues are more than 1000"
+    );
+}
+
+#[test]
 fn the_shipped_file_shows_the_defaults() {
     let shipped = load("config/feedwatch.toml").unwrap();
     let text = fs::read_to_string("config/feedwatch.toml").unwrap();

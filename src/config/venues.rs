@@ -13,7 +13,7 @@ use crate::stream::UpgradeHeaders;
 use crate::supervise::DialLimit;
 use crate::venue::generic::{AcceptedBy, Description, GenericVenue, InvalidDescription, Template};
 use crate::venue::{self, Limits, Resync, VenueRef};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ const LEAST_AGE_MS: u64 = 1000;
 
 /// More often a venue is not pinged: it might take that for an attack.
 const LEAST_PING_MS: u64 = 1000;
+
+/// There are no more venues.
+const MOST: usize = 1000;
 
 /// A venue that is described, and what streams of it bring along.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +92,12 @@ pub(super) struct Venues {
 
 impl Venues {
     pub(super) fn read(root: &mut Section<'_, '_>) -> Self {
-        let (tables, _) = root.tables("venues").unwrap_or_default();
+        let (mut tables, _) = root.tables("venues").unwrap_or_default();
+        if let Some(beyond) = tables.get(MOST) {
+            let problem = format!("{} venues are more than {MOST}", tables.len());
+            root.add(Place::File(beyond.span().start), "venues", problem);
+            tables = tables.get(..MOST).unwrap_or_default();
+        }
         let mut described: Vec<(String, Option<VenueConfig>)> = Vec::new();
         let mut names: HashMap<String, usize> = HashMap::new();
         for (index, table) in tables.iter().enumerate() {
@@ -292,7 +300,7 @@ fn read_limits(section: &mut Section<'_, '_>) -> Limits {
 
 /// A list of texts, none of them empty.
 fn read_names(section: &mut Section<'_, '_>, key: &'static str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+    let (mut names, mut seen) = (Vec::new(), HashSet::new());
     for (index, text, at) in section.texts(key) {
         let place = format!("{key}[{index}]");
         if text.trim().is_empty() {
@@ -301,7 +309,7 @@ fn read_names(section: &mut Section<'_, '_>, key: &'static str) -> Vec<String> {
             && key == "hello"
         {
             section.add(Place::File(at), &place, wrong);
-        } else if names.iter().any(|name| name == text) && key == "channels" {
+        } else if !seen.insert(text) && key == "channels" {
             section.add(Place::File(at), &place, format!("{} stands here already", quoted(text)));
         } else {
             names.push(text.to_owned());

@@ -70,6 +70,7 @@ impl Description {
     pub(super) fn check(&self) -> Result<(), InvalidDescription> {
         StreamName::new(&self.name)
             .map_err(|_| wrong("name", None, "must be 1 to 64 of the characters A-Z a-z 0-9 _ - ."))?;
+        self.check_counts()?;
         if self.batch == 0 {
             return Err(wrong("batch", None, "must be at least 1"));
         }

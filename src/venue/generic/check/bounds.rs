@@ -1,4 +1,4 @@
-//! Whether what a description leads to has bounds: its requests are no longer than any venue would take.
+//! Whether a description has bounds, and what it leads to: rules are compared with each other, and requests are built in memory.
 
 use super::{InvalidDescription, wrong};
 use crate::venue::generic::description::Description;
@@ -6,6 +6,10 @@ use crate::venue::generic::template::{Hole, Template};
 
 /// No request is longer, in bytes, were every name in it as long as a name can be. Escapes aside.
 const LONGEST_REQUEST: usize = 1024 * 1024;
+/// There are no more channels.
+const MOST_CHANNELS: usize = 1000;
+/// There are no more texts that are sent first, no more rules of one sort, and no more conditions of one rule.
+const MOST: usize = 100;
 
 impl Description {
     /// So many instruments one request names, of those that it is about.
@@ -15,6 +19,29 @@ impl Description {
             (false, true) => instruments.max(1),
             (false, false) => self.batch.min(instruments.max(1)),
         }
+    }
+
+    pub(super) fn check_counts(&self) -> Result<(), InvalidDescription> {
+        let lists = [
+            ("channels", self.channels.len(), MOST_CHANNELS),
+            ("hello", self.hello.len(), MOST),
+            ("acknowledgements", self.acknowledgements.len(), MOST),
+            ("refusals", self.refusals.len(), MOST),
+            ("events", self.events.len(), MOST),
+        ];
+        for (key, count, most) in lists {
+            if count > most {
+                return Err(wrong(key, None, format!("has {count}; {most} are the most")));
+            }
+        }
+        for sign in self.signs() {
+            let words = sign.when.0.iter().map(|(_, wanted)| wanted.len());
+            if let Some(count) = words.chain([sign.when.0.len()]).find(|count| *count > MOST) {
+                let problem = format!("when has {count} conditions, or words for one place; {MOST} are the most");
+                return Err(wrong(sign.key, sign.index, problem));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check_lengths(&self) -> Result<(), InvalidDescription> {

@@ -7,10 +7,10 @@ use crate::venue::generic::pointer::Pointer;
 use std::borrow::Cow;
 
 /// A rule, and what it recognises frames by.
-struct Sign<'d> {
-    key: &'static str,
-    index: Option<usize>,
-    when: &'d Pattern,
+pub(super) struct Sign<'d> {
+    pub(super) key: &'static str,
+    pub(super) index: Option<usize>,
+    pub(super) when: &'d Pattern,
     /// The list of events that it looks for: without it, it does not count.
     each: Option<&'d Pointer>,
 }
@@ -38,7 +38,7 @@ impl Description {
     }
 
     /// All that recognise JSON, in the order in which [`Description::role`] and [`Description::events`] look at them.
-    fn signs(&self) -> Vec<Sign<'_>> {
+    pub(super) fn signs(&self) -> Vec<Sign<'_>> {
         let of = |key, index, when, each| Sign { key, index, when, each };
         let answers = [
             ("refusals", &self.refusals),
