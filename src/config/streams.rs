@@ -170,6 +170,10 @@ fn read_one(
     let channels = read_channels(section, venue.as_ref());
     let checksums = section.take("checksums", Raw::flag).unwrap_or(false);
     let on_gap = [("resync", false), ("report", true)];
+    if checksums && venue.as_ref().is_some_and(|venue| venue.description().is_some()) {
+        let problem = "is of no use: a venue that is described has no checksums";
+        section.wrong("checksums", problem.to_owned());
+    }
     let report_gaps_only = section
         .take("on_sequence_gap", |raw| raw.choice(&on_gap))
         .unwrap_or(false);
@@ -187,8 +191,7 @@ fn read_one(
     (feed.checksums, feed.report_gaps_only) = (checksums, report_gaps_only);
     let limits = venue.limits();
     let own = instruments_per_connection;
-    let instruments_per_connection =
-        own.unwrap_or_else(|| limits.instruments_per_connection(feed.channels.len()));
+    let instruments_per_connection = own.unwrap_or_else(|| limits.instruments_per_connection(feed.channels.len()));
     if let Some(description) = venue.description()
         && let Err(wrong) = description.check_requests_of(instruments_per_connection, feed.channels.len())
     {

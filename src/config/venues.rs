@@ -236,6 +236,10 @@ fn read_one(section: &mut Section<'_, '_>, name: Option<&str>, before: usize) ->
     let (events, of_events) = rules::events(section);
     description.events = events;
     let headers = access::headers(section);
+    if section.place_of("batch").is_some() && !description.has_batches() && section.reported() == before {
+        let problem = "is of no use: no request is about some of the instruments alone";
+        section.wrong("batch", problem.to_owned());
+    }
     // Nothing is told of how the parts fit together where some are wrong.
     if section.reported() > before {
         return None;

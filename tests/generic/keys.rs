@@ -43,7 +43,7 @@ fn a_default_in_the_list_is_the_default_in_the_code() {
         } else {
             "events = [{ kind = 'trade' }]"
         };
-        let text = format!("{VENUE}{line}\n{events}{STREAM}");
+        let text = format!("{VENUE}subscribe = '[{{instruments}}]'\n{line}\n{events}{STREAM}");
         Config::parse("f", &text, NO_VARIABLES)
             .unwrap_or_else(|errors| panic!("{errors}\n{text}"))
             .venues

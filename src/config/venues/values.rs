@@ -3,7 +3,7 @@
 use super::rules::{pointer, pointer_of, text_or_table, wanted};
 use crate::config::section::Section;
 use crate::market::EventKind;
-use crate::venue::generic::{LevelsRule, SideRule, TradeRule, ValueRule};
+use crate::venue::generic::{LevelsRule, SideRule, TradeRule, ValueRule, Wanted};
 
 /// The keys of one kind's value, and all of them in words.
 struct Keys {
@@ -119,8 +119,9 @@ fn side(section: &mut Section<'_, '_>) -> Option<SideRule> {
     let mut side = SideRule::at(of?);
     side.buy = buy.unwrap_or(side.buy);
     side.sell = sell.unwrap_or(side.sell);
-    if side.sell.iter().any(|word| side.buy.contains(word)) {
-        section.wrong("sell", "has a word that buy has as well; valid: other words".to_owned());
+    if side.sell.iter().any(|word| Wanted::include(&side.buy, word)) {
+        let problem = "has a word that fits buy as well, which comes first; valid: other words";
+        section.wrong("sell", problem.to_owned());
     }
     Some(side)
 }

@@ -4,6 +4,7 @@ mod answers;
 mod bounds;
 mod events;
 mod order;
+mod sense;
 
 use super::check_name;
 use super::description::{AcceptedBy, AnswerRule, Description};
@@ -81,6 +82,7 @@ impl Description {
         self.check_heartbeat()?;
         self.check_events()?;
         self.check_order()?;
+        self.check_sense()?;
         self.check_resync()
     }
 
@@ -90,6 +92,7 @@ impl Description {
                 ("unsubscribe", self.unsubscribe.is_some()),
                 ("item", self.item.is_some()),
                 ("replaces", self.replaces),
+                ("refusals", !self.refusals.is_empty()),
             ];
             let needless = needless.into_iter().find(|(_, is_there)| *is_there);
             return needless.map_or(Ok(()), |(key, _)| {
@@ -106,6 +109,10 @@ impl Description {
                     None,
                     "has a place for {items} or {alias}, which only requests have",
                 ));
+            }
+            Some(item) if !item.names(|hole| *hole != Hole::Id) => {
+                let problem = "names no instrument and no channel, and is the same for all; write it into the request";
+                return Err(wrong("item", None, problem));
             }
             Some(_) if !has_items(subscribe) && !unsubscribe.is_some_and(has_items) => {
                 return Err(wrong("item", None, "is of no use: no request has a place for {items}"));

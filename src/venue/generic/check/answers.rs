@@ -16,6 +16,11 @@ impl Description {
                 return Err(wrong("subscribe", None, "is missing: something is to be acknowledged"));
             }
         }
+        let tells_alias = self.acknowledgements.iter().any(|rule| rule.alias.is_some());
+        if self.accepted_by == AcceptedBy::Sent && !self.acknowledgements.is_empty() && !tells_alias {
+            let problem = "is of no use: subscriptions are accepted when they are sent; leave accepted_by out, or make it an event of the kind ack";
+            return Err(wrong("acknowledgements", None, problem));
+        }
         let matching = self.matching();
         self.check_unsubscribe(matching)?;
         for (key, rules) in [

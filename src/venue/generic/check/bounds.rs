@@ -44,6 +44,12 @@ impl Description {
         Ok(())
     }
 
+    /// Whether a request names as many instruments as [`batch`](Self::batch) has it.
+    pub(crate) fn has_batches(&self) -> bool {
+        let mut requests = self.subscribe.iter().chain(&self.unsubscribe);
+        !self.replaces && requests.any(|request| !request.names_one())
+    }
+
     pub(super) fn check_lengths(&self) -> Result<(), InvalidDescription> {
         let channels = self.channels.len();
         let instruments = self.limits.instruments_per_connection(channels);
