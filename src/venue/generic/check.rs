@@ -8,7 +8,8 @@ mod sense;
 
 use super::check_name;
 use super::description::{AcceptedBy, AnswerRule, Description};
-use super::pattern::{Pick, Saying};
+use super::pattern::{Pattern, Pick, Saying};
+use super::pointer::Pointer;
 use super::template::{Hole, Template};
 use crate::market::StreamName;
 use crate::venue::Resync;
