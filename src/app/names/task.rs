@@ -81,17 +81,18 @@ impl Task {
                     continue;
                 }
             };
-            self.own.name_lookup(match &answered {
-                Ok(_) => LookupOutcome::Resolved,
-                Err(unanswered) => unanswered.outcome,
-            });
             match answered {
                 Ok(found) => {
                     let news = known.learn(name, found, Moment::now().mono);
+                    self.own.name_lookup(match news.nothing {
+                        None => LookupOutcome::Resolved,
+                        Some(_) => LookupOutcome::Unknown,
+                    });
                     self.tell_news(name, &news);
                     self.tell(settings, known, rounds).await;
                 }
                 Err(unanswered) => {
+                    self.own.name_lookup(unanswered.outcome);
                     let with_all = unanswered.is_of_host();
                     let is_news = known.fail(name, &unanswered.told, with_all);
                     if is_news || with_all && rounds.failures == 0 {
@@ -143,7 +144,11 @@ impl Task {
 
     fn tell_news(&self, name: &str, news: &News) {
         let (stream, came, left) = (self.stream.as_str(), news.came.len(), news.left.len());
-        if news.is_first {
+        if let Some((error, is_to_be_told)) = news.nothing {
+            if is_to_be_told {
+                warn!(stream, name, %error, "name not resolved: what is subscribed stays");
+            }
+        } else if news.is_first {
             info!(stream, name, came, left, titles = some_of(&news.came), "name resolved");
         } else {
             if came > 0 {
