@@ -451,3 +451,18 @@ async fn a_name_that_stands_for_nothing_from_the_beginning_is_not_resolved() {
     let shown = json(&service.get("/api/v1/streams/named").await.body);
     assert_eq!(shown["names"][0]["error"], warning["error"], "{shown}");
 }
+
+#[tokio::test]
+async fn names_get_no_more_than_the_venue_takes_from_one_address() {
+    let coins: Vec<_> = (0..600).map(|n| format!(r#"{{"name": "C{n}"}}"#)).collect();
+    let list = format!(r#"{{"universe": [{}]}}"#, coins.join(", "));
+    let venue = venue(vec![Rule::always(status(200, &list))]);
+    let text = watching(&venue, &["C*"], &[], "").replace("polymarket", "hyperliquid");
+    let mut service = Service::run(&text).await;
+    becomes(&service, [500.0, 1.0, 0.0]).await;
+    let message = "more instruments than the venue takes from one address: the last ones are left out";
+    let line = service.logged("named", message).await;
+    assert_eq!((&line["most"], &line["beyond"]), (&500.into(), &100.into()));
+    let scrape = service.scrape().await;
+    assert_eq!(scrape.value("feedwatch_connections_desired", &STREAM), 5.0);
+}

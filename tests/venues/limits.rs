@@ -17,6 +17,8 @@ struct Figures {
     dial: Rate,
     requests: Option<Rate>,
     max_connection_age_secs: Option<u64>,
+    connections_per_address: Option<usize>,
+    subscriptions_per_address: Option<usize>,
     ping_interval_secs: u64,
     stale_after_secs: u64,
     documented: Documented,
@@ -37,6 +39,10 @@ struct Documented {
     subscriptions_per_connection: Option<usize>,
     dials: Option<Most>,
     requests: Option<Most>,
+    /// Open at a time.
+    connections_per_address: Option<usize>,
+    /// Of all connections together.
+    subscriptions_per_address: Option<usize>,
     /// It ends each connection then.
     closes_after_secs: Option<u64>,
     /// It ends a connection on which nothing was said for so long, or wants a ping by then.
@@ -52,6 +58,9 @@ struct Most {
     /// What counts as well: pings, pongs or dials.
     #[serde(default)]
     besides: u32,
+    /// All connections of an address together, as many as there may be.
+    #[serde(default)]
+    per_address: bool,
 }
 
 /// What asks for the usual channels of as many instruments as a connection carries.
@@ -91,9 +100,15 @@ impl Rate {
 }
 
 impl Most {
-    /// Whether a limit never lets through more in any such time.
-    fn holds(&self, limit: DialLimit) -> bool {
-        f64::from(limit.burst + self.besides) + limit.per_second * f64::from(self.secs) <= f64::from(self.count)
+    /// Whether a limit never lets through more in any such time, on so many connections.
+    fn holds(&self, limit: DialLimit, connections: Option<usize>) -> bool {
+        let times = if self.per_address {
+            u32::try_from(connections.expect("nobody knows how many connections there may be")).unwrap()
+        } else {
+            1
+        };
+        let most = f64::from(limit.burst + self.besides) + limit.per_second * f64::from(self.secs);
+        f64::from(times) * most <= f64::from(self.count)
     }
 }
 
@@ -206,6 +221,11 @@ fn limits_are_the_figures_that_are_known_of_the_venue() {
             known.max_connection_age_secs.as_ref().map(seconds),
             "{name}"
         );
+        assert_eq!(
+            (limits.connections_per_address, limits.subscriptions_per_address),
+            (known.connections_per_address, known.subscriptions_per_address),
+            "{name}: of one address"
+        );
         assert_eq!(venue.heartbeat().interval, seconds(&known.ping_interval_secs), "{name}");
         assert_eq!(venue.stale_after(), seconds(&known.stale_after_secs), "{name}");
         for limit in [Some(limits.dial), limits.requests].into_iter().flatten() {
@@ -228,12 +248,25 @@ fn limits_keep_to_what_the_venue_documents() {
             "{name}"
         );
         let dials = documented.dials;
-        assert!(dials.is_none_or(|dials| dials.holds(limits.dial)), "{name}: dials");
+        assert!(
+            dials.is_none_or(|dials| dials.holds(limits.dial, None)),
+            "{name}: dials"
+        );
         let requests = documented.requests.zip(limits.requests);
         assert!(
-            requests.is_none_or(|(most, limit)| most.holds(limit)),
+            requests.is_none_or(|(most, limit)| most.holds(limit, limits.connections_per_address)),
             "{name}: requests"
         );
+        for (most, limit) in [
+            (documented.connections_per_address, limits.connections_per_address),
+            (documented.subscriptions_per_address, limits.subscriptions_per_address),
+        ] {
+            // What the venue counts is known of it, or the configuration could not keep to it.
+            assert!(
+                most.is_none_or(|most| limit.is_some_and(|limit| limit <= most)),
+                "{name}: of one address"
+            );
+        }
         let ends = documented.closes_after_secs.map(Duration::from_secs);
         assert_eq!(ends.is_some(), limits.max_connection_age.is_some(), "{name}: age");
         assert!(limits.max_connection_age < ends || ends.is_none(), "{name}: age");

@@ -55,7 +55,7 @@ impl<'s> LookUps<'s> {
         let mut page = None;
         for _ in 0..MOST_PAGES {
             let listing = self.page(name, page.as_deref()).await?;
-            found.add(listing.instruments, self.settings.names.max_instruments);
+            found.add(listing.instruments, self.settings.max_instruments());
             page = listing.next;
             if page.is_none() || found.beyond > 0 {
                 break;

@@ -124,13 +124,21 @@ impl Task {
 
     /// Tells the stream what its names stand for.
     async fn tell(&self, settings: &Settings, known: &Known, rounds: &mut Rounds) {
-        let (instruments, beyond) = known.instruments(settings.names.max_instruments);
+        let most = settings.max_instruments();
+        let (instruments, beyond) = known.instruments(most);
         if std::mem::replace(&mut rounds.beyond, beyond) == 0 && beyond > 0 {
-            let (stream, most) = (self.stream.as_str(), settings.names.max_instruments);
-            warn!(
-                stream,
-                most, beyond, "more instruments than names.max_instruments: the last ones are left out"
-            );
+            let stream = self.stream.as_str();
+            if most < settings.names.max_instruments {
+                warn!(
+                    stream,
+                    most, beyond, "more instruments than the venue takes from one address: the last ones are left out"
+                );
+            } else {
+                warn!(
+                    stream,
+                    most, beyond, "more instruments than names.max_instruments: the last ones are left out"
+                );
+            }
         }
         self.command(Command::Named(instruments, known.statuses())).await;
     }
