@@ -327,6 +327,75 @@ fn a_stream_has_the_endpoints_that_it_names_in_their_order() {
     assert_eq!(named(&format!("alternatives = [{}]", many.join(", "))).len(), 16);
 }
 
+/// A stream of so many instruments at a venue, `more` besides.
+fn stream_of(venue: &str, count: usize, more: &str) -> String {
+    let ids: Vec<_> = (0..count).map(|n| format!("'C{n}'")).collect();
+    let name = format!("{venue}-{count}-{}", more.len());
+    let ids = ids.join(", ");
+    format!("[[streams]]\nname = '{name}'\nvenue = '{venue}'\ninstruments = [{ids}]\n{more}\n")
+}
+
+#[test]
+fn a_venue_gets_no_more_from_one_address_than_it_takes() {
+    let most = stream_of("hyperliquid", 500, "");
+    let all = parse(&most).unwrap();
+    assert_eq!(all.streams[0].connections(), 5);
+    let told = |text: &str| parse(text).unwrap_err().to_string();
+    assert_eq!(
+        told(&stream_of("hyperliquid", 6000, "")),
+        "f.toml:4:15: streams[0].instruments: 12000 subscriptions, instruments times channels, of all streams go to \
+         api.hyperliquid.xyz, and hyperliquid takes 1000 from one address; list no more than 500 here, or subscribe to fewer \
+         channels, or take some through another proxy, or to another machine\n\
+         f.toml:4:15: streams[0].instruments: 60 connections of all streams go to api.hyperliquid.xyz, and hyperliquid takes 10 \
+         from one address; put streams together, or raise instruments_per_connection, or take some through another proxy, or to \
+         another machine"
+    );
+    let one_more = format!("{most}{}", stream_of("hyperliquid", 1, ""));
+    assert!(
+        told(&one_more).contains("streams[1].instruments: 1002 subscriptions"),
+        "{}",
+        told(&one_more)
+    );
+    // From another address, to another host, or of another kind.
+    for elsewhere in [
+        stream_of("hyperliquid", 1, "proxy = { url = 'http://127.0.0.1:3128' }"),
+        stream_of("hyperliquid", 1, "url = 'wss://gateway.example/ws'"),
+        stream_of("bybit_spot", 1, ""),
+    ] {
+        assert!(parse(&format!("{most}{elsewhere}")).is_ok(), "{elsewhere}");
+    }
+}
+
+#[test]
+fn names_share_what_the_instruments_of_all_streams_leave() {
+    let watching = |venue: &str, name: &str| stream_of(venue, 0, &format!("watch = ['{name}']"));
+    let rooms = |text: &str| {
+        let config = parse(text).unwrap();
+        let watched = config.streams.iter().filter_map(|stream| stream.watch.as_ref());
+        let rooms = watched.map(|watch| (watch.room, watch.max_instruments(&config.names)));
+        rooms.collect::<Vec<_>>()
+    };
+    let polymarket = watching("polymarket", "event:who-wins");
+    assert_eq!(rooms(&polymarket), [(None, 1000)]);
+    // 200 of 1,000 subscriptions are taken: 400 for each of two, at two a coin.
+    let hyperliquid = format!(
+        "{}{}{}",
+        stream_of("hyperliquid", 100, ""),
+        watching("hyperliquid", "k*"),
+        watching("hyperliquid", "PURR*")
+    );
+    assert_eq!(rooms(&hyperliquid), [(Some(200), 200), (Some(200), 200)]);
+    // As many as 32 connections carry, 250 on each.
+    assert_eq!(rooms(&watching("deribit", "option:BTC-*")), [(Some(8000), 1000)]);
+    let full = format!("{}{}", stream_of("hyperliquid", 500, ""), watching("hyperliquid", "k*"));
+    let told = parse(&full).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "f.toml:10:9: streams[1].watch: there is no room for what the names stand for: hyperliquid takes no more from one address \
+         than the instruments that go to api.hyperliquid.xyz; list fewer, or take some through another proxy, or to another machine"
+    );
+}
+
 #[test]
 fn what_the_kernel_watches_over_can_be_turned_off() {
     let tcp = |lines: &str| parse(&format!("{lines}\n{STREAM}")).unwrap().transport.tcp;

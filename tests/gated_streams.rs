@@ -17,7 +17,9 @@ use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, Failure, Instrument, MarketEvent, StreamName, Subscribed};
 use feedwatch::metrics::{StreamCells, StreamInfo, Streams, text};
 use feedwatch::observe::StreamObserver;
-use feedwatch::stream::{DialGate, Fact, MarketDataStream, Observer, ReconnectingDataStream, TransportFact};
+use feedwatch::stream::{
+    DialGate, Fact, GateReason, MarketDataStream, Observer, ReconnectingDataStream, TransportFact,
+};
 use feedwatch::supervise::{AttemptKind, BreakerState, DialLimit, Notice, Policy, State};
 use rate::most_in_a_second;
 use std::sync::{Arc, Mutex};
@@ -128,6 +130,18 @@ impl World {
             _ => None,
         });
         waits.sum()
+    }
+
+    /// What was told of long waits: of which stream, when, how long and why.
+    fn long_waits(&self) -> Vec<(usize, Duration, Duration, GateReason)> {
+        let told = self.told.lock().unwrap();
+        let waits = told.iter().filter_map(|told| match told.fact {
+            Fact::Transport(TransportFact::WaitsAtGate { time, reason, .. }) => {
+                Some((told.stream, told.at, time, reason))
+            }
+            _ => None,
+        });
+        waits.collect()
     }
 }
 
@@ -286,6 +300,33 @@ async fn the_time_at_the_gate_is_not_the_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_wait_is_told_once_when_it_begins_with_its_length_and_why() {
+    let world = World::new(Host::Up);
+    let slow = gate(0.1, 1);
+    world.run(1, &eager(), &slow).await;
+    sleep(millis(1)).await;
+    let mut second = world.stream(1, eager(), &slow).await;
+    poll_for(&mut second, secs(14)).await;
+    let waits = world.long_waits();
+    assert_eq!(waits, [(1, millis(1), millis(10_799), GateReason::DialRate)]);
+
+    // The first goes at once; the next one's turn is within the second, and those after it are not.
+    let world = World::new(Host::Up);
+    world.run(4, &eager(), &gate(2.0, 1)).await;
+    sleep(secs(10)).await;
+    let waits: Vec<_> = world.long_waits().into_iter().map(|(stream, ..)| stream).collect();
+    assert_eq!(world.dials(Duration::ZERO).len(), 4);
+    assert_eq!(waits, [2, 3], "{:?}", world.dials(Duration::ZERO));
+
+    let world = World::new(Host::Up);
+    let resting = gate(1000.0, 1000);
+    resting.rest(secs(30));
+    world.run(1, &eager(), &resting).await;
+    sleep(secs(40)).await;
+    assert_eq!(world.long_waits(), [(0, Duration::ZERO, secs(30), GateReason::Rest)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_that_waits_for_its_turn_backs_off_and_is_down() {
     let world = World::new(Host::Up);
     let gate = gate(0.1, 1);
@@ -400,7 +441,20 @@ async fn while_a_host_is_down_one_probes_for_all_and_when_it_is_back_all_follow(
         told.iter().filter(|told| told.at > down && of(&told.fact)).count()
     };
     let is_held = |fact: &Fact| matches!(fact, Fact::Supervisor(Notice::Held { .. }));
-    let is_wait = |fact: &Fact| matches!(fact, Fact::Transport(TransportFact::WaitedAtGate(_)));
+    let is_wait = |fact: &Fact| {
+        matches!(
+            fact,
+            Fact::Transport(TransportFact::WaitedAtGate(_) | TransportFact::WaitsAtGate { .. })
+        )
+    };
+    let held: Vec<_> = world
+        .long_waits()
+        .into_iter()
+        .filter(|(_, at, ..)| *at > down)
+        .collect();
+    assert!(held.iter().all(|(.., reason)| *reason == GateReason::Probe), "{held:?}");
+    // A wait lasts until its stream may probe.
+    assert!((99..=100 + probes.len()).contains(&held.len()), "{}", held.len());
     assert!(told(&is_held) <= 100 * 2 * (probes.len() + 1), "{}", told(&is_held));
     let of_probes = told(&|fact| !is_held(fact) && !is_wait(fact));
     assert!(of_probes <= probes.len() * 5, "{of_probes}");

@@ -11,7 +11,9 @@
 use bytes::Bytes;
 use feedwatch::clock::Moment;
 use feedwatch::market::{Cause, Failure, Frame, Instrument, MarketEvent, Subscribed};
-use feedwatch::stream::{DialGate, Fact, MarketDataStream, Observer, ReconnectingDataStream};
+use feedwatch::stream::{
+    DialGate, Fact, GateReason, MarketDataStream, Observer, ReconnectingDataStream, TransportFact,
+};
 use feedwatch::supervise::{
     Action, BreakerState, DialLimit, Input, Notice, Policy, Renewal, Stage, State, Supervisor, Trigger,
 };
@@ -386,6 +388,7 @@ struct Journal {
     hung_up: usize,
     closed: Vec<usize>,
     notices: Vec<(Duration, Notice)>,
+    long_waits: Vec<TransportFact>,
     open: usize,
     most_open: usize,
 }
@@ -510,6 +513,9 @@ impl Observer for Recorder {
         if let Fact::Supervisor(notice) = fact {
             let at = self.0.begun.elapsed();
             self.0.journal.lock().unwrap().notices.push((at, notice.clone()));
+        }
+        if let Fact::Transport(fact @ TransportFact::WaitsAtGate { .. }) = fact {
+            self.0.journal.lock().unwrap().long_waits.push(fact.clone());
         }
     }
 }
@@ -754,6 +760,14 @@ async fn a_renewal_waits_for_its_turn_at_the_gate_and_the_connection_stays_meanw
     told(&mut stream, secs(8)).await;
     assert_eq!(shared.journal.lock().unwrap().dials.len(), 1);
     assert_eq!(stream.state(), State::Live);
+    let waits = shared.journal.lock().unwrap().long_waits.clone();
+    assert!(
+        matches!(
+            waits.as_slice(),
+            [TransportFact::WaitsAtGate { time, reason: GateReason::DialRate, planned: true }] if *time > secs(9)
+        ),
+        "{waits:?}"
+    );
     let heard = told(&mut stream, secs(5)).await;
     assert!(heard.contains("renewed:2 2"), "{heard}");
     let dials = shared.journal.lock().unwrap().dials.clone();

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 
+/// Of a limit that nobody knows.
+const UNKNOWN: &str = "no limit is known";
+
 /// What is told of a venue.
 struct Row {
     name: String,
@@ -103,6 +106,8 @@ impl Row {
             dial,
             requests,
             max_connection_age,
+            connections_per_address,
+            subscriptions_per_address,
             ..
         } = self.limits;
         let channels = match self.channels.as_slice() {
@@ -131,11 +136,10 @@ impl Row {
                 "subscriptions on a connection",
                 subscriptions_per_connection.to_string(),
             ),
+            ("connections from one address", count(connections_per_address)),
+            ("subscriptions from one address", count(subscriptions_per_address)),
             ("dials from one address", rate(dial)),
-            (
-                "requests on a connection",
-                requests.map_or("no limit is known".to_owned(), rate),
-            ),
+            ("requests on a connection", requests.map_or(UNKNOWN.to_owned(), rate)),
             (
                 "a connection is replaced after",
                 max_connection_age.map_or("never".to_owned(), time),
@@ -174,6 +178,8 @@ impl Row {
             "names": self.names,
             "needs_key": self.needs_key,
             "subscriptions_per_connection": limits.subscriptions_per_connection,
+            "connections_per_address": limits.connections_per_address,
+            "subscriptions_per_address": limits.subscriptions_per_address,
             "dials_per_second": limits.dial.per_second,
             "dial_burst": limits.dial.burst,
             "requests_per_second": limits.requests.map(|limit| limit.per_second),
@@ -187,6 +193,10 @@ impl Row {
             "after_gap": self.after_gap(),
         })
     }
+}
+
+fn count(most: Option<usize>) -> String {
+    most.map_or(UNKNOWN.to_owned(), |most| most.to_string())
 }
 
 fn rate(limit: DialLimit) -> String {

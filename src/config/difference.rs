@@ -253,7 +253,12 @@ fn of_watch(before: Option<&WatchConfig>, next: Option<&WatchConfig>) -> Vec<&'s
         (None, None) => return Vec::new(),
         _ => return vec!["watch"],
     };
-    let WatchConfig { names, rest } = before;
+    let WatchConfig {
+        names,
+        rest,
+        // Nobody has written it: it follows from what other streams have.
+        room: _,
+    } = before;
     differing([("watch", *names != next.names), ("rest_url", *rest != next.rest)])
 }
 

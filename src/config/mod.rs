@@ -27,6 +27,7 @@
 //! Keys may be added in a minor release, and with them fields: a configuration is read, and not made by hand.
 
 mod access;
+mod addresses;
 mod difference;
 mod endpoints;
 mod environment;

@@ -27,6 +27,15 @@ pub struct WatchConfig {
     pub names: Vec<String>,
     /// Where they are looked up.
     pub rest: RestEndpoint,
+    /// So many instruments its venue leaves to it, of what it takes from one address; `None` = nothing is known of that.
+    pub room: Option<usize>,
+}
+
+impl WatchConfig {
+    /// So many instruments it gets from its names, and no more.
+    pub fn max_instruments(&self, names: &NamesConfig) -> usize {
+        self.room.unwrap_or(usize::MAX).min(names.max_instruments)
+    }
 }
 
 /// A stream has so many names at most: they are asked for one after another.
@@ -64,7 +73,13 @@ pub(super) fn read_watch(section: &mut Section<'_, '_>, venue: Option<&VenueRef>
     }
     let default = || RestEndpoint::parse(venue?.directory()?.default_url()).ok();
     let rest = if is_set { rest } else { default() };
-    Some(WatchConfig { names, rest: rest? }).filter(|watch| !watch.names.is_empty())
+    let watch = WatchConfig {
+        names,
+        rest: rest?,
+        // It depends on all other streams.
+        room: None,
+    };
+    Some(watch).filter(|watch| !watch.names.is_empty())
 }
 
 fn read_names(section: &mut Section<'_, '_>, venue: Option<&VenueRef>) -> Vec<String> {

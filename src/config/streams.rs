@@ -1,6 +1,7 @@
 //! `[[streams]]`: what is watched.
 
 use super::access::{AccessConfig, AccessReader};
+use super::addresses::{self, Written};
 use super::endpoints;
 use super::error::{Place, quoted};
 use super::names::{self, WatchConfig};
@@ -129,12 +130,16 @@ pub(super) fn read(
         root.add(Place::File(beyond.span().start), "streams", problem);
     }
     let mut names = HashMap::new();
-    let mut streams = Vec::new();
+    let (mut streams, mut written) = (Vec::new(), Vec::new());
     for (index, table) in tables.iter().enumerate() {
-        if let Some(mut section) = root.element("streams", "streams[]", index, table) {
-            streams.extend(read_one(&mut section, base, venues, access, &mut names));
+        if let Some(mut section) = root.element("streams", "streams[]", index, table)
+            && let Some(stream) = read_one(&mut section, base, venues, access, &mut names)
+        {
+            streams.push(stream);
+            written.push(Written::of(index, &section));
         }
     }
+    addresses::check(root, &mut streams, &written);
     streams
 }
 

@@ -286,6 +286,8 @@ fn read_limits(section: &mut Section<'_, '_>) -> Limits {
     };
     let subscriptions = section.take("subscriptions_per_connection", |raw| raw.whole(1..=10_000));
     let mut limits = Limits::new(subscriptions.unwrap_or(100), dial);
+    limits.connections_per_address = section.take("connections_per_address", |raw| raw.whole(1..=10_000));
+    limits.subscriptions_per_address = section.take("subscriptions_per_address", |raw| raw.whole(1..=1_000_000));
     let requests_burst = section.take("requests_burst", burst);
     match section.take("requests_per_second", rate) {
         Some(per_second) => limits = limits.with_requests(per_second, requests_burst.unwrap_or(1)),

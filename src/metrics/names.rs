@@ -16,7 +16,8 @@ pub struct NameStatus {
     pub instruments: usize,
     /// When that was learned; `None` = never.
     pub resolved: Option<Instant>,
-    /// Why the last look-up failed; `None` where it did not. Never holds a secret.
+    /// Why the last look-up failed, or brought nothing where none has brought anything; `None` where neither is so. Never holds a
+    /// secret.
     pub error: Option<String>,
 }
 

@@ -120,7 +120,8 @@ impl Memory {
             | TransportFact::Answered { .. }
             | TransportFact::Certificate { .. }
             | TransportFact::RoundTrip(_)
-            | TransportFact::WaitedAtGate(_) => {}
+            | TransportFact::WaitedAtGate(_)
+            | TransportFact::WaitsAtGate { .. } => {}
         }
     }
 }

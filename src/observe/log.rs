@@ -66,6 +66,20 @@ pub(super) fn write(about: About<'_>, memory: &mut Memory, fact: &Fact) {
                 "waited at the gate of the host"
             );
         }
+        Fact::Transport(TransportFact::WaitsAtGate { time, reason, planned }) => {
+            let (wait_ms, reason) = (time.as_millis(), reason.as_str());
+            if *planned {
+                line!(
+                    info,
+                    about,
+                    wait_ms,
+                    reason,
+                    "a planned reconnect waits at the gate of the host"
+                );
+            } else {
+                line!(info, about, wait_ms, reason, "a dial waits at the gate of the host");
+            }
+        }
         Fact::Transport(TransportFact::Panicked { message }) => {
             line!(
                 error,

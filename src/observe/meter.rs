@@ -30,9 +30,14 @@ pub(super) fn record(about: About<'_>, memory: &mut Memory, connection: &mut OfC
             update(&mut |writer| write_notice(writer, memory, about, notice));
             settle_outage(about, memory);
         }
-        // An address and a status are nothing for a label, a phase is counted at its end; what has ended is told by the
-        // subscriptions that are left, and a queue counts by itself, frame by frame.
-        Fact::Transport(TransportFact::Peer(_) | TransportFact::PhaseBegan(_) | TransportFact::Answered { .. })
+        // An address and a status are nothing for a label, a phase and a wait are counted at their ends; what has ended is told
+        // by the subscriptions that are left, and a queue counts by itself, frame by frame.
+        Fact::Transport(
+            TransportFact::Peer(_)
+            | TransportFact::PhaseBegan(_)
+            | TransportFact::Answered { .. }
+            | TransportFact::WaitsAtGate { .. },
+        )
         | Fact::Data(
             DataFact::Ended { .. } | DataFact::QueueFull(_) | DataFact::CaughtUp { .. } | DataFact::Leaving { .. },
         ) => {}

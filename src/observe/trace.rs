@@ -279,6 +279,7 @@ impl OfConnection {
             | TransportFact::Certificate { .. }
             | TransportFact::RoundTrip(_)
             | TransportFact::WaitedAtGate(_)
+            | TransportFact::WaitsAtGate { .. }
             | TransportFact::Panicked { .. } => {}
         }
     }

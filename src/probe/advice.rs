@@ -1,6 +1,6 @@
 //! In words: what a failure means, and what to do about it.
 
-use super::report::{ProbeReport, SeenFrame, Verdict};
+use super::report::{LookUp, ProbeReport, SeenFrame, Verdict};
 use crate::market::{Cause, DecodeError, Failure};
 
 /// What is wrong, for a person.
@@ -97,16 +97,14 @@ impl Advice {
         }
     }
 
-    /// About names that could not be looked up, all of them or some.
+    /// About names that are not resolved, all of them or some.
     fn on_names(report: &ProbeReport) -> Self {
-        let has_failed = report
-            .look_up
-            .as_ref()
-            .is_some_and(|look_up| look_up.failed().next().is_some());
-        if has_failed {
+        let is_answered = report.look_up.as_ref().is_some_and(LookUp::is_answered);
+        if is_answered {
             advice(
-                "Not every name that the stream watches could be looked up at the venue's REST API, so it is not known what they stand for.",
-                "Check how the names are spelt, and whether rest_url can be reached from here; with --instrument nothing is looked up.",
+                "The venue lists nothing that can be subscribed to under some of the names that the stream watches, or all: they are \
+                 misspelt, have ended, or are not open yet.",
+                "Check how the names are spelt, or watch other ones; with --instrument nothing is looked up.",
             )
         } else if report.asked > 0 {
             advice(
@@ -115,8 +113,8 @@ impl Advice {
             )
         } else {
             advice(
-                "The names that the stream watches stand for nothing that can be subscribed to: all of it has ended.",
-                "Watch other names, or name an instrument with --instrument.",
+                "Not every name that the stream watches could be looked up at the venue's REST API, so it is not known what they stand for.",
+                "Check how the names are spelt, and whether rest_url can be reached from here; with --instrument nothing is looked up.",
             )
         }
     }

@@ -39,6 +39,7 @@ impl Observer for FactKeeper {
             TransportFact::Certificate { not_after } => facts.certificate_not_after = Some(*not_after),
             TransportFact::RoundTrip(took) => facts.round_trip = Some(*took),
             TransportFact::WaitedAtGate(_)
+            | TransportFact::WaitsAtGate { .. }
             | TransportFact::Endpoint(_)
             | TransportFact::PhaseBegan(_)
             | TransportFact::Panicked { .. } => {}

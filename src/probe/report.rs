@@ -83,7 +83,12 @@ pub struct LookUp {
 }
 
 impl LookUp {
-    /// The names of which nothing was learned, and why.
+    /// Whether the venue has answered about every name, if only that it lists nothing.
+    pub fn is_answered(&self) -> bool {
+        self.names.iter().all(|status| status.resolved.is_some())
+    }
+
+    /// The names that stand for nothing as far as was learned, and why.
     pub fn failed(&self) -> impl Iterator<Item = (&str, &str)> {
         let names = self.names.iter();
         names.filter_map(|status| Some((status.name.as_str(), status.error.as_deref()?)))

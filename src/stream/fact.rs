@@ -1,6 +1,6 @@
 //! What happened to a stream, reported once.
 
-use super::{Endpoint, WhenFull};
+use super::{Endpoint, GateReason, WhenFull};
 use crate::clock::Moment;
 use crate::market::{DecodeError, DialPhase, SubscriptionFailure};
 use crate::metrics::QueueCells;
@@ -28,6 +28,15 @@ pub enum Fact {
 pub enum TransportFact {
     /// A dial has waited so much longer at the gate of its host; before the attempt.
     WaitedAtGate(Duration),
+    /// A dial has to wait at the gate of its host for longer than a second; before the attempt, and once of each wait.
+    WaitsAtGate {
+        /// How long in all, as far as is known.
+        time: Duration,
+        /// Why.
+        reason: GateReason,
+        /// Whether it is for a connection that is to take over from one that stays meanwhile.
+        planned: bool,
+    },
     /// The attempts from now on are to this endpoint, and no more to the one before; before the attempt. At first they are to
     /// the first of the stream's endpoints, which is not told.
     Endpoint(Endpoint),

@@ -11,6 +11,20 @@ use tokio::time::sleep_until;
 
 /// A dial that leaves so long after its turn is another's in the eyes of the gate, whose seconds are by as much longer.
 const KEPT: Duration = Duration::from_millis(20);
+/// A wait that is no longer than this is not worth a word.
+const SHORT: Duration = Duration::from_secs(1);
+
+closed_set! {
+    /// Why a dial waits at the gate of its host.
+    pub enum GateReason {
+        /// Others dial before it, and all together no faster than the host may be dialled.
+        DialRate => "dial_rate",
+        /// The venue wants to be left alone.
+        Rest => "rest",
+        /// The host is down, and the probe of one stream is to show that it is back.
+        Probe => "probe",
+    }
+}
 
 /// Spreads the dials of all streams of one host: one for each host and port, given to each of its streams with
 /// [`super::ReconnectingDataStream::with_gate`]. A clone is the same gate.
@@ -145,6 +159,10 @@ struct Wait {
     /// When to ask again.
     due: Instant,
     asked: Instant,
+    /// When it began.
+    since: Instant,
+    /// Whether it was told that it is long.
+    is_told: bool,
 }
 
 impl GatePlace {
@@ -156,6 +174,23 @@ impl GatePlace {
     /// When to ask again, if it waits.
     pub(super) fn due(&self) -> Option<Instant> {
         self.wait.map(|wait| wait.due)
+    }
+
+    /// How long the wait is in all, as far as is known, and why: once, of one that is long.
+    pub(super) fn tell_long_wait(&mut self, now: Instant) -> Option<(Duration, GateReason)> {
+        let wait = self.wait.as_mut()?;
+        let time = wait.due.saturating_duration_since(wait.since);
+        if time <= SHORT || std::mem::replace(&mut wait.is_told, true) {
+            return None;
+        }
+        let reason = if self.standing.is_held() {
+            GateReason::Probe
+        } else if self.shared.gate().shut_until(now).is_some() {
+            GateReason::Rest
+        } else {
+            GateReason::DialRate
+        };
+        Some((time, reason))
     }
 
     /// Asks for a dial. Beside the answer: how long the stream has waited since it asked last.
@@ -197,7 +232,12 @@ impl GatePlace {
 
     fn go_on_waiting(&mut self, due: Option<Instant>, now: Instant) -> Duration {
         let last = self.wait.take();
-        self.wait = due.map(|due| Wait { due, asked: now });
+        self.wait = due.map(|due| Wait {
+            due,
+            asked: now,
+            since: last.map_or(now, |wait| wait.since),
+            is_told: last.is_some_and(|wait| wait.is_told),
+        });
         last.map_or(Duration::ZERO, |wait| now.saturating_duration_since(wait.asked))
     }
 

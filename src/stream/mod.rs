@@ -75,7 +75,7 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use fact::{DataFact, Fact, NoObserver, Observer, TransportFact};
 #[cfg(feature = "service")]
 pub(crate) use failure::retry_after;
-pub use gate::DialGate;
+pub use gate::{DialGate, GateReason};
 pub use handoff::{HandOff, WhenFull};
 pub use headers::{InvalidHeader, UpgradeHeaders};
 pub use many::ManyConnections;

@@ -52,13 +52,15 @@ impl Venue for Bybit {
     }
 
     fn limits(&self) -> Limits {
-        // 500 dials in 5 minutes and of one address. The topics of a connection may be 21,000 characters long together, which is
+        // 500 dials in 5 minutes and of one address, of which 1,000 connections may be open, for each of the markets. The topics of a connection may be 21,000 characters long together, which is
         // 500 of the longest; of options 2,000. How fast requests may come is not documented.
         let dial = DialLimit {
             per_second: 1.0,
             burst: 5,
         };
-        Limits::new(500, dial).with_requests(5.0, 5)
+        Limits::new(500, dial)
+            .with_requests(5.0, 5)
+            .with_connections_per_address(1000)
     }
 
     fn heartbeat(&self) -> Heartbeat {

@@ -40,7 +40,9 @@ impl Venue for Deribit {
             per_second: 1.0,
             burst: 3,
         };
-        Limits::new(500, dial).with_requests(3.0, 3)
+        Limits::new(500, dial)
+            .with_requests(3.0, 3)
+            .with_connections_per_address(32)
     }
 
     fn heartbeat(&self) -> Heartbeat {

@@ -32,12 +32,16 @@ impl Venue for Hyperliquid {
 
     fn limits(&self) -> Limits {
         // Of one address: 30 dials a minute, 10 connections, 1,000 subscriptions and 2,000 messages a minute, all connections
-        // together.
+        // together. A tenth of the messages is for each connection, pings included; a fifth of the subscriptions leaves room
+        // for other streams, and is asked for in little more than a minute.
         let dial = DialLimit {
             per_second: 0.4,
             burst: 5,
         };
-        Limits::new(1000, dial).with_requests(15.0, 30)
+        Limits::new(200, dial)
+            .with_requests(2.5, 30)
+            .with_connections_per_address(10)
+            .with_subscriptions_per_address(1000)
     }
 
     fn heartbeat(&self) -> Heartbeat {

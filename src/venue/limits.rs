@@ -16,6 +16,10 @@ pub struct Limits {
     pub requests: Option<DialLimit>,
     /// After so long it ends a connection, or that is a good time to go before it does; `None` = it does not.
     pub max_connection_age: Option<Duration>,
+    /// Connections from one address that may be open at a time; `None` = nothing is known.
+    pub connections_per_address: Option<usize>,
+    /// Subscriptions of all connections from one address together; `None` = nothing is known.
+    pub subscriptions_per_address: Option<usize>,
 }
 
 impl Limits {
@@ -26,6 +30,8 @@ impl Limits {
             dial,
             requests: None,
             max_connection_age: None,
+            connections_per_address: None,
+            subscriptions_per_address: None,
         }
     }
 
@@ -52,6 +58,20 @@ impl Limits {
         Err(format!(
             "{channels} channels of each instrument are more than the {most} subscriptions that a connection carries"
         ))
+    }
+
+    /// The same of a venue that counts the open connections of an address.
+    #[must_use]
+    pub const fn with_connections_per_address(mut self, most: usize) -> Self {
+        self.connections_per_address = Some(most);
+        self
+    }
+
+    /// The same of a venue that counts the subscriptions of an address.
+    #[must_use]
+    pub const fn with_subscriptions_per_address(mut self, most: usize) -> Self {
+        self.subscriptions_per_address = Some(most);
+        self
     }
 
     /// How many instruments one connection carries, with so many channels each; at least one.

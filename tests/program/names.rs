@@ -512,3 +512,42 @@ async fn what_is_beyond_the_bound_is_left_out_and_told() {
         .await;
     assert_eq!((&line["most"], &line["beyond"]), (&3.into(), &1.into()));
 }
+
+#[tokio::test]
+async fn a_name_that_stands_for_nothing_from_the_beginning_is_not_resolved() {
+    let none = r#"{"slug": "who-looses", "markets": []}"#;
+    let venue = venue(vec![Rule::always(status(200, none))]);
+    let text = watching(&venue, &["event:who-looses"], &["71"], "");
+    let mut service = Service::run(&text).await;
+    becomes(&service, [1.0, 1.0, 1.0]).await;
+    let message = "name not resolved: what is subscribed stays";
+    let warning = service.logged("named", message).await;
+    assert_eq!(warning["level"], "WARN");
+    assert_eq!(
+        warning["error"],
+        "the venue lists nothing under it: it is misspelt, has ended, or is not open yet"
+    );
+    eventually("it is asked again", async || asked(&venue).len() >= 3).await;
+    assert!(lookups(&service, "unknown").await >= 2.0);
+    assert_eq!(told(&service, message).len(), 1, "once");
+    service.reload(&text).await;
+    eventually("it is told once more", async || told(&service, message).len() == 2).await;
+    assert!(told(&service, "name resolved").is_empty());
+    let shown = json(&service.get("/api/v1/streams/named").await.body);
+    assert_eq!(shown["names"][0]["error"], warning["error"], "{shown}");
+}
+
+#[tokio::test]
+async fn names_get_no_more_than_the_venue_takes_from_one_address() {
+    let coins: Vec<_> = (0..600).map(|n| format!(r#"{{"name": "C{n}"}}"#)).collect();
+    let list = format!(r#"{{"universe": [{}]}}"#, coins.join(", "));
+    let venue = venue(vec![Rule::always(status(200, &list))]);
+    let text = watching(&venue, &["C*"], &[], "").replace("polymarket", "hyperliquid");
+    let mut service = Service::run(&text).await;
+    becomes(&service, [500.0, 1.0, 0.0]).await;
+    let message = "more instruments than the venue takes from one address: the last ones are left out";
+    let line = service.logged("named", message).await;
+    assert_eq!((&line["most"], &line["beyond"]), (&500.into(), &100.into()));
+    let scrape = service.scrape().await;
+    assert_eq!(scrape.value("feedwatch_connections_desired", &STREAM), 5.0);
+}

@@ -212,3 +212,26 @@ async fn what_is_mended_is_tried_at_once() {
     std::fs::write(authority.name(), guarded().authority().unwrap().pem()).unwrap();
     heals(&text, Path::new(authority.name()), &right).await;
 }
+
+#[tokio::test]
+async fn a_dial_that_waits_long_at_the_gate_is_told_in_the_log() {
+    let venue = venue(SimOptions::default());
+    let url = venue.url();
+    let text = config("", &[("one", &url, ""), ("two", &url, "")]);
+    let text = text.replace("per_second = 1000, burst = 1000", "per_second = 0.01, burst = 1");
+    let service = Service::run(&text).await;
+    let is_wait = |line: &Value| line["message"] == "a dial waits at the gate of the host";
+    let waits = || {
+        let lines = service.program.err.so_far().into_iter().map(|line| json(&line));
+        lines.filter(is_wait).collect::<Vec<_>>()
+    };
+    eventually("one of them waits", async || !waits().is_empty()).await;
+    let line = waits().remove(0);
+    assert_eq!(
+        (&line["level"], &line["reason"]),
+        (&"INFO".into(), &"dial_rate".into()),
+        "{line}"
+    );
+    let wait_ms: u64 = line["wait_ms"].as_str().unwrap().parse().unwrap();
+    assert!(wait_ms > 100_000, "{line}");
+}

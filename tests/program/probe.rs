@@ -272,7 +272,7 @@ async fn what_a_stream_watches_is_looked_up_and_probed() {
             &["event:who-wins", "event:who-looses"],
             &[],
             1,
-            "Wrong: 1 of 2 names could not be looked up, though all else is well.",
+            "Wrong: 1 of 2 names are not resolved, though all else is well.",
         ),
     ] {
         let (_sim, file) = watching(Vec::new(), names, instruments);
@@ -330,7 +330,7 @@ async fn names_that_cannot_be_looked_up_are_told_and_nothing_is_dialled() {
         let stdout = ended.stdout();
         assert!(stdout.contains(told), "{told}: {stdout}");
         assert!(
-            stdout.contains("Wrong: 1 of 1 names could not be looked up, so nothing was dialled."),
+            stdout.contains("Wrong: 1 of 1 names are not resolved, so nothing was dialled."),
             "{stdout}"
         );
         assert!(stdout.contains("rest_url"), "{stdout}");
@@ -344,6 +344,10 @@ async fn names_that_cannot_be_looked_up_are_told_and_nothing_is_dialled() {
         ended
             .stdout()
             .contains("Wrong: the names stand for no instrument, so nothing was dialled."),
+        "{ended:#?}"
+    );
+    assert!(
+        ended.stdout().contains("misspelt, have ended, or are not open yet"),
         "{ended:#?}"
     );
 }

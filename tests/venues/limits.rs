@@ -18,6 +18,8 @@ struct Figures {
     dial: Rate,
     requests: Option<Rate>,
     max_connection_age_secs: Option<u64>,
+    connections_per_address: Option<usize>,
+    subscriptions_per_address: Option<usize>,
     ping_interval_secs: u64,
     stale_after_secs: u64,
     documented: Documented,
@@ -41,6 +43,10 @@ struct Documented {
     /// In a longer time as well.
     #[serde(default)]
     requests_in_long: Option<Most>,
+    /// Open at a time.
+    connections_per_address: Option<usize>,
+    /// Of all connections together.
+    subscriptions_per_address: Option<usize>,
     /// It ends each connection then.
     closes_after_secs: Option<u64>,
     /// It ends a connection on which nothing was said for so long, or wants a ping by then.
@@ -56,6 +62,9 @@ struct Most {
     /// What counts as well: pings, pongs or dials.
     #[serde(default)]
     besides: u32,
+    /// All connections of an address together, as many as there may be.
+    #[serde(default)]
+    per_address: bool,
 }
 
 /// What asks for the usual channels of as many instruments as a connection carries.
@@ -95,9 +104,15 @@ impl Rate {
 }
 
 impl Most {
-    /// Whether a limit never lets through more in any such time.
-    fn holds(&self, limit: DialLimit) -> bool {
-        f64::from(limit.burst + self.besides) + limit.per_second * f64::from(self.secs) <= f64::from(self.count)
+    /// Whether a limit never lets through more in any such time, on so many connections.
+    fn holds(&self, limit: DialLimit, connections: Option<usize>) -> bool {
+        let times = if self.per_address {
+            u32::try_from(connections.expect("nobody knows how many connections there may be")).unwrap()
+        } else {
+            1
+        };
+        let most = f64::from(limit.burst + self.besides) + limit.per_second * f64::from(self.secs);
+        f64::from(times) * most <= f64::from(self.count)
     }
 }
 
@@ -210,6 +225,11 @@ fn limits_are_the_figures_that_are_known_of_the_venue() {
             known.max_connection_age_secs.as_ref().map(seconds),
             "{name}"
         );
+        assert_eq!(
+            (limits.connections_per_address, limits.subscriptions_per_address),
+            (known.connections_per_address, known.subscriptions_per_address),
+            "{name}: of one address"
+        );
         assert_eq!(venue.heartbeat().interval, seconds(&known.ping_interval_secs), "{name}");
         assert_eq!(venue.stale_after(), seconds(&known.stale_after_secs), "{name}");
         for limit in [Some(limits.dial), limits.requests].into_iter().flatten() {
@@ -229,12 +249,25 @@ impl Documented {
             most.is_none_or(|most| limits.subscriptions_per_connection <= most),
             "{name}"
         );
-        let holds = |most: &Option<Most>, limit| most.as_ref().is_none_or(|most| most.holds(limit));
-        assert!(holds(&self.dials, limits.dial), "{name}: dials");
+        let holds =
+            |most: &Option<Most>, limit, connections| most.as_ref().is_none_or(|most| most.holds(limit, connections));
+        assert!(holds(&self.dials, limits.dial, None), "{name}: dials");
         for most in [&self.requests, &self.requests_in_long] {
             assert!(
-                limits.requests.is_none_or(|limit| holds(most, limit)),
+                limits
+                    .requests
+                    .is_none_or(|limit| holds(most, limit, limits.connections_per_address)),
                 "{name}: requests"
+            );
+        }
+        for (most, limit) in [
+            (self.connections_per_address, limits.connections_per_address),
+            (self.subscriptions_per_address, limits.subscriptions_per_address),
+        ] {
+            // What the venue counts is known of it, or the configuration could not keep to it.
+            assert!(
+                most.is_none_or(|most| limit.is_some_and(|limit| limit <= most)),
+                "{name}: of one address"
             );
         }
         let ends = self.closes_after_secs.map(Duration::from_secs);

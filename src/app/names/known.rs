@@ -7,6 +7,9 @@ use crate::venue::Listed;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+/// Of a name for which a listing without anything came, and never one with something.
+const NOTHING: &str = "the venue lists nothing under it: it is misspelt, has ended, or is not open yet";
+
 /// The names of a stream, and what each of them stands for.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -21,6 +24,10 @@ struct Name {
     status: NameStatus,
     /// Whether the last failure was the API's, and none of this name.
     failed_with_all: bool,
+    /// Whether it has ever stood for something.
+    has_found: bool,
+    /// Whether it was told that it never has.
+    is_nothing_told: bool,
     /// No more than a stream may have from all its names.
     found: Found,
 }
@@ -36,10 +43,12 @@ pub(super) struct News {
     pub(super) is_first: bool,
     /// So many are left out as impossible, where none was before.
     pub(super) impossible: usize,
+    /// The name has never stood for anything: why that may be, and whether it is to be told.
+    pub(super) nothing: Option<(&'static str, bool)>,
 }
 
 impl Known {
-    /// From now on these are the names. What is known of those that stay is kept.
+    /// From now on these are the names. What is known of those that stay is kept, and what is wrong with them told once more.
     pub(super) fn keep(&mut self, venue: &str, names: &[String]) {
         let mut before = std::mem::take(&mut self.names);
         if self.venue != venue {
@@ -48,7 +57,10 @@ impl Known {
         }
         let mut kept = |name: &String| {
             let found = before.iter().position(|known| known.status.name == *name);
-            found.map(|index| before.swap_remove(index))
+            found.map(|index| Name {
+                is_nothing_told: false,
+                ..before.swap_remove(index)
+            })
         };
         self.names = names
             .iter()
@@ -64,22 +76,30 @@ impl Known {
         let before = std::mem::replace(&mut known.found, found);
         let listed = &known.found.listed;
         let is_news = before.impossible == 0;
-        let news = News {
+        let mut news = News {
             came: titles_without(listed, &before.listed),
             left: titles_without(&before.listed, listed),
             is_first: !known.status.is_resolved(),
             impossible: if is_news { known.found.impossible } else { 0 },
+            nothing: None,
         };
         known.status.instruments = listed.len() + known.found.beyond;
         known.status.resolved = Some(now);
         known.status.error = None;
+        known.has_found |= !listed.is_empty();
+        if !known.has_found {
+            // Some venues answer so where they do not know the name.
+            known.status.error = Some(NOTHING.to_owned());
+            news.nothing = Some((NOTHING, !std::mem::replace(&mut known.is_nothing_told, true)));
+        }
         news
     }
 
     /// A look-up has failed, of this name or `with_all` others: what was known stays. Returns whether that is news of the name.
     pub(super) fn fail(&mut self, name: &str, told: &str, with_all: bool) -> bool {
         let Some(known) = self.find(name) else { return false };
-        let failed_before = known.status.error.replace(told.to_owned()).is_some();
+        let before = known.status.error.replace(told.to_owned());
+        let failed_before = before.is_some_and(|before| before != NOTHING);
         let with_all_before = std::mem::replace(&mut known.failed_with_all, with_all);
         !with_all && (!failed_before || with_all_before)
     }
@@ -125,6 +145,8 @@ impl Name {
                 error: None,
             },
             failed_with_all: false,
+            has_found: false,
+            is_nothing_told: false,
             found: Found::default(),
         }
     }
@@ -197,6 +219,35 @@ mod tests {
             known.learn("a", found, now).impossible
         };
         assert_eq!([0, 2, 2, 3, 0, 1].map(&mut learn), [0, 2, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_name_that_never_stood_for_anything_is_not_resolved_and_one_whose_all_has_ended_is() {
+        let now = Moment::now().mono;
+        let mut known = known(&["a", "b"]);
+        known.learn("b", found(&["1"]), now);
+        let news = known.learn("b", found(&[]), now);
+        assert_eq!((news.left.len(), news.nothing), (1, None));
+        assert!(known.statuses()[1].is_resolved(), "all of it has ended");
+        assert_eq!(known.learn("a", found(&[]), now).nothing, Some((NOTHING, true)));
+        assert_eq!(
+            known.learn("a", found(&[]), now).nothing,
+            Some((NOTHING, false)),
+            "once"
+        );
+        assert_eq!(known.statuses()[0].error.as_deref(), Some(NOTHING));
+        assert!(!known.statuses()[0].is_resolved());
+        assert!(known.fail("a", "unknown", false), "that is another fault");
+        known.keep("v", &["a".into(), "b".into()]);
+        assert_eq!(
+            known.learn("a", found(&[]), now).nothing,
+            Some((NOTHING, true)),
+            "once more"
+        );
+        assert_eq!(known.learn("b", found(&[]), now).nothing, None);
+        let news = known.learn("a", found(&["2"]), now);
+        assert_eq!((news.came.len(), news.is_first, news.nothing), (1, true, None));
+        assert!(known.statuses()[0].is_resolved());
     }
 
     #[test]

@@ -127,9 +127,9 @@ impl<'s> LookUps<'s> {
         reading: &mut Reading,
     ) -> Result<Option<String>, Unanswered> {
         let listing = self.page(name, page).await?;
-        let Settings { venue, names, .. } = self.settings;
+        let (venue, most) = (&self.settings.venue, self.settings.max_instruments());
         let is_possible = |listed: &Listed| venue.check_instrument(listed.instrument.as_str()).is_ok();
-        let next = reading.add(listing, names.max_instruments, is_possible);
+        let next = reading.add(listing, most, is_possible);
         next.map_err(|told| self.no_listing(told))
     }
 

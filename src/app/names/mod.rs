@@ -69,6 +69,11 @@ impl Settings {
         })
     }
 
+    /// So many instruments the stream gets from its names, and no more.
+    fn max_instruments(&self) -> usize {
+        self.watch.max_instruments(&self.names)
+    }
+
     fn asker(&self) -> Asker {
         Asker {
             rest: self.watch.rest.clone(),

@@ -56,7 +56,7 @@ impl SingleLookUp {
                 }
             }
         }
-        let (instruments, _) = known.instruments(settings.names.max_instruments);
+        let (instruments, _) = known.instruments(settings.max_instruments());
         let look_up = LookUp {
             rest: settings.watch.rest.clone(),
             began,

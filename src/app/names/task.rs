@@ -81,17 +81,18 @@ impl Task {
                     continue;
                 }
             };
-            self.own.name_lookup(match &answered {
-                Ok(_) => LookupOutcome::Resolved,
-                Err(unanswered) => unanswered.outcome,
-            });
             match answered {
                 Ok(found) => {
                     let news = known.learn(name, found, Moment::now().mono);
+                    self.own.name_lookup(match news.nothing {
+                        None => LookupOutcome::Resolved,
+                        Some(_) => LookupOutcome::Unknown,
+                    });
                     self.tell_news(name, &news);
                     self.tell(settings, known, rounds).await;
                 }
                 Err(unanswered) => {
+                    self.own.name_lookup(unanswered.outcome);
                     let with_all = unanswered.is_of_host();
                     let is_news = known.fail(name, &unanswered.told, with_all);
                     if is_news || with_all && rounds.failures == 0 {
@@ -123,13 +124,21 @@ impl Task {
 
     /// Tells the stream what its names stand for.
     async fn tell(&self, settings: &Settings, known: &Known, rounds: &mut Rounds) {
-        let (instruments, beyond) = known.instruments(settings.names.max_instruments);
+        let most = settings.max_instruments();
+        let (instruments, beyond) = known.instruments(most);
         if std::mem::replace(&mut rounds.beyond, beyond) == 0 && beyond > 0 {
-            let (stream, most) = (self.stream.as_str(), settings.names.max_instruments);
-            warn!(
-                stream,
-                most, beyond, "more instruments than names.max_instruments: the last ones are left out"
-            );
+            let stream = self.stream.as_str();
+            if most < settings.names.max_instruments {
+                warn!(
+                    stream,
+                    most, beyond, "more instruments than the venue takes from one address: the last ones are left out"
+                );
+            } else {
+                warn!(
+                    stream,
+                    most, beyond, "more instruments than names.max_instruments: the last ones are left out"
+                );
+            }
         }
         self.command(Command::Named(instruments, known.statuses())).await;
     }
@@ -150,7 +159,11 @@ impl Task {
                 name, impossible, "some of what the venue lists cannot be subscribed to: it is left out"
             );
         }
-        if news.is_first {
+        if let Some((error, is_to_be_told)) = news.nothing {
+            if is_to_be_told {
+                warn!(stream, name, %error, "name not resolved: what is subscribed stays");
+            }
+        } else if news.is_first {
             info!(stream, name, came, left, titles = some_of(&news.came), "name resolved");
         } else {
             if came > 0 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 const DAY: f64 = 24.0 * 3600.0;
 /// Longer names lose their middle: characters.
 const LONGEST_NAME: usize = 24;
-/// So many names that could not be looked up are told.
+/// So many names that are not resolved are told.
 const SHOWN_NAMES: usize = 5;
 
 /// The report as lines. Nothing that came over the network can move the cursor.
@@ -181,19 +181,20 @@ fn verdict(report: &ProbeReport) -> String {
 
 /// What is wrong with the names that were looked up.
 fn unresolved(report: &ProbeReport) -> String {
-    let (failed, names) = report
-        .look_up
-        .as_ref()
-        .map_or((0, 0), |look_up| (look_up.failed().count(), look_up.names.len()));
+    let (failed, names, is_answered) = report.look_up.as_ref().map_or((0, 0, false), |look_up| {
+        (look_up.failed().count(), look_up.names.len(), look_up.is_answered())
+    });
     let dialled = if report.phases.is_empty() {
         "so nothing was dialled"
     } else {
         "though all else is well"
     };
     match failed {
-        0 if report.asked == 0 => "Wrong: the names stand for no instrument, so nothing was dialled.".to_owned(),
+        _ if report.asked == 0 && is_answered => {
+            "Wrong: the names stand for no instrument, so nothing was dialled.".to_owned()
+        }
         0 => "Wrong: the look-up of the names took all the time, so nothing was dialled.".to_owned(),
-        _ => format!("Wrong: {failed} of {names} names could not be looked up, {dialled}."),
+        _ => format!("Wrong: {failed} of {names} names are not resolved, {dialled}."),
     }
 }
 

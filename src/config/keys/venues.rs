@@ -28,6 +28,14 @@ pub const VENUE_KEYS: &[KeyDoc] = &[
         "100",
         "what one connection carries: instruments, times the channels of each; 1 to 10000",
     ),
+    bare(
+        "venues[].connections_per_address",
+        "connections that it lets one address have open, those of all streams together: 1 to 10000; by default no limit is known",
+    ),
+    bare(
+        "venues[].subscriptions_per_address",
+        "the same of subscriptions: instruments, times the channels of each; 1 to 1000000",
+    ),
     key(
         "venues[].dial_per_second",
         "1.0",

@@ -350,7 +350,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric(
         "feedwatch_names_unresolved",
         Gauge,
-        "Names of which the last look-up failed, or that were never looked up",
+        "Names of which the last look-up failed, or no look-up has brought anything",
         Labels::None,
         |stream, _| Int(stream.names().1),
     ),

@@ -134,6 +134,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         let (_, waited) = gate.ask(Dial::Plain, now.mono);
         let may_leave = gate.leave(now.mono);
         self.tell_waited(waited, now);
+        self.tell_long_wait(now);
         may_leave
     }
 
@@ -233,6 +234,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                 if due_before != Some(due) {
                     self.apply(Input::Held { due }, now);
                 }
+                self.tell_long_wait(now);
                 false
             }
         }
@@ -248,6 +250,15 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     fn tell_waited(&self, waited: Duration, now: Moment) {
         if !waited.is_zero() {
             let fact = TransportFact::WaitedAtGate(waited);
+            self.observer.observe(now, &Fact::Transport(fact));
+        }
+    }
+
+    fn tell_long_wait(&mut self, now: Moment) {
+        let told = self.gate.as_mut().and_then(|gate| gate.tell_long_wait(now.mono));
+        if let Some((time, reason)) = told {
+            let planned = self.wish.is_some_and(Wish::is_renewal);
+            let fact = TransportFact::WaitsAtGate { time, reason, planned };
             self.observer.observe(now, &Fact::Transport(fact));
         }
     }
