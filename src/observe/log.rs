@@ -136,7 +136,12 @@ fn data_line(about: About<'_>, memory: &mut Memory, fact: &DataFact) {
         }
         DataFact::Resync => line!(info, about, "subscribing anew for what is missing"),
         DataFact::Leaving { detail } => {
-            line!(info, about, %detail, "the venue will end the connection: another one is made first");
+            line!(
+                info,
+                about,
+                detail = told(detail),
+                "the venue will end the connection: another one is made first"
+            );
         }
         DataFact::Ended { instruments } => line!(info, about, instruments, "instruments have ended"),
         DataFact::ParseError(reason) => {

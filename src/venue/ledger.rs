@@ -1,7 +1,7 @@
 //! What was asked for and is not answered yet, of a venue that answers each request. Pure.
 
 use super::Answer;
-use crate::market::{Cause, Failure, Instrument, Subscribed};
+use crate::market::{self, Cause, Failure, Instrument, Subscribed};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -177,7 +177,7 @@ impl<K: Eq + Hash> Ledger<K> {
             return None;
         }
         self.unnamed += 1;
-        self.words = words.into();
+        self.words = market::words(words);
         self.settle_unnamed()
     }
 

@@ -43,7 +43,8 @@ pub enum Heard {
     Pong,
     /// The venue wants this text in return.
     Reply(String),
-    /// The venue will end the connection, and says so in time to make another one first. The words are for the log.
+    /// The venue will end the connection, and says so in time to make another one first. The words are for the log, and
+    /// are made fit for it as by [`Failure::with_detail`].
     Leaving(Cow<'static, str>),
 }
 

@@ -3,7 +3,7 @@
 use super::quality::Missing;
 use super::{Connection, FirstAnswer, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
-use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
+use crate::market::{self, Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
 use crate::stream::sequences::Order;
 use crate::stream::{DataFact, Fact, TransportFact, failure};
@@ -136,6 +136,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             // The driver follows the first one only.
             Heard::Leaving(detail) if !self.is_told_leaving => {
                 self.is_told_leaving = true;
+                let detail = market::words(detail);
                 self.queue.push_back(MarketEvent::Leaving { detail });
             }
             Heard::Leaving(_) => {}
