@@ -186,6 +186,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             Answer::Rejected(refused, failure) => {
                 let answer = Subscribed {
                     refused,
+                    words: failure.detail.clone(),
                     ..Subscribed::default()
                 };
                 (answer, Some(failure))
@@ -200,6 +201,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let (so_far, refusal) = &mut **came;
         so_far.accepted.extend(answer.accepted);
         so_far.refused.extend(answer.refused);
+        if so_far.words.is_empty() {
+            so_far.words = answer.words;
+        }
         if refusal.is_none() {
             *refusal = failure;
         }

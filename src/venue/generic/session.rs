@@ -361,9 +361,10 @@ fn together(answers: Vec<Answer>) -> Option<Answer> {
             Answer::Rejected(left, failure)
         }
         // One frame grants or refuses; this would be both.
-        (Answer::Rejected(refused, _), Answer::Settled(settled))
-        | (Answer::Settled(settled), Answer::Rejected(refused, _)) => Answer::Settled(Subscribed {
+        (Answer::Rejected(refused, failure), Answer::Settled(settled))
+        | (Answer::Settled(settled), Answer::Rejected(refused, failure)) => Answer::Settled(Subscribed {
             refused: [settled.refused, refused].concat(),
+            words: failure.detail,
             ..settled
         }),
     })
