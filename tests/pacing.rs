@@ -103,6 +103,45 @@ async fn requests_that_take_longer_than_the_answer_may_leave_at_the_rate_and_the
     .await;
 }
 
+/// A venue may ask for replies faster than it takes requests.
+#[tokio::test]
+async fn replies_leave_at_the_rate_and_keep_no_request_back() {
+    leaves_nothing_behind(async || {
+        let server = Server::start(grants).await;
+        let mut rig = watch(&server, 1, options()).await;
+        rig.until_live().await;
+        for number in 0..500 {
+            server.say(0, &format!("ask {number}"));
+        }
+        let more: Vec<_> = (100..105).map(|id| Instrument::new(&id.to_string())).collect();
+        rig.stream.subscribe(&more).await.unwrap();
+        rig.until("all in effect", |scrape| active(scrape) == 6.0).await;
+        rig.until("the last reply", |_| server.when(0, "re 499").is_some())
+            .await;
+        let came: Vec<_> = server
+            .came()
+            .into_iter()
+            .filter(|(_, _, text)| text.starts_with("re ") || text.starts_with("SUB "))
+            .collect();
+        let replies = came.iter().filter(|(_, _, text)| text.starts_with("re ")).count();
+        assert!((10..200).contains(&replies), "what waits gives way: {replies}");
+        // Twenty a second; the burst of two, and the first reply, which waits for no turn.
+        let took = came.last().unwrap().1 - came[0].1;
+        assert!(
+            took >= millis(50) * (u32::try_from(came.len()).unwrap() - 4),
+            "{took:?}"
+        );
+        let asked = times(&server, 0).pop().unwrap();
+        assert!(
+            asked < server.when(0, "re 499").unwrap(),
+            "requests take turns with replies"
+        );
+        rig.end().await;
+        server.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn changes_of_a_live_stream_leave_at_the_rate_while_data_goes_on() {
     leaves_nothing_behind(async || {

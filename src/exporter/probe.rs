@@ -11,6 +11,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+/// A probe that has less would blame the venue for it.
+const LEAST: Duration = Duration::from_millis(100);
+
 /// What of the scraper's time is kept for the way back, as `blackbox_exporter` does it.
 const MARGIN: Duration = Duration::from_millis(500);
 
@@ -45,6 +48,11 @@ struct Asked {
 pub(super) async fn answer(prober: &dyn Prober, head: &Parts, format: Format) -> Result<Answer, Refusal> {
     let asked = Asked::read(head.uri.query().unwrap_or_default())?;
     let limit = super::routes::scrape_timeout(&head.headers).map(less_margin);
+    if limit.is_some_and(|limit| limit < LEAST) {
+        let (header, least) = (super::routes::SCRAPE_TIMEOUT, (LEAST * 2).as_secs_f64());
+        let why = format!("{header} leaves no time for a probe; it takes at least {least} seconds");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
+    }
     let probing = prober
         .probe(asked.target.as_deref(), asked.module.as_deref(), limit)
         .map_err(|refused| match refused {

@@ -35,7 +35,7 @@ const PATHS: [(&str, Handler); 8] = [
 /// The path of one stream: `{name}` stands for its name.
 const ONE_STREAM: &str = "/api/v1/streams/{name}";
 /// How long the scraper gives up after. Source: <https://prometheus.io/docs/instrumenting/writing_exporters/>
-const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
+pub(super) const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// The share of that time for encoding and sending; the rest is for the way back.
 const SCRAPE_TIMEOUT_SHARE: f64 = 0.9;
 

@@ -1,5 +1,6 @@
 //! Why an attempt failed or a connection was lost: one closed enum, for labels, spans, logs and the API alike.
 
+use super::words::words;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -216,7 +217,7 @@ pub struct Failure {
     pub status: Option<u16>,
     /// How long the venue asked to be left alone (`Retry-After`).
     pub retry_after: Option<Duration>,
-    /// A sentence for the log; never holds a secret.
+    /// A sentence for the log; never holds a secret. [`Failure::with_detail`] makes it fit for that.
     pub detail: Cow<'static, str>,
 }
 
@@ -231,10 +232,18 @@ impl Failure {
         }
     }
 
-    /// Adds a sentence for the log.
+    /// Adds a sentence for the log. It may be a venue's: of one that is not the program's own text no more than 200 characters are
+    /// kept, with blanks in the place of those that control a terminal or turn text around.
+    ///
+    /// ```
+    /// use feedwatch::market::{Cause, Failure};
+    ///
+    /// let failure = Failure::new(Cause::SubscribeRejected).with_detail("no\n\u{1b}[2J".to_owned() + &"!".repeat(1_000_000));
+    /// assert!(failure.detail.starts_with("no  [2J!!") && failure.detail.chars().count() == 200);
+    /// ```
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = detail.into();
+        self.detail = words(detail);
         self
     }
 }

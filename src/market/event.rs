@@ -98,6 +98,8 @@ pub struct Subscribed {
     pub refused: Vec<Instrument>,
     /// What the venue did not answer in time; the others go on.
     pub unanswered: Vec<Instrument>,
+    /// What the venue said of those that it refused, the first time if it said several things: for the log, and often empty.
+    pub words: Cow<'static, str>,
 }
 
 /// What a stream yields to its consumer.

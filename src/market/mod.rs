@@ -26,6 +26,7 @@ mod reason;
 mod sequence;
 mod trace_id;
 mod value;
+mod words;
 
 pub use cause::{Cause, Failure};
 pub use event::{Envelope, EventKind, Frame, MarketEvent, Subscribed};
@@ -40,3 +41,4 @@ pub use value::{
 
 pub(crate) use name::{LONGEST_NAME, is_name};
 pub(crate) use value::decimal;
+pub(crate) use words::{cut, is_unseen, words};

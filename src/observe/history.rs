@@ -36,10 +36,18 @@ pub(super) fn keep(about: About<'_>, memory: &mut Memory, fact: &Fact) {
             memory.take_note(fact);
             None
         }
-        Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => Some(
-            Told::new("subscription_failed")
-                .with("reason", Figure::Word(reason.as_str()))
-                .with("instruments", count(*instruments)),
+        Fact::Data(DataFact::SubscriptionFailed {
+            reason,
+            instruments,
+            detail,
+            ..
+        }) => Some(
+            Told {
+                detail: detail.clone(),
+                ..Told::new("subscription_failed")
+            }
+            .with("reason", Figure::Word(reason.as_str()))
+            .with("instruments", count(*instruments)),
         ),
         Fact::Data(DataFact::Ended { instruments }) => {
             Some(Told::new("ended").with("instruments", count(*instruments)))

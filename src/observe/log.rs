@@ -1,9 +1,13 @@
 //! A log line for each fact: what changes what a person would do is `info` or above, the rest is `debug`.
 
 use super::{About, GapNews};
+use crate::market::{Instrument, cut};
 use crate::stream::{DataFact, Fact, TransportFact, WhenFull};
 use crate::supervise::{BreakerState, Notice, Transition};
 use tracing::{debug, error, info, warn};
+
+/// The name of an instrument is cut to so many characters: one of Polymarket has 77.
+const LONGEST_NAME: usize = 80;
 
 macro_rules! line {
     ($level:ident, $about:expr, $($rest:tt)+) => {
@@ -116,12 +120,19 @@ fn data_line(about: About<'_>, memory: &mut Memory, fact: &DataFact) {
         DataFact::Subscriptions { desired, active } => {
             line!(debug, about, desired, active, "subscriptions");
         }
-        DataFact::SubscriptionFailed { reason, instruments } => {
+        DataFact::SubscriptionFailed {
+            reason,
+            instruments,
+            some,
+            detail,
+        } => {
             line!(
                 warn,
                 about,
                 reason = reason.as_str(),
                 instruments,
+                names = named(some, *instruments),
+                detail = told(detail),
                 "instruments not subscribed"
             );
         }
@@ -150,7 +161,12 @@ fn data_line(about: About<'_>, memory: &mut Memory, fact: &DataFact) {
         }
         DataFact::Resync => line!(info, about, "subscribing anew for what is missing"),
         DataFact::Leaving { detail } => {
-            line!(info, about, %detail, "the venue will end the connection: another one is made first");
+            line!(
+                info,
+                about,
+                detail = told(detail),
+                "the venue will end the connection: another one is made first"
+            );
         }
         DataFact::Ended { instruments } => line!(info, about, instruments, "instruments have ended"),
         DataFact::ParseError(reason) => {
@@ -284,6 +300,18 @@ fn told(detail: &str) -> Option<&str> {
     Some(detail).filter(|detail| !detail.is_empty())
 }
 
+/// Some of so many instruments.
+fn named(some: &[Instrument], all: usize) -> Option<String> {
+    let mut names: Vec<_> = some.iter().map(|one| cut(one.as_str(), LONGEST_NAME)).collect();
+    if names.is_empty() {
+        return None;
+    }
+    if all > some.len() {
+        names.push(format!("and {} more", all - some.len()));
+    }
+    Some(names.join(", "))
+}
+
 fn breaker_line(about: About<'_>, transition: &Transition) {
     let Transition {
         from,
@@ -303,5 +331,19 @@ fn breaker_line(about: About<'_>, transition: &Transition) {
         }
         (_, BreakerState::HalfOpen) => line!(info, about, trigger, failures, "breaker half-open: one probe"),
         (_, BreakerState::Closed) => line!(info, about, trigger, "breaker closed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_names_are_told_and_how_many_more_there_are() {
+        let some = ["a", "b\u{1b}", &"c".repeat(100)].map(Instrument::new);
+        let long = format!("{}\u{2026}", "c".repeat(79));
+        assert_eq!(named(&some, 3), Some(format!("a, b , {long}")));
+        assert_eq!(named(&some[..1], 12), Some("a, and 11 more".to_owned()));
+        assert_eq!(named(&[], 12), None);
     }
 }

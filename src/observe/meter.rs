@@ -60,7 +60,9 @@ pub(super) fn record(about: About<'_>, memory: &mut Memory, connection: &mut OfC
         Fact::Data(DataFact::Subscriptions { desired, active }) => {
             update(&mut |writer| writer.subscriptions(*desired, *active));
         }
-        Fact::Data(DataFact::SubscriptionFailed { reason, instruments }) => {
+        Fact::Data(DataFact::SubscriptionFailed {
+            reason, instruments, ..
+        }) => {
             update(&mut |writer| writer.subscription_failed(*reason, *instruments));
         }
         Fact::Data(DataFact::ParseError(reason)) => update(&mut |writer| writer.parse_error(*reason)),

@@ -2,7 +2,7 @@
 
 use super::{Endpoint, GateReason, WhenFull};
 use crate::clock::Moment;
-use crate::market::{DecodeError, DialPhase, SubscriptionFailure};
+use crate::market::{DecodeError, DialPhase, Instrument, SubscriptionFailure};
 use crate::metrics::QueueCells;
 use crate::supervise::Notice;
 use std::borrow::Cow;
@@ -88,6 +88,10 @@ pub enum DataFact {
         reason: SubscriptionFailure,
         /// How many.
         instruments: usize,
+        /// Some of them, five at most; empty where it is not known which they are.
+        some: Vec<Instrument>,
+        /// What the venue said, or what went wrong; often empty.
+        detail: Cow<'static, str>,
     },
     /// The venue says that so many instruments have ended.
     Ended {

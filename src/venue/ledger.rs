@@ -1,7 +1,7 @@
 //! What was asked for and is not answered yet, of a venue that answers each request. Pure.
 
 use super::Answer;
-use crate::market::{Cause, Failure, Instrument, Subscribed};
+use crate::market::{self, Cause, Failure, Instrument, Subscribed};
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -50,6 +50,8 @@ struct Open {
     /// A part of it is in effect.
     is_granted: bool,
     is_refused: bool,
+    /// Why, where it is refused and another answer is to come.
+    words: Cow<'static, str>,
 }
 
 impl<K> Default for Ledger<K> {
@@ -226,7 +228,7 @@ impl<K: Eq + Hash> Ledger<K> {
             return None;
         }
         self.unnamed += 1;
-        self.words = words.into();
+        self.words = market::words(words);
         self.settle_unnamed()
     }
 
@@ -262,9 +264,12 @@ impl<K: Eq + Hash> Ledger<K> {
 
     fn refuse_all(&mut self, instruments: Vec<Instrument>, words: impl Into<Cow<'static, str>>) -> Option<Answer> {
         let mut refused = Vec::new();
+        let words = market::words(words);
         for instrument in instruments {
             if self.close(&instrument, true).is_some() {
                 refused.push(instrument);
+            } else if let Some(open) = self.open.get_mut(&instrument) {
+                open.words.clone_from(&words);
             }
         }
         let failure = || Failure::new(Cause::SubscribeRejected).with_detail(words);
@@ -274,24 +279,28 @@ impl<K: Eq + Hash> Ledger<K> {
     fn close_all(&mut self, instruments: Vec<Instrument>, is_granted: bool, answer: &mut Subscribed) {
         for instrument in instruments {
             match self.close(&instrument, !is_granted) {
-                Some(true) => answer.accepted.push(instrument),
-                Some(false) => answer.refused.push(instrument),
+                Some(open) if !open.is_refused => answer.accepted.push(instrument),
+                Some(open) => {
+                    answer.refused.push(instrument);
+                    if answer.words.is_empty() {
+                        answer.words = open.words;
+                    }
+                }
                 None => {}
             }
         }
     }
 
-    /// One of its requests is answered. Whether it is in effect, once all are.
-    fn close(&mut self, instrument: &Instrument, is_refused: bool) -> Option<bool> {
+    /// One of its requests is answered. What came of it, once all are.
+    fn close(&mut self, instrument: &Instrument, is_refused: bool) -> Option<Open> {
         let open = self.open.get_mut(instrument)?;
         open.unanswered = open.unanswered.saturating_sub(1);
         open.is_refused |= is_refused;
         open.is_granted |= !is_refused;
-        let (is_over, in_effect) = (open.unanswered == 0, !open.is_refused);
-        if is_over {
-            self.open.remove(instrument);
+        if open.unanswered > 0 {
+            return None;
         }
-        is_over.then_some(in_effect)
+        self.open.remove(instrument)
     }
 }
 
@@ -315,7 +324,7 @@ mod tests {
         Answer::Settled(Subscribed {
             accepted,
             refused,
-            unanswered: Vec::new(),
+            ..Subscribed::default()
         })
     }
 
@@ -341,7 +350,11 @@ mod tests {
             None,
             "the other is not answered"
         );
-        assert_eq!(ledger.accept(&"book"), Some(settled(&[], &["a"])));
+        let told = |ledger: &mut Ledger<&str>| match ledger.accept(&"book") {
+            Some(Answer::Settled(answer)) => (answer.refused, answer.words.into_owned()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(&mut ledger), (instruments(&["a"]), "no such symbol".to_owned()));
 
         ledger.ask("trade", instruments(&["a"]));
         let Some(Answer::Rejected(refused, failure)) = ledger.refuse(&"trade", "no such symbol") else {
@@ -441,7 +454,13 @@ mod tests {
         }
         assert_eq!(ledger.refuse_unnamed("no such channel"), None, "it may be any of three");
         assert_eq!(ledger.accept(&"c"), Some(settled(&["c"], &[])));
-        assert_eq!(ledger.accept(&"a"), Some(settled(&["a"], &["b"])));
+        let Some(Answer::Settled(answer)) = ledger.accept(&"a") else {
+            panic!("they are answered")
+        };
+        assert_eq!(
+            (answer.accepted, answer.refused, answer.words.as_ref()),
+            (instruments(&["a"]), instruments(&["b"]), "no such channel")
+        );
         assert!(!ledger.is_awaiting());
         assert_eq!(ledger.refuse_unnamed("no such channel"), None, "of nothing");
 

@@ -5,7 +5,7 @@ mod fields;
 pub(super) use fields::{Each, Fields};
 
 use super::wire::unquoted;
-use crate::market::{Decimal, Instrument, LastPrice, Level, Value, ValueError, decimal};
+use crate::market::{Decimal, Instrument, LastPrice, Level, Value, ValueError, decimal, is_unseen};
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -340,7 +340,7 @@ fn shown(raw: &RawValue) -> String {
         .get()
         .chars()
         .take(SHOWN)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_unseen(c) { ' ' } else { c })
         .collect();
     if text.len() < raw.get().len() {
         text.push_str("...");

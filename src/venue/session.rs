@@ -43,7 +43,8 @@ pub enum Heard {
     Pong,
     /// The venue wants this text in return.
     Reply(String),
-    /// The venue will end the connection, and says so in time to make another one first. The words are for the log.
+    /// The venue will end the connection, and says so in time to make another one first. The words are for the log, and
+    /// are made fit for it as by [`Failure::with_detail`].
     Leaving(Cow<'static, str>),
 }
 
@@ -69,16 +70,20 @@ impl Answer {
             (Self::Settled(mut left), Self::Settled(right)) => {
                 left.accepted.extend(right.accepted);
                 left.refused.extend(right.refused);
+                if left.words.is_empty() {
+                    left.words = right.words;
+                }
                 Self::Settled(left)
             }
             (Self::Rejected(mut left, failure), Self::Rejected(right, _)) => {
                 left.extend(right);
                 Self::Rejected(left, failure)
             }
-            // Both in one: what was refused is named, and why is not.
-            (Self::Rejected(refused, _), Self::Settled(mut settled))
-            | (Self::Settled(mut settled), Self::Rejected(refused, _)) => {
+            // Both in one: what was refused is named, and the words are kept.
+            (Self::Rejected(refused, failure), Self::Settled(mut settled))
+            | (Self::Settled(mut settled), Self::Rejected(refused, failure)) => {
                 settled.refused.extend(refused);
+                settled.words = failure.detail;
                 Self::Settled(settled)
             }
             (left, _) => left,

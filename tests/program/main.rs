@@ -59,6 +59,7 @@ mod support;
 mod telemetry;
 mod terminal;
 mod time;
+mod words;
 
 /// Takes a minute. Tests start in the order of their names: from here it starts first, and runs beside the others.
 #[tokio::test]

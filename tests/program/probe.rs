@@ -1,7 +1,9 @@
 //! `feedwatch probe`, `feedwatch venues`, and `/probe` of a service.
 
 use crate::exposition::Exposition;
-use crate::harness::{LIMIT, Program, Service, TempFile, busy, closed_venue, command, config, json, run_to_end, venue};
+use crate::harness::{
+    LIMIT, Program, Service, TempFile, busy, closed_venue, command, config, get_with, json, run_to_end, venue,
+};
 use crate::openmetrics::OpenMetrics;
 use feedwatch::sim::{
     Fault, ListedEvent, ListedMarket, RestOptions, RetryForm, Rule, Script, SimOptions, SimulatedVenue, TlsFault,
@@ -476,6 +478,35 @@ async fn any_address_is_probed_where_that_is_allowed_but_never_with_the_secrets_
     let answer = service.get(&format!("/probe?module=good&target={}", other.url())).await;
     assert_eq!(figure(&answer.body, "probe_success"), Some(1.0), "{}", answer.body);
     assert!(!other.log().entries().is_empty());
+    service.stop("TERM").await;
+}
+
+#[tokio::test]
+async fn a_scraper_that_leaves_no_time_is_told_so_and_no_venue_is_blamed() {
+    let sim = lively();
+    let service = service(&module("m", &sim.url(), "")).await;
+    let ask = async |limit: &str| {
+        let limit = format!("X-Prometheus-Scrape-Timeout-Seconds: {limit}\r\n");
+        get_with(service.address, "/probe?module=m", &limit).await
+    };
+    for limit in ["1e-9", "0.1", "0.19"] {
+        let answer = ask(limit).await;
+        let told = "x-prometheus-scrape-timeout-seconds leaves no time for a probe; it takes at least 0.2 seconds";
+        assert!(
+            answer.status == 400 && answer.body.contains(told),
+            "{limit}: {}",
+            answer.body
+        );
+    }
+    assert!(sim.log().entries().is_empty(), "it was not dialled");
+    for limit in ["0", "-1", "NaN", "inf", "soon"] {
+        let answer = ask(limit).await;
+        assert_eq!(
+            (answer.status, figure(&answer.body, "probe_success")),
+            (200, Some(1.0)),
+            "{limit}"
+        );
+    }
     service.stop("TERM").await;
 }
 

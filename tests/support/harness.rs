@@ -383,7 +383,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Response {
 }
 
 /// With further headers, each a line that ends.
-async fn get_with(address: SocketAddr, path: &str, headers: &str) -> Response {
+pub(crate) async fn get_with(address: SocketAddr, path: &str, headers: &str) -> Response {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");

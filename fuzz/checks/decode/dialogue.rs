@@ -76,8 +76,10 @@ impl Dialogue {
                 accepted,
                 refused,
                 unanswered,
+                words,
             })) => {
                 assert_eq!(unanswered, [], "nobody has given up");
+                assert_eq!(words, "", "what it leaves out it says nothing of");
                 Ok((accepted, refused))
             }
             Heard::Answer(Answer::Rejected(refused, failure)) => {

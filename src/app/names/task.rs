@@ -6,7 +6,7 @@ use super::known::{Known, News};
 use super::lookup::LookUps;
 use crate::app::driven::Command;
 use crate::clock::Moment;
-use crate::market::{LookupOutcome, StreamName};
+use crate::market::{LookupOutcome, StreamName, cut};
 use crate::metrics::OwnMetrics;
 use crate::supervise::Backoff;
 use std::sync::Arc;
@@ -187,13 +187,7 @@ struct Rounds {
 
 /// A few titles in one short line. They are anybody's text.
 fn some_of(titles: &[String]) -> String {
-    let short = |title: &String| {
-        title
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(TITLE_LENGTH)
-            .collect::<String>()
-    };
+    let short = |title: &String| cut(title, TITLE_LENGTH);
     let mut told: Vec<_> = titles.iter().take(TITLES).map(short).collect();
     if titles.len() > TITLES {
         told.push(format!("and {} more", titles.len() - TITLES));
@@ -208,7 +202,7 @@ mod tests {
     #[test]
     fn titles_of_a_venue_stay_on_one_short_line() {
         let long = vec![format!("a\n\u{1b}[31m{}", "x".repeat(200))];
-        assert_eq!(some_of(&long), format!("a[31m{}", "x".repeat(75)));
+        assert_eq!(some_of(&long), format!("a  [31m{}\u{2026}", "x".repeat(72)));
         let many: Vec<_> = (0..7).map(|number| number.to_string()).collect();
         assert_eq!(some_of(&many), "0; 1; 2; 3; 4; and 2 more");
     }

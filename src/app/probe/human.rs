@@ -2,7 +2,7 @@
 
 use crate::clock::unix_seconds;
 use crate::exporter::rfc3339;
-use crate::market::{Cause, DialPhase};
+use crate::market::{Cause, DialPhase, is_unseen};
 use crate::probe::{Advice, LookUp, ProbeReport, SeenEvent, SeenFrame, Verdict};
 use std::fmt::Write;
 use std::time::Duration;
@@ -249,7 +249,7 @@ fn shortened(name: &str) -> String {
 
 fn visible(text: &str) -> String {
     let shown = |c: char| {
-        if c.is_control() && c != '\n' {
+        if is_unseen(c) && c != '\n' {
             char::REPLACEMENT_CHARACTER
         } else {
             c
@@ -277,6 +277,6 @@ mod tests {
 
     #[test]
     fn nothing_from_outside_moves_the_cursor() {
-        assert_eq!(visible("a\u{1b}[2Jb\nc\r"), "a\u{fffd}[2Jb\nc\u{fffd}");
+        assert_eq!(visible("a\u{1b}[2Jb\nc\r\u{202e}"), "a\u{fffd}[2Jb\nc\u{fffd}\u{fffd}");
     }
 }

@@ -1,17 +1,17 @@
-//! What waits to be sent: requests at the venue's rate, and answers to what it asked.
+//! What waits to be sent at the venue's rate: requests, and replies to what it asked.
 
 use super::{Connection, FirstAnswer};
 use crate::clock::Moment;
 use crate::market::Failure;
 use crate::stream::failure;
 use crate::stream::pace::Pace;
-use crate::supervise::DialLimit;
+use crate::supervise::{DialLimit, later};
 use futures_util::Sink;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -21,12 +21,20 @@ const MOST_REQUESTS: usize = 1000;
 /// So many replies wait at most; the oldest gives way.
 const MOST_REPLIES: usize = 64;
 
+/// A reply waits no longer behind another, however few requests the venue takes: whoever wants it ends the connection without it.
+/// No venue that is known waits for less than ten seconds.
+const REPLY_INTERVAL: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub(super) struct Outbox {
     requests: VecDeque<String>,
     /// Replies that have not left, no two the same: who asks ten times before it reads gets one.
     replies: VecDeque<String>,
+    /// Of both.
     pace: Pace,
+    last_reply: Option<Instant>,
+    /// What left last was a reply: a request is next, so that who asks without end keeps nothing else back.
+    has_replied: bool,
     /// The answer to the requests is awaited from when the last one leaves.
     expects_answer: bool,
 }
@@ -37,6 +45,8 @@ impl Outbox {
             requests: VecDeque::new(),
             replies: VecDeque::new(),
             pace: Pace::new(limit),
+            last_reply: None,
+            has_replied: false,
             expects_answer: false,
         }
     }
@@ -67,29 +77,48 @@ impl Outbox {
         self.requests.is_empty() && self.replies.is_empty() && !self.expects_answer
     }
 
-    /// When the next request may leave, if one has to wait for its turn. One whose turn has come waits for the socket.
+    /// When the next text may leave, if one has to wait for its turn. One whose turn has come waits for the socket.
     pub(super) fn due(&self) -> Option<Instant> {
-        if self.requests.is_empty() {
-            return None;
-        }
-        self.pace.due().filter(|due| *due > Moment::now().mono)
+        let request = self.pace.due().filter(|_| !self.requests.is_empty());
+        let reply = self.reply_due().filter(|_| !self.replies.is_empty());
+        let due = request.into_iter().chain(reply).min()?;
+        Some(due).filter(|due| *due > Moment::now().mono)
     }
 
-    /// What may leave now. A reply waits for no turn: it was asked for.
+    /// When a reply may leave: in its turn, and not much later. `None` = at once.
+    fn reply_due(&self) -> Option<Instant> {
+        Some(self.pace.due()?.min(later(self.last_reply?, REPLY_INTERVAL)))
+    }
+
+    fn may_reply(&self, now: Instant) -> bool {
+        !self.replies.is_empty() && self.reply_due().is_none_or(|due| due <= now)
+    }
+
+    fn may_ask(&self, now: Instant) -> bool {
+        !self.requests.is_empty() && self.pace.allows(now)
+    }
+
+    /// What may leave now: a reply before a request, and no two of them before one.
     fn next(&mut self, now: Instant) -> Option<String> {
-        if let Some(reply) = self.replies.pop_front() {
-            return Some(reply);
-        }
-        if !self.pace.allows(now) {
+        let replies = self.may_reply(now) && !(self.has_replied && self.may_ask(now));
+        if !replies && !self.may_ask(now) {
             return None;
         }
-        let request = self.requests.pop_front()?;
-        self.pace.sent(now);
-        Some(request)
+        // One that is out of turn takes none away.
+        if self.pace.allows(now) {
+            self.pace.sent(now);
+        }
+        self.has_replied = replies;
+        if replies {
+            self.last_reply = Some(now);
+            self.replies.pop_front()
+        } else {
+            self.requests.pop_front()
+        }
     }
 
     fn has_next(&self, now: Instant) -> bool {
-        !self.replies.is_empty() || !self.requests.is_empty() && self.pace.allows(now)
+        self.may_reply(now) || self.may_ask(now)
     }
 }
 
@@ -158,5 +187,61 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 self.clocks.asked_first(now);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What leaves within so many seconds, looked at ten times a second: `r` for each reply, `q` for each request.
+    fn left(outbox: &mut Outbox, start: Instant, seconds: u64) -> String {
+        let mut left = String::new();
+        for tenth in 0..seconds * 10 {
+            let now = later(start, Duration::from_millis(100 * tenth));
+            while let Some(text) = outbox.next(now) {
+                left += &text[..1];
+            }
+            assert!(!outbox.has_next(now));
+        }
+        left
+    }
+
+    fn full(per_second: f64, burst: u32) -> Outbox {
+        let mut outbox = Outbox::new(Some(DialLimit { per_second, burst }));
+        outbox.queue((0..8).map(|number| format!("q{number}")).collect());
+        for number in 0..8 {
+            outbox.reply(format!("r{number}"));
+            outbox.reply("r0".to_owned());
+        }
+        outbox
+    }
+
+    #[test]
+    fn replies_and_requests_share_the_rate_and_take_turns() {
+        let now = Moment::now().mono;
+        assert_eq!(
+            left(&mut full(2.0, 4), now, 4),
+            "rqrqrqrqrqr",
+            "four, and three seconds more"
+        );
+        let mut unlimited = Outbox::new(None);
+        unlimited.reply("r".to_owned());
+        unlimited.queue(vec!["q".to_owned(); 3]);
+        assert_eq!(left(&mut unlimited, now, 1), "rqqq");
+    }
+
+    #[test]
+    fn a_reply_does_not_wait_for_a_venue_that_takes_hardly_any_request() {
+        let now = Moment::now().mono;
+        assert_eq!(left(&mut full(0.12, 1), now, 11), "rrqr", "one in five seconds");
+        let mut asked = Outbox::new(Some(DialLimit {
+            per_second: 0.1,
+            burst: 1,
+        }));
+        asked.queue(vec!["q".to_owned(); 3]);
+        assert_eq!(left(&mut asked, now, 1), "q");
+        asked.reply("r".to_owned());
+        assert_eq!(left(&mut asked, later(now, Duration::from_secs(1)), 1), "r", "at once");
     }
 }

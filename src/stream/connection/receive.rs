@@ -3,7 +3,7 @@
 use super::quality::Missing;
 use super::{Connection, FirstAnswer, MOST_PARTINGS, OF_ONE_ARRIVAL};
 use crate::clock::Moment;
-use crate::market::{Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
+use crate::market::{self, Cause, DecodeError, EventKind, Failure, Frame, Instrument, MarketEvent, Subscribed};
 use crate::metrics::{Direction, Opcode};
 use crate::stream::sequences::Order;
 use crate::stream::{DataFact, Fact, TransportFact, failure};
@@ -136,6 +136,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             // The driver follows the first one only.
             Heard::Leaving(detail) if !self.is_told_leaving => {
                 self.is_told_leaving = true;
+                let detail = market::words(detail);
                 self.queue.push_back(MarketEvent::Leaving { detail });
             }
             Heard::Leaving(_) => {}
@@ -189,6 +190,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             Answer::Rejected(refused, failure) | Answer::RejectedTogether(refused, failure) => {
                 let answer = Subscribed {
                     refused,
+                    words: failure.detail.clone(),
                     ..Subscribed::default()
                 };
                 (answer, Some(failure))
@@ -206,6 +208,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let (so_far, refusal) = &mut **came;
         so_far.accepted.extend(answer.accepted);
         so_far.refused.extend(answer.refused);
+        if so_far.words.is_empty() {
+            so_far.words = answer.words;
+        }
         if refusal.is_none() {
             *refusal = failure;
         }

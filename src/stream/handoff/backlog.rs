@@ -101,7 +101,8 @@ fn cost(event: &MarketEvent) -> usize {
             accepted,
             refused,
             unanswered,
-        }) => names(accepted) + names(refused) + names(unanswered),
+            words,
+        }) => names(accepted) + names(refused) + names(unanswered) + words.len(),
         MarketEvent::Ended { instruments }
         | MarketEvent::Reconnected { instruments }
         | MarketEvent::Renewed { instruments }

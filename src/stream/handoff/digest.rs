@@ -173,6 +173,7 @@ mod tests {
             accepted: instruments(accepted),
             refused: instruments(refused),
             unanswered: instruments(unanswered),
+            ..Subscribed::default()
         })
     }
 

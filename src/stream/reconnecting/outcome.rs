@@ -5,6 +5,10 @@ use super::{
     ReconnectingDataStream, Step, Subscribed, TransportFact,
 };
 use crate::market::{Cause, SubscriptionFailure};
+use std::borrow::Cow;
+
+/// So many instruments are named where some are not subscribed.
+const NAMED: usize = 5;
 
 impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
     /// Takes note of what came of the connection. Some of it is for the consumer.
@@ -40,14 +44,14 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                         self.apply(input, now);
                     }
                     Err(failure) => {
-                        self.tell_subscription_failure(now, failure.cause, self.subscriptions.desired());
+                        self.tell_subscription_failure(now, &failure, None);
                         self.apply(Input::Failed(failure), now);
                     }
                 }
             }
             Outcome::Changed(_, Ok(answer)) => self.on_answer(answer, now),
             Outcome::Changed(instruments, Err(failure)) => {
-                self.tell_subscription_failure(now, failure.cause, instruments);
+                self.tell_subscription_failure(now, &failure, Some(instruments));
                 self.apply(Input::Failed(failure), now);
             }
             Outcome::HungUp(_) | Outcome::Released => {}
@@ -65,24 +69,41 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
         }
     }
 
-    /// Only a failure of the subscription itself: a connection may also be lost while it is under way.
-    pub(super) fn tell_subscription_failure(&self, now: Moment, cause: Cause, instruments: usize) {
-        let reason = match cause {
+    /// Only a failure of the subscription itself: a connection may also be lost while it is under way. `changed`: of so many, or
+    /// of all that is asked for.
+    pub(super) fn tell_subscription_failure(&self, now: Moment, failure: &Failure, changed: Option<usize>) {
+        let reason = match failure.cause {
             Cause::SubscribeRejected => SubscriptionFailure::Rejected,
             Cause::SubscribeTimeout => SubscriptionFailure::Timeout,
             Cause::SendTimeout => SubscriptionFailure::SendError,
             _ => return,
         };
-        self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
+        let some = match changed {
+            None => self.subscriptions.iter().take(NAMED).cloned().collect(),
+            Some(_) => Vec::new(),
+        };
+        let fact = DataFact::SubscriptionFailed {
+            reason,
+            instruments: changed.unwrap_or(self.subscriptions.desired()),
+            some,
+            detail: failure.detail.clone(),
+        };
+        self.tell(now, fact);
     }
 
     pub(super) fn on_answer(&mut self, answer: Subscribed, now: Moment) {
-        for (reason, instruments) in [
-            (SubscriptionFailure::Rejected, answer.refused.len()),
-            (SubscriptionFailure::Timeout, answer.unanswered.len()),
+        for (reason, instruments, detail) in [
+            (SubscriptionFailure::Rejected, &answer.refused, answer.words),
+            (SubscriptionFailure::Timeout, &answer.unanswered, Cow::Borrowed("")),
         ] {
-            if instruments > 0 {
-                self.tell(now, DataFact::SubscriptionFailed { reason, instruments });
+            if !instruments.is_empty() {
+                let fact = DataFact::SubscriptionFailed {
+                    reason,
+                    instruments: instruments.len(),
+                    some: instruments.iter().take(NAMED).cloned().collect(),
+                    detail,
+                };
+                self.tell(now, fact);
             }
         }
         self.subscriptions.refuse(&answer.refused);

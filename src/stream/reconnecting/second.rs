@@ -271,7 +271,7 @@ impl<S: MarketDataStream + 'static, O: Observer> ReconnectingDataStream<S, O> {
                         self.on_answer(answer, now);
                     }
                     Err(failure) => {
-                        self.tell_subscription_failure(now, failure.cause, self.subscriptions.desired());
+                        self.tell_subscription_failure(now, &failure, None);
                         self.apply(Input::SuccessorFailed(failure), now);
                     }
                 }

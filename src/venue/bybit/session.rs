@@ -41,7 +41,10 @@ impl BybitDialogue {
         match refusal {
             Some(failure) if settled.accepted.is_empty() => Some(Answer::Rejected(settled.refused, failure)),
             _ if settled == Subscribed::default() => None,
-            _ => Some(Answer::Settled(settled)),
+            failure => {
+                settled.words = failure.map(|failure| failure.detail).unwrap_or_default();
+                Some(Answer::Settled(settled))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::pattern::Saying;
 use super::pointer::Pointer;
 use super::time::number;
 use super::tree::{Scope, Tree};
-use crate::market::{DecodeError, Envelope, Place, Sequence, Series};
+use crate::market::{self, DecodeError, Envelope, Place, Sequence, Series};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -14,8 +14,6 @@ const MOST_ALIASES: usize = 16_384;
 
 /// No alias and its instrument together are longer; what is longer is not kept.
 pub(super) const LONGEST_ALIAS: usize = 1024;
-/// So much of a venue's words is told.
-const LONGEST_WORDS: usize = 200;
 
 /// Called with each event of a frame: its number, its rule, and where it stands.
 pub(super) type Visit<'v, 'd, 't, 'f> =
@@ -227,18 +225,14 @@ impl AnswerRule {
     }
 }
 
-/// The venue's words, on one line and cut to a readable length.
+/// The venue's words, fit to be shown.
 pub(super) fn words(at: &[Pointer], frame: &Tree<'_>) -> Option<Cow<'static, str>> {
     let scope = Scope { frame, event: None };
     let said = at.iter().filter_map(|pointer| scope.find(pointer)?.whole_text());
     let said: Vec<_> = said.collect();
-    let line = said.join(", ");
-    let line: String = line
-        .chars()
-        .take(LONGEST_WORDS)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    (!line.trim().is_empty()).then(|| line.into())
+    // Whoever repeats them for each of many instruments has little to copy.
+    let line = market::words(said.join(", "));
+    (!line.trim().is_empty()).then_some(line)
 }
 
 /// Instruments by what the venue calls their subscriptions.

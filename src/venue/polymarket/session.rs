@@ -164,7 +164,7 @@ mod tests {
         Answer::Settled(Subscribed {
             accepted,
             refused,
-            unanswered: vec![],
+            ..Subscribed::default()
         })
     }
 
