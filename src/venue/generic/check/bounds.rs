@@ -45,6 +45,7 @@ impl Description {
     }
 
     /// Whether a request names as many instruments as [`batch`](Self::batch) has it.
+    #[cfg(feature = "service")]
     pub(crate) fn has_batches(&self) -> bool {
         let mut requests = self.subscribe.iter().chain(&self.unsubscribe);
         !self.replaces && requests.any(|request| !request.names_one())
@@ -63,6 +64,7 @@ impl Description {
     }
 
     /// Says so where a connection of so many instruments with so many channels has a request that is too long.
+    #[cfg(feature = "service")]
     pub(crate) fn check_requests_of(&self, instruments: usize, channels: usize) -> Result<(), String> {
         let mut requests = self.subscribe.iter().chain(&self.unsubscribe);
         requests.try_for_each(|request| self.check_length(request, instruments, channels))
