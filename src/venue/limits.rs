@@ -49,17 +49,6 @@ impl Limits {
         self
     }
 
-    /// Says so where one instrument with so many channels is more than a connection carries.
-    pub(crate) fn check_channels(&self, channels: usize) -> Result<(), String> {
-        let most = self.subscriptions_per_connection;
-        if channels <= most {
-            return Ok(());
-        }
-        Err(format!(
-            "{channels} channels of each instrument are more than the {most} subscriptions that a connection carries"
-        ))
-    }
-
     /// The same of a venue that counts the open connections of an address.
     #[must_use]
     pub const fn with_connections_per_address(mut self, most: usize) -> Self {
@@ -72,6 +61,17 @@ impl Limits {
     pub const fn with_subscriptions_per_address(mut self, most: usize) -> Self {
         self.subscriptions_per_address = Some(most);
         self
+    }
+
+    /// Says so where one instrument with so many channels is more than a connection carries.
+    pub(crate) fn check_channels(&self, channels: usize) -> Result<(), String> {
+        let most = self.subscriptions_per_connection;
+        if channels <= most {
+            return Ok(());
+        }
+        Err(format!(
+            "{channels} channels of each instrument are more than the {most} subscriptions that a connection carries"
+        ))
     }
 
     /// How many instruments one connection carries, with so many channels each; at least one.
