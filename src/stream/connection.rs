@@ -148,10 +148,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             self.instruments.ask_for_all(instruments);
         }
         self.partings_left = MOST_PARTINGS;
-        self.outbox.queue(self.session.subscribe(instruments));
+        self.ask(instruments);
         if matches!(self.first_answer, FirstAnswer::Taken) {
             self.quality.begin_anew(instruments, self.session.is_awaiting());
-            self.outbox.expect_answer();
             return self.send_queued().await.map(|()| Subscribed::default());
         }
         if self.session.is_awaiting() {

@@ -2,7 +2,7 @@
 
 use super::{Connection, FirstAnswer};
 use crate::clock::Moment;
-use crate::market::Failure;
+use crate::market::{Failure, Instrument};
 use crate::stream::failure;
 use crate::stream::pace::Pace;
 use crate::supervise::{DialLimit, later};
@@ -123,6 +123,14 @@ impl Outbox {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
+    /// Asks for these. The first answer has a time limit already, that of its dial; each later one gets its own.
+    pub(super) fn ask(&mut self, instruments: &[Instrument]) {
+        self.outbox.queue(self.session.subscribe(instruments));
+        if matches!(self.first_answer, FirstAnswer::Taken) {
+            self.outbox.expect_answer();
+        }
+    }
+
     /// Resolves when all that may leave now has left; what is left waits for its turn, and leaves while the connection is polled.
     /// Where too much is left, whoever asks for more has to wait.
     pub(super) async fn send_queued(&mut self) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Whether something of the data is missing, and what is done about it.
 
-use super::{Connection, FirstAnswer};
+use super::Connection;
 use crate::market::{Cause, Failure, Instrument, MarketEvent, Place, Sequence, Series};
 use crate::stream::sequences::{Order, Sequences};
 use crate::stream::{DataFact, Fact};
@@ -177,12 +177,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             return None;
         }
         self.outbox.queue(self.session.unsubscribe(&instruments));
-        self.outbox.queue(self.session.subscribe(&instruments));
+        self.ask(&instruments);
         self.quality.begin_anew(&instruments, self.session.is_awaiting());
-        // The first answer has a time limit already, that of its dial.
-        if matches!(self.first_answer, FirstAnswer::Taken) {
-            self.outbox.expect_answer();
-        }
         None
     }
 }

@@ -228,13 +228,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn ask_apart(&mut self, refused: &[Instrument]) {
         self.partings_left -= 1;
         let (left, right) = refused.split_at(refused.len() / 2);
-        for half in [left, right] {
-            self.outbox.queue(self.session.subscribe(half));
-        }
-        // The first answer has a time limit already, that of its dial.
-        if matches!(self.first_answer, FirstAnswer::Taken) {
-            self.outbox.expect_answer();
-        }
+        self.ask(left);
+        self.ask(right);
     }
 
     fn on_pong(&mut self, now: Moment) {
