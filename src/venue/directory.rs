@@ -203,6 +203,20 @@ pub(super) fn read_json<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Invalid
     })
 }
 
+/// For the tests of venues: what an answer lists under a name, as it is shown there, or why nothing.
+#[cfg(test)]
+pub(super) fn listed<T>(
+    directory: &dyn Directory,
+    name: &str,
+    answer: &str,
+    shown: fn(&Listed) -> T,
+) -> Result<Vec<T>, String> {
+    match directory.read(name, answer.as_bytes()) {
+        Ok(listing) => Ok(listing.instruments.iter().map(shown).collect()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

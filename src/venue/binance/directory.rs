@@ -68,6 +68,7 @@ impl Directory for Binance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const SPOT: &str = r#"{"timezone": "UTC", "serverTime": 1900000000000, "rateLimits": [], "exchangeFilters": [], "symbols": [
         {"symbol": "AAABBB", "status": "TRADING", "baseAsset": "AAA", "quoteAsset": "BBB", "filters": [{"filterType": "LOT_SIZE"}]},
@@ -80,14 +81,7 @@ mod tests {
     ]}"#;
 
     fn listed(market: Binance, name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = market
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        Ok(listing
-            .instruments
-            .iter()
-            .map(|listed| format!("{} {}", listed.instrument, listed.title))
-            .collect())
+        directory::listed(&market, name, answer, |one| format!("{} {}", one.instrument, one.title))
     }
 
     #[test]

@@ -44,14 +44,13 @@ impl Directory for Bitfinex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const PAIRS: &str =
         r#"[["AAAUSD", "TESTAAA:TESTUSD", "DOGE:USD", "AAAUST"], ["AAAF0:USTF0", "AAAUSD", "TESTAAAF0:TESTUSDTF0"]]"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Bitfinex.read(name, answer.as_bytes());
-        let listed = listing.map_err(|error| error.to_string())?.instruments;
-        Ok(listed.iter().map(|listed| listed.instrument.to_string()).collect())
+        directory::listed(&Bitfinex, name, answer, |one| one.instrument.to_string())
     }
 
     #[test]

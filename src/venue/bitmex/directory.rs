@@ -42,6 +42,7 @@ impl Directory for Bitmex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const ACTIVE: &str = r#"[
         {"symbol": "AAAUSD", "rootSymbol": "AAA", "state": "Open", "typ": "FFWCSX", "tickSize": 0.5},
@@ -50,9 +51,7 @@ mod tests {
     ]"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Bitmex.read(name, answer.as_bytes());
-        let listed = listing.map_err(|error| error.to_string())?.instruments;
-        Ok(listed.iter().map(|listed| listed.instrument.to_string()).collect())
+        directory::listed(&Bitmex, name, answer, |one| one.instrument.to_string())
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Directory for Bitstamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const MARKETS: &str = r#"[
         {"name": "AAA/USD", "market_symbol": "aaausd", "base_currency": "AAA", "counter_currency": "USD", "trading": "Enabled",
@@ -60,11 +61,9 @@ mod tests {
     ]"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Bitstamp
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| format!("{} {}", listed.instrument, listed.title);
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&Bitstamp, name, answer, |one| {
+            format!("{} {}", one.instrument, one.title)
+        })
     }
 
     #[test]

@@ -77,6 +77,7 @@ impl Directory for Coinbase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const EXCHANGE: &str = r#"[
         {"id": "AAA-USD", "base_currency": "AAA", "quote_currency": "USD", "status": "online", "trading_disabled": false,
@@ -92,11 +93,7 @@ mod tests {
     ]}"#;
 
     fn listed(market: Coinbase, name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = market
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| format!("{} {}", listed.instrument, listed.title);
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&market, name, answer, |one| format!("{} {}", one.instrument, one.title))
     }
 
     #[test]

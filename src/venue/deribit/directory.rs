@@ -83,6 +83,7 @@ impl Directory for Deribit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const FUTURES: &str = r#"{"jsonrpc": "2.0", "result": [
         {"instrument_name": "AAA-PERPETUAL", "kind": "future", "is_active": true, "base_currency": "AAA", "state": "open"},
@@ -91,11 +92,9 @@ mod tests {
     ], "usIn": 1, "usOut": 2, "usDiff": 1, "testnet": false}"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Deribit
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| format!("{}, {}", listed.instrument, listed.title);
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&Deribit, name, answer, |one| {
+            format!("{}, {}", one.instrument, one.title)
+        })
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Directory for Dydx {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const MARKETS: &str = r#"{"markets": {
         "BBB-USD": {"clobPairId": "1", "ticker": "BBB-USD", "status": "POST_ONLY", "oraclePrice": "1.5"},
@@ -59,9 +60,7 @@ mod tests {
     }}"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Dydx.read(name, answer.as_bytes());
-        let listed = listing.map_err(|error| error.to_string())?.instruments;
-        Ok(listed.iter().map(|listed| listed.instrument.to_string()).collect())
+        directory::listed(&Dydx, name, answer, |one| one.instrument.to_string())
     }
 
     #[test]

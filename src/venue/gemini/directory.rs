@@ -35,13 +35,12 @@ impl Directory for Gemini {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const SYMBOLS: &str = r#"["aaausd", "aaaeur", "aaagusdperp"]"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Gemini.read(name, answer.as_bytes());
-        let listed = listing.map_err(|error| error.to_string())?.instruments;
-        Ok(listed.iter().map(|listed| listed.instrument.to_string()).collect())
+        directory::listed(&Gemini, name, answer, |one| one.instrument.to_string())
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl Directory for Hyperliquid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const META: &str = r#"{"universe": [
         {"name": "AAA", "szDecimals": 5, "maxLeverage": 40, "marginTableId": 56},
@@ -148,11 +149,9 @@ mod tests {
     ]}"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Hyperliquid
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| format!("{} {}", listed.instrument, listed.title);
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&Hyperliquid, name, answer, |one| {
+            format!("{} {}", one.instrument, one.title)
+        })
     }
 
     #[test]

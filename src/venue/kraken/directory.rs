@@ -82,6 +82,7 @@ impl Directory for Kraken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const PAIRS: &str = r#"{"error": [], "result": {
         "XXBTZUSD": {"altname": "XBTUSD", "wsname": "XBT/USD", "status": "online"},
@@ -92,11 +93,7 @@ mod tests {
     }}"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Kraken
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| format!("{} {}", listed.instrument, listed.title);
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&Kraken, name, answer, |one| format!("{} {}", one.instrument, one.title))
     }
 
     #[test]

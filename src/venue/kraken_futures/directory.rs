@@ -63,6 +63,7 @@ impl Directory for KrakenFutures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const PRODUCTS: &str = r#"{"result": "success", "serverTime": "2030-01-01T00:00:00.000Z", "instruments": [
         {"symbol": "PF_AAAUSD", "pair": "AAA:USD", "type": "flexible_futures", "tradeable": true, "tickSize": 0.5},
@@ -72,11 +73,9 @@ mod tests {
     ]}"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = KrakenFutures
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| format!("{} {}", listed.instrument, listed.title);
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&KrakenFutures, name, answer, |one| {
+            format!("{} {}", one.instrument, one.title)
+        })
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Directory for Okx {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const SPOT: &str = r#"{"code": "0", "msg": "", "data": [
         {"instType": "SPOT", "instId": "AAA-USDT", "baseCcy": "AAA", "quoteCcy": "USDT", "state": "live"},
@@ -86,9 +87,7 @@ mod tests {
     ]}"#;
 
     fn listed(name: &str, answer: &str) -> Result<Vec<String>, String> {
-        let listing = Okx.read(name, answer.as_bytes()).map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| format!("{}, {}", listed.instrument, listed.title);
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&Okx, name, answer, |one| format!("{}, {}", one.instrument, one.title))
     }
 
     #[test]

@@ -158,16 +158,15 @@ impl Directory for Polymarket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::directory;
 
     const EVENT: &str = include_str!("../../../tests/fixtures/gamma/event.json");
     const MARKET: &str = include_str!("../../../tests/fixtures/gamma/market.json");
 
     fn listed(name: &str, answer: &str) -> Result<Vec<(String, String)>, String> {
-        let listing = Polymarket
-            .read(name, answer.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let shown = |listed: &Listed| (listed.instrument.to_string(), listed.title.clone());
-        Ok(listing.instruments.iter().map(shown).collect())
+        directory::listed(&Polymarket, name, answer, |one| {
+            (one.instrument.to_string(), one.title.clone())
+        })
     }
 
     #[test]
